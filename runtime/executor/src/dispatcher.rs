@@ -1,0 +1,398 @@
+//! Carries out a run: the one loop between the scheduler, the worker threads, the store and whoever listens.
+//!
+//! Owns: the order of events, the worker threads, what of a job is waited for before it is reported (its record
+//! on disk, its outputs on the host). Does not know: which job is next (`scheduler`), how a job is executed
+//! (`worker`), how events are shown.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use wasmill_model::port::{ActionCache, BlobStore, Cancel, RunLog, Runner, StatCache, StoreError};
+use wasmill_model::{Event, JobReport, JobStatus, RunCounts, RunId, RunRecord, RunState, RunSummary};
+
+use crate::error::{ExecuteError, chain};
+use crate::flight::Flights;
+use crate::graph::{Graph, JobId};
+use crate::import::Importer;
+use crate::inbox::Inbox;
+use crate::modules::LoadedModules;
+use crate::scheduler::{Command, Ending, Scheduler, Signal};
+use crate::worker::{Ended, Message, Shared, Task, work};
+
+/// Jobs handed to the threads ahead of time, for each thread: enough that none waits for the dispatcher, few
+/// enough that the order of importance holds.
+const AHEAD: usize = 16;
+
+/// Jobs in one page of a run's record.
+const PAGE: usize = 256;
+
+/// How long a cancellation may go unnoticed here; running jobs notice it by themselves.
+const CANCEL_POLL: Duration = Duration::from_millis(20);
+
+/// What a run needs of the other crates.
+#[derive(Clone)]
+pub struct Ports {
+    /// Content.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Results.
+    pub actions: Arc<dyn ActionCache>,
+    /// History.
+    pub runs: Arc<dyn RunLog>,
+    /// Digests of host files.
+    pub stats: Arc<dyn StatCache>,
+    /// Executes actions.
+    pub runner: Arc<dyn Runner>,
+}
+
+/// How a run is carried out.
+#[derive(Debug, Clone)]
+pub struct ExecuteOptions {
+    /// Worker threads; at least 1.
+    pub workers: usize,
+    /// Whether jobs that do not depend on a failed one still run.
+    pub keep_going: bool,
+    /// Whether recorded failures are tried again.
+    pub retry_failed: bool,
+    /// Whether recorded results are left aside altogether.
+    pub fresh: bool,
+    /// Stops the run: running jobs are interrupted, nothing further starts, what was durable stays.
+    pub cancel: Cancel,
+    /// When the run began, for those who loaded the plan before.
+    pub began: Instant,
+}
+
+/// Executes a graph's selected jobs, telling `on_event` what happens.
+///
+/// A job is reported once it is durable and its outputs are saved; the jobs behind it may have started by then.
+///
+/// # Errors
+/// Only what stops the run as a whole. Jobs that fail are in the events and the summary.
+pub async fn execute(
+    graph: Arc<Graph>,
+    modules: LoadedModules,
+    ports: Ports,
+    options: ExecuteOptions,
+    on_event: &mut (dyn FnMut(&Event) + Send),
+) -> Result<RunSummary, ExecuteError> {
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let started_unix_ms = u64::try_from(started.as_millis()).unwrap_or(u64::MAX);
+    let run = ports.runs.begin(graph.name(), started_unix_ms)?;
+    let workers = options.workers.max(1);
+    on_event(&Event::RunStarted { run, plan: graph.name().to_owned(), jobs: graph.len(), workers });
+
+    let shared = Arc::new(Shared {
+        importer: Importer::new(Arc::clone(&ports.blobs), Arc::clone(&ports.stats)),
+        results: (0..graph.jobs.len()).map(|_| OnceLock::new()).collect(),
+        modules,
+        ports,
+        flights: Flights::default(),
+        inbox: Arc::new(Inbox::new()),
+        cancel: options.cancel.clone(),
+        stopping: AtomicBool::new(false),
+        retry_failed: options.retry_failed,
+        fresh: options.fresh,
+        began: options.began,
+        graph: Arc::clone(&graph),
+    });
+    let (tasks, receiver) = crossbeam_channel::unbounded();
+    let threads = start_threads(&shared, &receiver, workers)?;
+    let mut dispatcher = Dispatcher {
+        scheduler: Scheduler::new(&graph, workers * AHEAD, options.keep_going),
+        counts: RunCounts { jobs: graph.len(), ..RunCounts::default() },
+        ended_ns: vec![0; graph.jobs.len()],
+        pending: HashMap::new(),
+        durable_early: HashSet::new(),
+        page: Vec::with_capacity(PAGE),
+        summary: RunSummary::default(),
+        keep_going: options.keep_going,
+        shared,
+        tasks,
+        run,
+        on_event,
+    };
+    let ended = dispatcher.carry_out().await;
+    let finished = match ended {
+        Ok(()) => dispatcher.finish(started_unix_ms).await,
+        Err(error) => Err(error),
+    };
+    if finished.is_err() {
+        dispatcher.shared.stopping.store(true, Ordering::Release);
+        dispatcher.shared.cancel.cancel();
+    }
+    // Without a sender the threads come to their end once the jobs that run have been stopped.
+    drop(dispatcher.tasks);
+    for thread in threads {
+        let _ = thread.join();
+    }
+    finished
+}
+
+fn start_threads(
+    shared: &Arc<Shared>,
+    tasks: &crossbeam_channel::Receiver<Task>,
+    workers: usize,
+) -> Result<Vec<JoinHandle<()>>, ExecuteError> {
+    (0..workers)
+        .map(|index| {
+            let (shared, tasks) = (Arc::clone(shared), tasks.clone());
+            std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                // Guests get 1 MiB of stack (the sandbox's limit); the host calls beneath them need theirs.
+                .stack_size(4 << 20)
+                .spawn(move || work(&shared, &tasks))
+                .map_err(ExecuteError::Thread)
+        })
+        .collect()
+}
+
+/// A job that has ended and is not reported yet.
+struct Pending {
+    report: JobReport,
+    awaits_durable: bool,
+    awaits_save: bool,
+}
+
+struct Dispatcher<'a> {
+    shared: Arc<Shared>,
+    scheduler: Scheduler,
+    tasks: crossbeam_channel::Sender<Task>,
+    run: RunId,
+    counts: RunCounts,
+    /// When each job ended, for the time at which its dependants became ready.
+    ended_ns: Vec<u64>,
+    pending: HashMap<JobId, Pending>,
+    /// Jobs whose record was on disk before the thread had said that they ended.
+    durable_early: HashSet<JobId>,
+    /// Reports that are not in the run's record yet.
+    page: Vec<JobReport>,
+    summary: RunSummary,
+    keep_going: bool,
+    on_event: &'a mut (dyn FnMut(&Event) + Send),
+}
+
+impl Dispatcher<'_> {
+    /// Runs the loop until every job is reported.
+    async fn carry_out(&mut self) -> Result<(), ExecuteError> {
+        let commands = self.scheduler.begin();
+        self.obey(commands)?;
+        let inbox = Arc::clone(&self.shared.inbox);
+        let mut messages = Vec::new();
+        let mut poll = tokio::time::interval(CANCEL_POLL);
+        while !(self.scheduler.is_done() && self.pending.is_empty()) {
+            tokio::select! {
+                biased;
+                () = inbox.take(&mut messages) => {
+                    for message in messages.drain(..) {
+                        self.hear(message)?;
+                    }
+                }
+                _ = poll.tick() => {}
+            }
+            if self.shared.cancel.is_cancelled() && !self.summary.cancelled {
+                self.summary.cancelled = true;
+                self.stop()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts nothing further.
+    fn stop(&mut self) -> Result<(), ExecuteError> {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.signal(Signal::Cancel)
+    }
+
+    fn hear(&mut self, message: Message) -> Result<(), ExecuteError> {
+        match message {
+            Message::Started(job) => {
+                let job = self.shared.graph.job(job).name.clone();
+                (self.on_event)(&Event::JobStarted { job });
+                Ok(())
+            }
+            Message::Ended(job, ended) => self.hear_ended(job, *ended),
+            Message::Durable(job, Ok(())) => {
+                match self.pending.get_mut(&job) {
+                    Some(pending) => pending.awaits_durable = false,
+                    None => drop(self.durable_early.insert(job)),
+                }
+                self.advance(job)
+            }
+            Message::Durable(_, Err(error)) | Message::RunDurable(Err(error)) => {
+                self.shared.cancel.cancel();
+                self.shared.stopping.store(true, Ordering::Release);
+                Err(ExecuteError::Keep(error))
+            }
+            Message::RunDurable(Ok(())) => Ok(()),
+            Message::Saved(job, paths, error) => {
+                let name = &self.shared.graph.job(job).name;
+                for path in paths {
+                    (self.on_event)(&Event::Saved { job: name.clone(), path });
+                }
+                let failed = error.is_some();
+                if let Some(pending) = self.pending.get_mut(&job) {
+                    pending.awaits_save = false;
+                    if let Some(error) = error {
+                        pending.report.status = JobStatus::Error;
+                        pending.report.error = chain(&error);
+                    }
+                }
+                self.advance(job)?;
+                if failed && !self.keep_going { self.stop() } else { Ok(()) }
+            }
+        }
+    }
+
+    fn hear_ended(&mut self, id: JobId, ended: Ended) -> Result<(), ExecuteError> {
+        let graph = Arc::clone(&self.shared.graph);
+        self.ended_ns[id.index()] = ended.ended_ns;
+        let ready_ns = graph.dependencies[id.index()].iter().map(|id| self.ended_ns[id.index()]).max();
+        let awaits_save = ended.status == JobStatus::Succeeded && !graph.spec(id).save.is_empty();
+        let awaits_durable = !self.durable_early.remove(&id) && ended.awaits_durable;
+        let signal = match ended.status {
+            JobStatus::Succeeded => Ending::Succeeded,
+            JobStatus::Cancelled => Ending::Cancelled,
+            JobStatus::Failed | JobStatus::Error | JobStatus::Skipped => Ending::Failed,
+        };
+        if signal == Ending::Failed && !self.keep_going {
+            self.shared.stopping.store(true, Ordering::Release);
+        }
+        let report = JobReport {
+            job: graph.job(id).name.clone(),
+            status: ended.status,
+            key: ended.key,
+            cached: ended.cached,
+            result: ended.result,
+            usage: ended.usage,
+            ready_ns: ready_ns.unwrap_or(0),
+            started_ns: ended.started_ns,
+            ended_ns: ended.ended_ns,
+            error: ended.error,
+            hint: ended.hint,
+        };
+        self.pending.insert(id, Pending { report, awaits_durable, awaits_save });
+        self.advance(id)?;
+        self.signal(Signal::Ended(id, signal))
+    }
+
+    /// Takes a job that has ended one step on: to its saving, or to its report.
+    fn advance(&mut self, job: JobId) -> Result<(), ExecuteError> {
+        match self.pending.get(&job) {
+            Some(pending) if pending.awaits_durable => Ok(()),
+            Some(pending) if pending.awaits_save => {
+                // The receivers live as long as the threads, and those as long as this sender.
+                let _ = self.tasks.send(Task::Save(job));
+                Ok(())
+            }
+            Some(_) => match self.pending.remove(&job) {
+                Some(pending) => self.report(pending.report),
+                None => Ok(()),
+            },
+            None => Ok(()),
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<(), ExecuteError> {
+        let mut commands = Vec::new();
+        self.scheduler.on(signal, &mut commands);
+        self.obey(commands)
+    }
+
+    fn obey(&mut self, commands: Vec<Command>) -> Result<(), ExecuteError> {
+        for command in commands {
+            match command {
+                Command::Start(job) => {
+                    let _ = self.tasks.send(Task::Execute(job));
+                }
+                Command::Skip { job, because } => {
+                    let error = format!("job `{}` did not succeed", self.shared.graph.job(because).name);
+                    self.report_unstarted(job, JobStatus::Skipped, vec![error])?;
+                }
+                Command::Drop(job) => self.report_unstarted(job, JobStatus::Cancelled, Vec::new())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn report_unstarted(
+        &mut self,
+        job: JobId,
+        status: JobStatus,
+        error: Vec<String>,
+    ) -> Result<(), ExecuteError> {
+        let now = self.shared.elapsed_ns();
+        let job = self.shared.graph.job(job).name.clone();
+        self.report(JobReport {
+            job,
+            status,
+            key: None,
+            cached: false,
+            result: None,
+            usage: wasmill_model::Usage::default(),
+            ready_ns: now,
+            started_ns: now,
+            ended_ns: now,
+            error,
+            hint: None,
+        })
+    }
+
+    fn report(&mut self, report: JobReport) -> Result<(), ExecuteError> {
+        self.counts.add(report.status, report.cached);
+        if report.cached {
+            self.summary.saved_ns += report.usage.wall_ns;
+        } else {
+            self.summary.cpu_ns += report.usage.cpu_ns;
+            self.summary.busy_ns += report.usage.wall_ns;
+        }
+        let event = Event::JobFinished(report);
+        (self.on_event)(&event);
+        if let Event::JobFinished(report) = event {
+            self.page.push(report);
+        }
+        if self.page.len() >= PAGE { self.turn_page() } else { Ok(()) }
+    }
+
+    fn turn_page(&mut self) -> Result<(), ExecuteError> {
+        if !self.page.is_empty() {
+            self.shared.ports.runs.append(self.run, &self.page)?;
+            self.page.clear();
+        }
+        Ok(())
+    }
+
+    /// Makes the run's record durable and tells its end.
+    async fn finish(&mut self, started_unix_ms: u64) -> Result<RunSummary, ExecuteError> {
+        self.turn_page()?;
+        self.shared.importer.remember()?;
+        self.summary.counts = self.counts;
+        self.summary.wall_ns = self.shared.elapsed_ns();
+        let record = RunRecord {
+            id: self.run,
+            plan: self.shared.graph.name().to_owned(),
+            started_unix_ms,
+            state: RunState::Ended(self.summary.clone()),
+        };
+        let inbox = Arc::clone(&self.shared.inbox);
+        let answer: Arc<Inbox<Message>> = Arc::clone(&inbox);
+        let on_durable = Box::new(move |durable: Result<(), Arc<StoreError>>| {
+            answer.push(Message::RunDurable(durable));
+        });
+        self.shared.ports.runs.end(&record, on_durable)?;
+        let mut messages = Vec::new();
+        loop {
+            inbox.take(&mut messages).await;
+            for message in messages.drain(..) {
+                let is_last = matches!(message, Message::RunDurable(Ok(())));
+                self.hear(message)?;
+                if is_last {
+                    let summary = self.summary.clone();
+                    (self.on_event)(&Event::RunFinished(summary.clone()));
+                    return Ok(summary);
+                }
+            }
+        }
+    }
+}

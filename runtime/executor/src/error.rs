@@ -1,0 +1,255 @@
+//! What can go wrong around jobs, apart from the jobs' own failures.
+//!
+//! Owns: this crate's errors and what to do about each. Does not know: how they are shown.
+
+use std::io;
+use std::path::PathBuf;
+
+use wasmill_model::TreeError;
+use wasmill_model::port::StoreError;
+
+use crate::guest_build::GuestBuildError;
+
+/// A host file or directory cannot be an input.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// It is not there, or may not be read.
+    #[error("failed to read {path}")]
+    Read {
+        /// The host path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It is a socket, a pipe or a device.
+    #[error("{path} is {kind}; only files, directories and links can be inputs")]
+    Special {
+        /// The host path.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// A name cannot stand in a tree that is the same on every host.
+    #[error("{path} has a name that cannot be used")]
+    Name {
+        /// The host path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: TreeError,
+    },
+    /// A name is not valid UTF-8.
+    #[error("the name of {path:?} is not valid UTF-8")]
+    NotUtf8 {
+        /// The host path.
+        path: PathBuf,
+    },
+    /// It changed while it was read, twice.
+    #[error("{path} kept changing while it was read")]
+    Changing {
+        /// The host path.
+        path: PathBuf,
+    },
+    /// Directories lie too deep in one another.
+    #[error("{path} lies more than {limit} directories deep")]
+    Depth {
+        /// The host path.
+        path: PathBuf,
+        /// The limit.
+        limit: usize,
+    },
+    /// A glob cannot be expanded.
+    #[error("failed to expand the glob `{pattern}`: {wrong}")]
+    Glob {
+        /// The glob.
+        pattern: String,
+        /// Why.
+        wrong: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A job's inputs cannot be brought together.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// A host input.
+    #[error("cannot use the input `{at}`")]
+    Import {
+        /// Where the job would see it.
+        at: String,
+        /// Why.
+        #[source]
+        source: ImportError,
+    },
+    /// The job that was to write an input did not write it.
+    #[error("job `{job}` has no output `{path}`")]
+    NoSuchOutput {
+        /// The upstream job.
+        job: String,
+        /// What was asked of it.
+        path: String,
+    },
+    /// Standard input must be one file.
+    #[error("standard input is a directory; it must be one file")]
+    StdinDirectory,
+    /// A text cannot be handed to a program.
+    #[error("{what} has a NUL character in it")]
+    Nul {
+        /// Which text.
+        what: String,
+    },
+    /// A stored tree is damaged.
+    #[error("the output of job `{job}` is damaged")]
+    Tree {
+        /// The upstream job.
+        job: String,
+        /// How.
+        #[source]
+        source: TreeError,
+    },
+    /// A job was started before one that it needs. A bug.
+    #[error("the result of job `{job}` is not there yet; this is a bug in wasmill")]
+    TooEarly {
+        /// The upstream job.
+        job: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ResolveError {
+    /// How to mend it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ResolveError::Import { source: ImportError::Read { path, source }, .. } => match source.kind() {
+                io::ErrorKind::NotFound => Some("relative paths start from the plan's folder".to_owned()),
+                io::ErrorKind::PermissionDenied => Some(format!("make {} readable for you", path.display())),
+                _ => None,
+            },
+            ResolveError::NoSuchOutput { job, .. } => {
+                Some(format!("`wasmill show RUN '{job}'` lists what the job wrote"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A module of the plan cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot load module `{module}`")]
+pub struct ModuleLoadError {
+    /// Its name in the plan.
+    pub module: String,
+    /// Why.
+    #[source]
+    pub kind: ModuleLoadErrorKind,
+}
+
+/// Why a module cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ModuleLoadErrorKind {
+    /// Its file.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// Its text.
+    #[error("{path} is not valid WebAssembly text: {wrong}")]
+    Wat {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        wrong: String,
+    },
+    /// Its crate.
+    #[error(transparent)]
+    Build(#[from] GuestBuildError),
+    /// A file that is a directory.
+    #[error("{path} is a directory; a module is a file (`crate = …` names the folder of a Rust crate)")]
+    Directory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Its digest.
+    #[error("blob {digest} is not in the store")]
+    NotStored {
+        /// What the plan names.
+        digest: wasmill_model::Digest,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An output cannot be copied to the host.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// The job did not write it.
+    #[error("the job has no output `{path}`")]
+    NoSuchOutput {
+        /// What the plan asks for.
+        path: String,
+    },
+    /// The host refused.
+    #[error("failed to write {path}")]
+    Write {
+        /// The host path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Something is in the way.
+    #[error("{path} is in the way: it is {kind}")]
+    InTheWay {
+        /// The host path.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// A guest's symbolic link could lead anywhere.
+    #[error("the output `{path}` is a symbolic link; links are not copied to the host")]
+    Link {
+        /// The path in the output.
+        path: String,
+    },
+    /// A stored tree is damaged.
+    #[error("the stored output is damaged")]
+    Tree(#[from] TreeError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A run cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store failed while others were writing.
+    #[error("results can no longer be kept")]
+    Keep(#[source] std::sync::Arc<StoreError>),
+    /// The host gives no more threads.
+    #[error("failed to start a worker thread")]
+    Thread(#[source] io::Error),
+    /// The host gives no event loop.
+    #[error("failed to start the event loop")]
+    Loop(#[source] io::Error),
+}
+
+/// An error and its causes, from the outside in, each a line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> Vec<String> {
+    let mut lines = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(error) = source {
+        let line = error.to_string();
+        if lines.last() != Some(&line) {
+            lines.push(line);
+        }
+        source = error.source();
+    }
+    lines
+}

@@ -1,0 +1,112 @@
+//! Makes equal actions of one run wait for each other instead of being executed twice.
+//!
+//! Owns: which action keys are being executed, and which were in this run. Does not know: what the actions are.
+
+use std::collections::HashMap;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use wasmill_model::ActionKey;
+
+/// The action keys of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Flights {
+    states: Mutex<HashMap<ActionKey, Flight>>,
+    landed: Condvar,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flight {
+    Under,
+    Landed,
+}
+
+/// What [`Flights::board`] says.
+pub(crate) enum Boarding<'a> {
+    /// Nobody is executing this action; whoever holds the ticket may.
+    First(Ticket<'a>),
+    /// Another job of this run has executed it to its end.
+    Landed,
+}
+
+/// The right to execute an action; others wait until it is dropped.
+pub(crate) struct Ticket<'a> {
+    flights: &'a Flights,
+    key: ActionKey,
+    recorded: bool,
+}
+
+impl Flights {
+    /// Asks for the right to execute `key`, waiting while somebody else does.
+    pub(crate) fn board(&self, key: ActionKey) -> Boarding<'_> {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match states.get(&key) {
+                None => {
+                    states.insert(key, Flight::Under);
+                    return Boarding::First(Ticket { flights: self, key, recorded: false });
+                }
+                Some(Flight::Landed) => return Boarding::Landed,
+                Some(Flight::Under) => {
+                    states = self.landed.wait(states).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+}
+
+impl Ticket<'_> {
+    /// Says that the action's result is recorded. A ticket that is dropped without this lets the next one try.
+    pub(crate) fn landed(mut self) {
+        self.recorded = true;
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        let mut states = self.flights.states.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.recorded {
+            states.insert(self.key, Flight::Landed);
+        } else {
+            states.remove(&self.key);
+        }
+        self.flights.landed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use wasmill_model::Digest;
+
+    use super::*;
+
+    #[test]
+    fn one_executes_and_the_others_find_it_done() {
+        let flights = Flights::default();
+        let executed = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    if let Boarding::First(ticket) = flights.board(ActionKey(Digest::EMPTY)) {
+                        executed.fetch_add(1, Ordering::Relaxed);
+                        std::thread::sleep(std::time::Duration::from_millis(5));
+                        ticket.landed();
+                    }
+                });
+            }
+        });
+        assert_eq!(executed.into_inner(), 1);
+    }
+
+    #[test]
+    fn without_a_recorded_result_the_next_one_may_try() {
+        let flights = Flights::default();
+        let key = ActionKey(Digest::EMPTY);
+        match flights.board(key) {
+            Boarding::First(ticket) => drop(ticket),
+            Boarding::Landed => panic!("nobody was there before"),
+        }
+        assert!(matches!(flights.board(key), Boarding::First(_)));
+    }
+}

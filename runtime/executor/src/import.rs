@@ -1,0 +1,265 @@
+//! Host files and directories as blobs and trees.
+//!
+//! Owns: reading inputs, what of a host's metadata gets into a tree (names, content, the executable bit, links),
+//! and when the remembered digest of a file may be used. Does not know: who asked for the input.
+
+use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use wasmill_model::port::{BlobStore, Stamp, StatCache, StoreError};
+use wasmill_model::{BlobRef, Directory, DirectoryNode, FileNode, Mount, SymlinkNode, check_name};
+
+use crate::error::ImportError;
+use crate::glob::Glob;
+use crate::platform;
+
+/// Deepest nesting of imported directories; deeper ones are a loop of mounts or a mistake.
+const DEPTH_MAX: usize = 256;
+
+/// A file that was modified less than this before it was read may be modified again without its time changing:
+/// clocks of filesystems tick in steps of up to 16 ms (the "racily clean" problem of git's index).
+const TICK_NS: i64 = 100_000_000;
+
+/// The same where times are whole seconds, as on some older filesystems.
+const COARSE_TICK_NS: i64 = 2_000_000_000;
+
+/// Blobs that came to be while inputs were brought together, put into the store only if they are needed there.
+#[derive(Debug, Default)]
+pub(crate) struct Staged(Vec<Bytes>);
+
+impl Staged {
+    /// Digests some content and keeps it for later.
+    pub(crate) fn add(&mut self, bytes: impl Into<Bytes>) -> BlobRef {
+        let bytes = bytes.into();
+        let blob = BlobRef::of(&bytes);
+        if blob.size_bytes > 0 {
+            self.0.push(bytes);
+        }
+        blob
+    }
+
+    /// Puts everything into the store.
+    pub(crate) fn put_all(self, blobs: &dyn BlobStore) -> Result<(), StoreError> {
+        self.0.into_iter().try_for_each(|bytes| blobs.put(bytes).map(drop))
+    }
+}
+
+/// Whether a digest that is remembered for an unchanged file is good enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Yes.
+    Remembered,
+    /// No: the store may have lost the blob, so the file is read again.
+    Nothing,
+}
+
+/// Reads host files and directories into the store.
+pub struct Importer {
+    blobs: Arc<dyn BlobStore>,
+    stats: Arc<dyn StatCache>,
+    noted: Mutex<Vec<(String, Stamp, BlobRef)>>,
+}
+
+impl Importer {
+    /// An importer into a store.
+    pub fn new(blobs: Arc<dyn BlobStore>, stats: Arc<dyn StatCache>) -> Self {
+        Self { blobs, stats, noted: Mutex::new(Vec::new()) }
+    }
+
+    /// Imports a file or a directory with everything in it, and puts all of it into the store.
+    ///
+    /// # Errors
+    /// The path cannot be read or used, or the store failed.
+    pub fn import(&self, path: &Path) -> Result<Mount, ImportError> {
+        let mut staged = Staged::default();
+        let mount = self.path(path, &mut staged, Trust::Nothing)?;
+        staged.put_all(self.blobs.as_ref())?;
+        Ok(mount)
+    }
+
+    /// Has the store remember the files that were read since the last call.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn remember(&self) -> Result<(), StoreError> {
+        let mut noted = std::mem::take(&mut *self.noted.lock().unwrap_or_else(PoisonError::into_inner));
+        if noted.is_empty() {
+            return Ok(());
+        }
+        // The store's index takes ascending keys at a fraction of the price.
+        noted.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        noted.dedup_by(|a, b| a.0 == b.0);
+        self.stats.remember(noted)
+    }
+
+    /// Imports a file or a directory. Files go into the store where they are not known to be in it; what has no
+    /// file of its own (the directories) is staged.
+    pub(crate) fn path(&self, path: &Path, staged: &mut Staged, trust: Trust) -> Result<Mount, ImportError> {
+        let metadata = std::fs::metadata(path).map_err(|source| read_error(path, source))?;
+        if metadata.is_dir() {
+            return Ok(Mount::Directory { blob: self.directory(path, 0, staged, trust)? });
+        }
+        let blob = self.file(path, &metadata, trust)?;
+        Ok(Mount::File { blob, is_executable: platform::is_executable(&metadata) })
+    }
+
+    /// Imports what a glob matches, as a directory.
+    pub(crate) fn glob(
+        &self,
+        base: &Path,
+        pattern: &str,
+        staged: &mut Staged,
+        trust: Trust,
+    ) -> Result<Mount, ImportError> {
+        let fail = |error: &dyn std::fmt::Display| ImportError::Glob {
+            pattern: pattern.to_owned(),
+            wrong: error.to_string(),
+        };
+        let glob = Glob::new(pattern).map_err(|error| fail(&error))?;
+        let folder = glob.folder(base);
+        let mut root = Branch::default();
+        for relative in glob.expand(base).map_err(|error| fail(&error))? {
+            let path = folder.join(&relative);
+            let metadata = std::fs::metadata(&path).map_err(|source| read_error(&path, source))?;
+            // A directory that matches is there through the files in it that match, as for every other tool.
+            if !metadata.is_dir() {
+                let blob = self.file(&path, &metadata, trust)?;
+                root.insert(&relative, blob, platform::is_executable(&metadata));
+            }
+        }
+        Ok(Mount::Directory { blob: root.stage(staged) })
+    }
+
+    fn directory(
+        &self,
+        path: &Path,
+        depth: usize,
+        staged: &mut Staged,
+        trust: Trust,
+    ) -> Result<BlobRef, ImportError> {
+        if depth > DEPTH_MAX {
+            return Err(ImportError::Depth { path: path.to_owned(), limit: DEPTH_MAX });
+        }
+        let mut directory = Directory::default();
+        let entries = std::fs::read_dir(path).map_err(|source| read_error(path, source))?;
+        for entry in entries {
+            let entry = entry.map_err(|source| read_error(path, source))?;
+            let child = entry.path();
+            let Ok(name) = entry.file_name().into_string() else {
+                return Err(ImportError::NotUtf8 { path: child });
+            };
+            check_name(&name).map_err(|source| ImportError::Name { path: child.clone(), source })?;
+            let metadata = entry.metadata().map_err(|source| read_error(&child, source))?;
+            if metadata.is_symlink() {
+                directory.symlinks.push(SymlinkNode { name, target: link_target(&child)? });
+            } else if metadata.is_dir() {
+                let blob = self.directory(&child, depth + 1, staged, trust)?;
+                directory.directories.push(DirectoryNode { name, blob });
+            } else {
+                let blob = self.file(&child, &metadata, trust)?;
+                let is_executable = platform::is_executable(&metadata);
+                directory.files.push(FileNode { name, blob, is_executable });
+            }
+        }
+        Ok(staged.add(directory.encode()))
+    }
+
+    /// The blob of a regular file whose metadata were just read.
+    pub(crate) fn file(&self, path: &Path, metadata: &Metadata, trust: Trust) -> Result<BlobRef, ImportError> {
+        if !metadata.is_file() {
+            let kind = platform::describe_special(metadata);
+            return Err(ImportError::Special { path: path.to_owned(), kind });
+        }
+        let known_as = path.to_str();
+        if trust == Trust::Remembered
+            && let Some(name) = known_as
+            && let Some((stamp, blob)) = self.stats.recall(name)?
+            && stamp == platform::stamp(metadata)
+        {
+            return Ok(blob);
+        }
+        let (stamp, blob) = self.read(path)?;
+        if let Some(name) = known_as
+            && is_settled(&stamp)
+        {
+            self.note(name.to_owned(), stamp, blob);
+        }
+        Ok(blob)
+    }
+
+    /// Keeps in mind that a file has a content, until [`Importer::remember`].
+    fn note(&self, name: String, stamp: Stamp, blob: BlobRef) {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).push((name, stamp, blob));
+    }
+
+    /// Reads a file into the store; once more if it changed meanwhile.
+    fn read(&self, path: &Path) -> Result<(Stamp, BlobRef), ImportError> {
+        for _ in 0..2 {
+            let mut file = File::open(path).map_err(|source| read_error(path, source))?;
+            let stamp_of = |file: &File| file.metadata().map(|metadata| platform::stamp(&metadata));
+            let before = stamp_of(&file).map_err(|source| read_error(path, source))?;
+            let blob = self.blobs.put_reader(&mut file)?;
+            let after = stamp_of(&file).map_err(|source| read_error(path, source))?;
+            if before == after && blob.size_bytes == after.size_bytes {
+                return Ok((after, blob));
+            }
+        }
+        Err(ImportError::Changing { path: path.to_owned() })
+    }
+}
+
+impl std::fmt::Debug for Importer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Importer").finish_non_exhaustive()
+    }
+}
+
+/// Whether a later change of the file would change its stamp.
+fn is_settled(stamp: &Stamp) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now_ns = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
+    let tick_ns = if stamp.mtime_ns % 1_000_000_000 == 0 { COARSE_TICK_NS } else { TICK_NS };
+    now_ns.saturating_sub(stamp.mtime_ns) > tick_ns
+}
+
+fn read_error(path: &Path, source: std::io::Error) -> ImportError {
+    ImportError::Read { path: path.to_owned(), source }
+}
+
+fn link_target(path: &Path) -> Result<String, ImportError> {
+    let target: PathBuf = std::fs::read_link(path).map_err(|source| read_error(path, source))?;
+    match target.into_os_string().into_string() {
+        Ok(target) => Ok(target.replace(std::path::MAIN_SEPARATOR, "/")),
+        Err(_) => Err(ImportError::NotUtf8 { path: path.to_owned() }),
+    }
+}
+
+/// A directory that is put together from paths.
+#[derive(Debug, Default)]
+struct Branch {
+    files: Vec<FileNode>,
+    branches: BTreeMap<String, Branch>,
+}
+
+impl Branch {
+    fn insert(&mut self, relative: &str, blob: BlobRef, is_executable: bool) {
+        match relative.split_once('/') {
+            Some((first, rest)) => {
+                self.branches.entry(first.to_owned()).or_default().insert(rest, blob, is_executable);
+            }
+            None => self.files.push(FileNode { name: relative.to_owned(), blob, is_executable }),
+        }
+    }
+
+    fn stage(self, staged: &mut Staged) -> BlobRef {
+        let directories = (self.branches.into_iter())
+            .map(|(name, branch)| DirectoryNode { name, blob: branch.stage(staged) })
+            .collect();
+        let mut directory = Directory { files: self.files, directories, symlinks: Vec::new() };
+        staged.add(directory.encode())
+    }
+}

@@ -1,0 +1,32 @@
+//! Turns a plan into results: expands it into a graph, schedules the graph, resolves each job into an action,
+//! has the action executed unless its result is known, and copies outputs to the host.
+//!
+//! Owns: what is run when, and every reading and writing of host files that a plan asks for. Does not know: how
+//! an action is executed (`port::Runner`), how anything is stored (`port::BlobStore` and its siblings), who
+//! listens to the events.
+
+mod dispatcher;
+mod error;
+mod expand;
+mod flight;
+mod glob;
+mod graph;
+mod guest_build;
+mod import;
+mod inbox;
+mod modules;
+mod platform;
+mod resolve;
+mod save;
+mod scheduler;
+mod worker;
+
+pub use dispatcher::{ExecuteOptions, Ports, execute};
+pub use error::{ExecuteError, ImportError, ModuleLoadError, ModuleLoadErrorKind, ResolveError, SaveError};
+pub use expand::expand;
+pub use graph::{Graph, Job, JobId, UnknownJob};
+pub use guest_build::{BuildOutput, GuestBuildError, Toolchain};
+pub use import::Importer;
+pub use modules::{LoadedModules, load_file, load_modules};
+pub use save::export;
+pub use scheduler::{Command, Ending, Scheduler, Signal};

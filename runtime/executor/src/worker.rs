@@ -1,0 +1,259 @@
+//! What a worker thread does with a job: resolve it, look its action up, execute it if need be, record the result.
+//!
+//! Owns: the way of one job from its inputs to its recorded result, and that equal actions of one run are
+//! executed once. Does not know: which job is next, or who is told about it (`dispatcher`).
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use wasmill_model::port::{Cancel, Execution, Request, RunnerError, StoreError};
+use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, JobStatus, Outcome, Usage};
+
+use crate::dispatcher::Ports;
+use crate::error::{ResolveError, SaveError, chain};
+use crate::flight::{Boarding, Flights};
+use crate::graph::{Graph, JobId};
+use crate::import::{Importer, Trust};
+use crate::inbox::Inbox;
+use crate::modules::LoadedModules;
+use crate::resolve::Resolver;
+
+/// Work for a thread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Task {
+    /// Bring a job to its end.
+    Execute(JobId),
+    /// Copy a job's outputs to where its plan entry says.
+    Save(JobId),
+}
+
+/// What the dispatcher is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// An attempt begins: the result was not known.
+    Started(JobId),
+    /// A job has come to its end.
+    Ended(JobId, Box<Ended>),
+    /// What a job recorded is on disk, or cannot get there.
+    Durable(JobId, Result<(), Arc<StoreError>>),
+    /// A job's outputs are on the host.
+    Saved(JobId, Vec<String>, Option<SaveError>),
+    /// The run's own record is on disk, or cannot get there.
+    RunDurable(Result<(), Arc<StoreError>>),
+}
+
+/// How a job came to its end.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: JobStatus,
+    pub(crate) key: Option<ActionKey>,
+    pub(crate) cached: bool,
+    pub(crate) result: Option<ActionResult>,
+    pub(crate) usage: Usage,
+    pub(crate) started_ns: u64,
+    pub(crate) ended_ns: u64,
+    pub(crate) error: Vec<String>,
+    pub(crate) hint: Option<String>,
+    /// Whether a [`Message::Durable`] follows, which is to be waited for before anything is reported.
+    pub(crate) awaits_durable: bool,
+}
+
+/// What the threads of one run share.
+pub(crate) struct Shared {
+    pub(crate) graph: Arc<Graph>,
+    pub(crate) modules: LoadedModules,
+    pub(crate) ports: Ports,
+    pub(crate) importer: Importer,
+    pub(crate) results: Vec<OnceLock<ActionResult>>,
+    pub(crate) flights: Flights,
+    pub(crate) inbox: Arc<Inbox<Message>>,
+    pub(crate) cancel: Cancel,
+    /// Nothing further is to be begun.
+    pub(crate) stopping: AtomicBool,
+    pub(crate) retry_failed: bool,
+    pub(crate) fresh: bool,
+    pub(crate) began: Instant,
+}
+
+impl Shared {
+    pub(crate) fn elapsed_ns(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn resolver(&self) -> Resolver<'_> {
+        Resolver {
+            graph: &self.graph,
+            modules: &self.modules,
+            results: &self.results,
+            importer: &self.importer,
+            blobs: self.ports.blobs.as_ref(),
+        }
+    }
+}
+
+/// Works until there are no more tasks.
+pub(crate) fn work(shared: &Shared, tasks: &crossbeam_channel::Receiver<Task>) {
+    for task in tasks {
+        match task {
+            Task::Execute(job) => {
+                let ended = execute(shared, job);
+                shared.inbox.push(Message::Ended(job, Box::new(ended)));
+            }
+            Task::Save(job) => {
+                let (paths, error) = save(shared, job);
+                shared.inbox.push(Message::Saved(job, paths, error));
+            }
+        }
+    }
+}
+
+fn execute(shared: &Shared, job: JobId) -> Ended {
+    let started_ns = shared.elapsed_ns();
+    let mut ended = Ended {
+        status: JobStatus::Cancelled,
+        key: None,
+        cached: false,
+        result: None,
+        usage: Usage::default(),
+        started_ns,
+        ended_ns: started_ns,
+        error: Vec::new(),
+        hint: None,
+        awaits_durable: false,
+    };
+    if shared.stopping.load(Ordering::Acquire) || shared.cancel.is_cancelled() {
+        return ended;
+    }
+    // A bug in one job's handling must not hang the run: whatever was locked is consistent or recovered.
+    match catch_unwind(AssertUnwindSafe(|| attempt(shared, job, &mut ended))) {
+        Ok(Ok(())) => {}
+        Ok(Err(failure)) => {
+            ended.status = JobStatus::Error;
+            ended.hint = failure.hint();
+            ended.error = failure.lines();
+        }
+        Err(panic) => {
+            let said = panic.downcast_ref::<&str>().map(ToString::to_string);
+            let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            ended.status = JobStatus::Error;
+            ended.error = vec!["a worker thread panicked; this is a bug in wasmill".to_owned(), said];
+        }
+    }
+    ended.ended_ns = shared.elapsed_ns();
+    ended
+}
+
+/// Why a job has no outcome.
+enum Failure {
+    Resolve(ResolveError),
+    Runner(RunnerError),
+    Store(StoreError),
+}
+
+impl Failure {
+    fn lines(&self) -> Vec<String> {
+        match self {
+            Failure::Resolve(error) => chain(error),
+            Failure::Runner(error) => chain(error),
+            Failure::Store(error) => chain(error),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Failure::Resolve(error) => error.hint(),
+            Failure::Runner(_) | Failure::Store(_) => None,
+        }
+    }
+}
+
+fn attempt(shared: &Shared, job: JobId, ended: &mut Ended) -> Result<(), Failure> {
+    let (mut action, mut staged) = shared.resolver().resolve(job, Trust::Remembered).map_err(Failure::Resolve)?;
+    let mut key = action.key();
+    ended.key = Some(key);
+    let ticket = match shared.flights.board(key) {
+        Boarding::Landed => {
+            // Another job of this run recorded the result just now, so it may not be on disk yet.
+            if let Some(record) = shared.ports.actions.lookup(&key).map_err(Failure::Store)? {
+                let inbox = Arc::clone(&shared.inbox);
+                let on_durable = Box::new(move |durable| inbox.push(Message::Durable(job, durable)));
+                shared.ports.actions.barrier(on_durable).map_err(Failure::Store)?;
+                ended.awaits_durable = true;
+                use_cached(shared, job, record, ended);
+                return Ok(());
+            }
+            None
+        }
+        Boarding::First(ticket) => Some(ticket),
+    };
+    if !shared.fresh
+        && let Some(record) = shared.ports.actions.lookup(&key).map_err(Failure::Store)?
+        && (record.result.outcome.is_success() || !shared.retry_failed)
+    {
+        use_cached(shared, job, record, ended);
+        return Ok(());
+    }
+    staged.put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
+    shared.inbox.push(Message::Started(job));
+    let mut execution = run(shared, job, &action, key);
+    if let Err(RunnerError::Store(StoreError::Missing(_))) = execution {
+        // The store has lost an input that the stat cache still knows: read everything again, once.
+        (action, staged) = shared.resolver().resolve(job, Trust::Nothing).map_err(Failure::Resolve)?;
+        key = action.key();
+        ended.key = Some(key);
+        staged.put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
+        execution = run(shared, job, &action, key);
+    }
+    let Execution { result, usage } = execution.map_err(Failure::Runner)?;
+    if result.outcome.is_deterministic() {
+        let inbox = Arc::clone(&shared.inbox);
+        let on_durable = Box::new(move |durable| inbox.push(Message::Durable(job, durable)));
+        let record = ActionRecord { result: result.clone(), usage };
+        shared.ports.actions.record(key, &action, &record, on_durable).map_err(Failure::Store)?;
+        ended.awaits_durable = true;
+        if let Some(ticket) = ticket {
+            ticket.landed();
+        }
+    }
+    conclude(shared, job, result, usage, ended);
+    Ok(())
+}
+
+fn run(shared: &Shared, job: JobId, action: &Action, key: ActionKey) -> Result<Execution, RunnerError> {
+    let timeout = shared.graph.spec(job).timeout;
+    shared.ports.runner.run(Request { action, key, timeout }, &shared.cancel)
+}
+
+fn use_cached(shared: &Shared, job: JobId, record: ActionRecord, ended: &mut Ended) {
+    ended.cached = true;
+    conclude(shared, job, record.result, record.usage, ended);
+}
+
+fn conclude(shared: &Shared, job: JobId, result: ActionResult, usage: Usage, ended: &mut Ended) {
+    ended.status = match &result.outcome {
+        outcome if outcome.is_success() => JobStatus::Succeeded,
+        Outcome::Cancelled => JobStatus::Cancelled,
+        _ => JobStatus::Failed,
+    };
+    ended.result = Some(result.clone());
+    ended.usage = usage;
+    // Dependants, and whoever shows the failure, find the result here; it is set once per job.
+    let _ = shared.results[job.index()].set(result);
+}
+
+fn save(shared: &Shared, job: JobId) -> (Vec<String>, Option<SaveError>) {
+    let mut paths = Vec::new();
+    let Some(result) = shared.results[job.index()].get() else { return (paths, None) };
+    for save in &shared.graph.spec(job).save {
+        let written = save.to.value.render(&shared.graph.job(job).bindings);
+        let target = shared.graph.base.join(&written);
+        let blobs = shared.ports.blobs.as_ref();
+        match crate::save::export(blobs, result.output, save.from.as_ref(), &target) {
+            Ok(()) => paths.push(target.display().to_string()),
+            Err(error) => return (paths, Some(error)),
+        }
+    }
+    (paths, None)
+}

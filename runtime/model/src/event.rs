@@ -1,0 +1,157 @@
+//! What happens during a run, as the one stream that every reporter sees.
+//!
+//! Owns: the events and the reports inside them. Does not know: who listens.
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::{ActionKey, ActionResult};
+use crate::outcome::Usage;
+use crate::run::RunId;
+
+/// Something that happened during a run, in the order in which it is reported.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The first event.
+    RunStarted {
+        /// The run.
+        run: RunId,
+        /// The plan's name.
+        plan: String,
+        /// How many jobs it has.
+        jobs: usize,
+        /// How many worker threads execute them.
+        workers: usize,
+    },
+    /// An attempt started; jobs whose result is cached have none.
+    JobStarted {
+        /// The job's name.
+        job: String,
+    },
+    /// A job ended, and what is said of it here is durable.
+    JobFinished(JobReport),
+    /// An output was copied to the host.
+    Saved {
+        /// The job whose output it is.
+        job: String,
+        /// Where it was written.
+        path: String,
+    },
+    /// Something that a user should know and that fails nothing.
+    Warning {
+        /// What, in one sentence.
+        message: String,
+    },
+    /// The last event.
+    RunFinished(RunSummary),
+}
+
+/// What became of one job in one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobReport {
+    /// The job's name; `scan[serde]` for an item of a `for-each`.
+    pub job: String,
+    /// What became of it.
+    pub status: JobStatus,
+    /// The action it was resolved to, where it came that far.
+    pub key: Option<ActionKey>,
+    /// Whether the result came from the cache.
+    pub cached: bool,
+    /// How the attempt ended and what it left, where there was one.
+    pub result: Option<ActionResult>,
+    /// What the attempt cost; of a cached result, what it had cost then.
+    pub usage: Usage,
+    /// From the start of the run until the job's inputs were there, in nanoseconds.
+    pub ready_ns: u64,
+    /// From the start of the run until the job started to resolve its inputs, in nanoseconds.
+    pub started_ns: u64,
+    /// From the start of the run until the outcome was known, in nanoseconds.
+    pub ended_ns: u64,
+    /// What kept wasmill from carrying the job out, from the outside in; empty where nothing did.
+    pub error: Vec<String>,
+    /// How to mend the error, where that is known.
+    pub hint: Option<String>,
+}
+
+/// What became of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobStatus {
+    /// It exited with code 0 and its outputs are stored.
+    Succeeded,
+    /// It ran, and its outcome is no success.
+    Failed,
+    /// wasmill could not run it, or could not keep what it gave.
+    Error,
+    /// A job that it needs did not succeed.
+    Skipped,
+    /// The run ended before it was its turn, or while it was running.
+    Cancelled,
+}
+
+/// How many jobs ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunCounts {
+    /// All jobs.
+    pub jobs: usize,
+    /// Those that succeeded, executed or cached.
+    pub succeeded: usize,
+    /// Those whose outcome came from the cache.
+    pub cached: usize,
+    /// Those that failed.
+    pub failed: usize,
+    /// Those that wasmill could not run.
+    pub errors: usize,
+    /// Those that were skipped because of another's failure.
+    pub skipped: usize,
+    /// Those that a cancellation or an earlier failure kept from running.
+    pub cancelled: usize,
+}
+
+impl RunCounts {
+    /// Counts one more report.
+    pub fn add(&mut self, status: JobStatus, cached: bool) {
+        match status {
+            JobStatus::Succeeded => self.succeeded += 1,
+            JobStatus::Failed => self.failed += 1,
+            JobStatus::Error => self.errors += 1,
+            JobStatus::Skipped => self.skipped += 1,
+            JobStatus::Cancelled => self.cancelled += 1,
+        }
+        self.cached += usize::from(cached);
+    }
+
+    /// How many jobs have ended, in whatever way.
+    pub fn ended(&self) -> usize {
+        self.succeeded + self.failed + self.errors + self.skipped + self.cancelled
+    }
+}
+
+/// A run in numbers. CPU time and wall time are never mixed: their ratio is the parallel factor.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// How many jobs ended how.
+    pub counts: RunCounts,
+    /// Wall time of the run, the plan's loading and saving included.
+    pub wall_ns: u64,
+    /// CPU time of the attempts of this run.
+    pub cpu_ns: u64,
+    /// Wall time of the attempts of this run, added up over the workers.
+    pub busy_ns: u64,
+    /// Wall time that cached outcomes had cost when they were computed.
+    pub saved_ns: u64,
+    /// Whether the run was cancelled from outside.
+    pub cancelled: bool,
+}
+
+impl RunSummary {
+    /// Attempts' CPU time per second of wall time; 2.0 means that two cores were busy with jobs all the time.
+    pub fn parallel_factor(&self) -> f64 {
+        if self.wall_ns == 0 { 0.0 } else { self.cpu_ns as f64 / self.wall_ns as f64 }
+    }
+
+    /// Whether every job succeeded.
+    pub fn is_success(&self) -> bool {
+        !self.cancelled && self.counts.succeeded == self.counts.jobs
+    }
+}

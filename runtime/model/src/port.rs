@@ -1,0 +1,307 @@
+//! The traits through which the crates meet.
+//!
+//! Owns: what the executor, the sandbox and the store expect of each other, and the errors that cross between
+//! them. Does not know: any implementation.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::action::{Action, ActionKey, ActionRecord, ActionResult};
+use crate::digest::{BlobRef, Digest};
+use crate::event::JobReport;
+use crate::limits::Timeout;
+use crate::outcome::Usage;
+use crate::run::{RunId, RunRecord};
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing of this digest is there.
+    #[error("blob {0} is not in the store")]
+    Missing(Digest),
+    /// What is there is not what it should be.
+    #[error("blob {digest} in the store is damaged: {wrong}")]
+    Damaged {
+        /// Its name.
+        digest: Digest,
+        /// What is wrong.
+        wrong: String,
+    },
+    /// The disk or the database failed.
+    #[error("failed to {doing}")]
+    Backend {
+        /// What was being done, with the path it was done to.
+        doing: String,
+        /// What came of it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An earlier write failed, so nothing further is accepted.
+    #[error("the store stopped accepting writes")]
+    Stopped(#[source] Arc<StoreError>),
+}
+
+/// Is called exactly once, when what was handed in with it is on disk or cannot get there.
+pub type OnDurable = Box<dyn FnOnce(Result<(), Arc<StoreError>>) + Send>;
+
+/// Content by digest.
+///
+/// What was put can be read at once. It becomes durable in the order of the calls, over all of the store's
+/// ports: a record handed in after a blob is never on disk without it.
+pub trait BlobStore: Send + Sync {
+    /// The content of a blob; the empty blob is always there.
+    ///
+    /// # Errors
+    /// `Missing`, `Damaged` (the size is wrong), or the disk's failure.
+    fn get(&self, blob: &BlobRef) -> Result<Bytes, StoreError>;
+
+    /// Finds a blob of unknown size.
+    ///
+    /// # Errors
+    /// The disk's failure.
+    fn find(&self, digest: &Digest) -> Result<Option<BlobRef>, StoreError>;
+
+    /// Takes in content. Blocks while too much is waiting to be written.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn put(&self, bytes: Bytes) -> Result<BlobRef, StoreError>;
+
+    /// Takes in content from a reader to its end, without holding a large one in memory.
+    ///
+    /// # Errors
+    /// The reader's failure (as `Backend`), or the store cannot be written.
+    fn put_reader(&self, reader: &mut dyn std::io::Read) -> Result<BlobRef, StoreError>;
+}
+
+/// Results by action key.
+pub trait ActionCache: Send + Sync {
+    /// The recorded result of an action. Counts only what is durable or about to be.
+    ///
+    /// # Errors
+    /// The disk's failure; a damaged record is a miss.
+    fn lookup(&self, key: &ActionKey) -> Result<Option<ActionRecord>, StoreError>;
+
+    /// The action behind a key, so that it can be executed again.
+    ///
+    /// # Errors
+    /// The disk's failure.
+    fn action(&self, key: &ActionKey) -> Result<Option<Action>, StoreError>;
+
+    /// Records a result, behind every blob that was put before.
+    ///
+    /// # Errors
+    /// The store cannot be written; `on_durable` is then not called.
+    fn record(
+        &self,
+        key: ActionKey,
+        action: &Action,
+        record: &ActionRecord,
+        on_durable: OnDurable,
+    ) -> Result<(), StoreError>;
+
+    /// Calls `on_durable` when everything handed in before is durable.
+    ///
+    /// # Errors
+    /// The store cannot be written; `on_durable` is then not called.
+    fn barrier(&self, on_durable: OnDurable) -> Result<(), StoreError>;
+}
+
+/// The history of runs.
+pub trait RunLog: Send + Sync {
+    /// Gives a new run its number and remembers that it started (durable at the next group commit).
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn begin(&self, plan: &str, started_unix_ms: u64) -> Result<RunId, StoreError>;
+
+    /// Remembers what became of some of a run's jobs.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn append(&self, run: RunId, reports: &[JobReport]) -> Result<(), StoreError>;
+
+    /// Remembers how a run ended.
+    ///
+    /// # Errors
+    /// The store cannot be written; `on_durable` is then not called.
+    fn end(&self, record: &RunRecord, on_durable: OnDurable) -> Result<(), StoreError>;
+
+    /// The latest runs, newest first.
+    ///
+    /// # Errors
+    /// The disk's failure.
+    fn runs(&self, at_most: usize) -> Result<Vec<RunRecord>, StoreError>;
+
+    /// One run.
+    ///
+    /// # Errors
+    /// The disk's failure.
+    fn run(&self, run: RunId) -> Result<Option<RunRecord>, StoreError>;
+
+    /// The jobs of a run in the order in which they ended.
+    ///
+    /// # Errors
+    /// The disk's failure.
+    fn jobs(&self, run: RunId) -> Result<Vec<JobReport>, StoreError>;
+}
+
+/// What a host file looked like when it was digested. Equal stamps mean equal content, except within the
+/// granularity of the filesystem's clock, which whoever asks has to rule out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Length in bytes.
+    pub size_bytes: u64,
+    /// Last modification, in nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// Inode number, or 0 where the host has none.
+    pub inode: u64,
+    /// Device number, or 0 where the host has none.
+    pub device: u64,
+}
+
+/// Digests of host files, so that unchanged ones need not be read again. A cache: losing it loses no result.
+pub trait StatCache: Send + Sync {
+    /// What was remembered of `path`.
+    ///
+    /// # Errors
+    /// The disk's failure.
+    fn recall(&self, path: &str) -> Result<Option<(Stamp, BlobRef)>, StoreError>;
+
+    /// Remembers some files.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn remember(&self, entries: Vec<(String, Stamp, BlobRef)>) -> Result<(), StoreError>;
+}
+
+/// A file with machine code that the sandbox wrote earlier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// Where it lies; only wasmill writes there.
+    pub path: PathBuf,
+    /// What its content must digest to before it is used.
+    pub digest: Digest,
+}
+
+/// Compiled modules. A cache: losing it loses no result.
+pub trait ArtifactCache: Send + Sync {
+    /// The artifact of a key (a digest over the module and everything that shapes its machine code).
+    ///
+    /// # Errors
+    /// The disk's failure.
+    fn artifact(&self, key: &Digest) -> Result<Option<Artifact>, StoreError>;
+
+    /// Keeps an artifact.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn keep_artifact(&self, key: &Digest, bytes: &[u8]) -> Result<Artifact, StoreError>;
+}
+
+/// Tells a running job, from another thread, that nobody waits for it any more.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Not cancelled.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Cancels; cannot be taken back.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// One attempt to execute an action.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// What to execute.
+    pub action: &'a Action,
+    /// Its key.
+    pub key: ActionKey,
+    /// How long it may take.
+    pub timeout: Timeout,
+}
+
+/// What an attempt gave. The blobs of the result have been put into the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Execution {
+    /// How it ended and what it left.
+    pub result: ActionResult,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+/// Why an action could not be executed at all. A job that fails is no such error: see [`crate::Outcome`].
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    /// The module cannot be used, on any machine.
+    #[error("module {module} cannot be used")]
+    Module {
+        /// Which.
+        module: Digest,
+        /// Why.
+        #[source]
+        source: ModuleError,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The host could not give what the sandbox needs, or the sandbox has a bug.
+    #[error("the sandbox failed to {doing}")]
+    Host {
+        /// What it was doing.
+        doing: &'static str,
+        /// What came of it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// What is wrong with a module.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModuleError {
+    /// It does not start with the magic number of WebAssembly.
+    #[error("it is not a WebAssembly module: it starts with {0}")]
+    NotWasm(String),
+    /// It is a component, not a core module.
+    #[error("it is a WebAssembly component; only core modules (WASI preview 1) can be run")]
+    Component,
+    /// It is malformed, cut off, or uses a proposal that is not enabled.
+    #[error("it is not valid: {0}")]
+    Invalid(String),
+    /// It asks for something that the sandbox does not offer.
+    #[error("it imports `{module}`.`{name}`, {wrong}")]
+    Import {
+        /// The import's module.
+        module: String,
+        /// The import's name.
+        name: String,
+        /// What is offered instead.
+        wrong: String,
+    },
+    /// It has no function `_start` to run.
+    #[error("it has no function `_start`: {0}")]
+    NoStart(String),
+}
+
+/// Executes actions. Called from several threads at once, each call blocking its thread until the end.
+pub trait Runner: Send + Sync {
+    /// Executes one action.
+    ///
+    /// # Errors
+    /// Only where the action could not be executed; see [`RunnerError`].
+    fn run(&self, request: Request<'_>, cancel: &Cancel) -> Result<Execution, RunnerError>;
+}

@@ -1,0 +1,57 @@
+//! Runs: one execution of a plan each, as the store remembers them.
+//!
+//! Owns: a run's number and record. Does not know: how a run is carried out or stored.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::RunSummary;
+
+/// The number of a run: 1, 2, 3 … within one store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub u64);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The text is no run number.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a run number")]
+pub struct RunIdError(String);
+
+impl FromStr for RunId {
+    type Err = RunIdError;
+
+    fn from_str(text: &str) -> Result<Self, RunIdError> {
+        text.parse().map(RunId).map_err(|_| RunIdError(text.chars().take(40).collect()))
+    }
+}
+
+/// What the store remembers of a run, apart from its jobs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Its number.
+    pub id: RunId,
+    /// The plan's name.
+    pub plan: String,
+    /// When it started, in milliseconds since 1970 (UTC).
+    pub started_unix_ms: u64,
+    /// How far it got.
+    pub state: RunState,
+}
+
+/// How far a run got.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunState {
+    /// It started and has not said that it ended: it is running, or its process was killed.
+    Started,
+    /// It ended.
+    Ended(RunSummary),
+}
