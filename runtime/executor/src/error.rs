@@ -149,6 +149,17 @@ pub struct ModuleLoadError {
     pub kind: ModuleLoadErrorKind,
 }
 
+impl ModuleLoadError {
+    /// How to mend it, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match &self.kind {
+            ModuleLoadErrorKind::Build(error) => error.hint(),
+            ModuleLoadErrorKind::NotStored { .. } => Some("name the module by `file` or `crate` once"),
+            _ => None,
+        }
+    }
+}
+
 /// Why a module cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ModuleLoadErrorKind {

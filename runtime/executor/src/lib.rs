@@ -27,6 +27,6 @@ pub use expand::expand;
 pub use graph::{Graph, Job, JobId, UnknownJob};
 pub use guest_build::{BuildOutput, GuestBuildError, Toolchain};
 pub use import::Importer;
-pub use modules::{LoadedModules, load_file, load_modules};
+pub use modules::LoadedModules;
 pub use save::export;
 pub use scheduler::{Command, Ending, Scheduler, Signal};

@@ -1,0 +1,59 @@
+//! From the command line to an exit code.
+//!
+//! Owns: which command is carried out, how errors leave the process, logging. Does not know: what commands do.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Command, OutputFormat, PlanCommand};
+use crate::commands;
+use crate::error::CliError;
+use crate::exit_code;
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(exit_code::USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    start_logging(cli.global.verbose);
+    let format = cli.global.format;
+    let result = match cli.command {
+        Command::Run(args) => commands::run::run(&cli.global, &args),
+        Command::Exec(args) => commands::exec::exec(&cli.global, args),
+        Command::Plan { command: PlanCommand::Check { plan } } => commands::plan::check(&cli.global, &plan),
+        Command::Runs { limit } => commands::history::runs(&cli.global, limit),
+        Command::Show { run, job } => commands::history::show(&cli.global, run, job.as_deref()),
+        Command::Cat { digest } => commands::content::cat(&cli.global, digest),
+        Command::Ls { digest, recursive } => commands::content::ls(&cli.global, digest, recursive),
+    };
+    ExitCode::from(result.unwrap_or_else(|error| {
+        show_error(&error, format);
+        error.exit_code
+    }))
+}
+
+/// Shows an error in the way that was asked for.
+pub(crate) fn show_error(error: &CliError, format: OutputFormat) {
+    // Whoever closed our output does not want to hear of it.
+    let _ = match format {
+        OutputFormat::Human => write!(anstream::stderr(), "{}", error.human()),
+        OutputFormat::Json => writeln!(std::io::stdout(), "{}", error.json()),
+    };
+}
+
+fn start_logging(verbose: u8) {
+    let default = match verbose {
+        0 => "warn",
+        1 => "wasmill=debug,wasmill_executor=debug,wasmill_sandbox=debug,wasmill_storage=debug,info",
+        _ => "trace",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WASMILL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+}

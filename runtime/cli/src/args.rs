@@ -1,0 +1,155 @@
+//! The command line.
+//!
+//! Owns: every command, flag and help text. Does not know: what the commands do.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use wasmill_model::{Digest, RunId};
+
+/// Runs jobs that nobody has to trust, and gets the same bytes on every machine.
+#[derive(Debug, Parser)]
+#[command(name = "wasmill", version, about, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Where results are kept [default: a folder `wasmill/store` in your cache directory]
+    #[arg(long, global = true, value_name = "DIR", env = "WASMILL_STORE", hide_env_values = true)]
+    pub(crate) store: Option<PathBuf>,
+    /// For people or for programs (JSON lines on standard output)
+    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Human)]
+    pub(crate) format: OutputFormat,
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say what is done inside (-v: what matters, -vv: everything); WASMILL_LOG has finer filters
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Execute a plan; what is known already is not executed again
+    Run(RunArgs),
+    /// Execute one module in the sandbox, without a plan
+    #[command(after_help = "The guest's standard output, standard error and exit code are passed through; exit \
+                            codes of wasmill's own are 100 or more.")]
+    Exec(ExecArgs),
+    /// Look at a plan without executing it
+    Plan {
+        #[command(subcommand)]
+        command: PlanCommand,
+    },
+    /// List the latest runs
+    Runs {
+        /// How many
+        #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT")]
+        limit: usize,
+    },
+    /// Show a run, or one of its jobs
+    Show {
+        /// The run's number, as `wasmill runs` has it
+        run: RunId,
+        /// The job's name
+        job: Option<String>,
+    },
+    /// Write a blob to standard output
+    Cat {
+        /// Its digest
+        digest: Digest,
+    },
+    /// List a directory of the store
+    Ls {
+        /// Its digest
+        digest: Digest,
+        /// List directories in it as well
+        #[arg(long, short)]
+        recursive: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The plan, or the folder that has it
+    #[arg(default_value = ".", value_name = "PLAN")]
+    pub(crate) plan: PathBuf,
+    /// Only this job and what it needs; may be given several times
+    #[arg(long = "job", value_name = "NAME")]
+    pub(crate) select: Vec<String>,
+    /// Worker threads [default: one for each core]
+    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) jobs: Option<u16>,
+    /// After a failure, go on with what does not depend on it
+    #[arg(long, short)]
+    pub(crate) keep_going: bool,
+    /// Execute jobs again whose failure is recorded
+    #[arg(long)]
+    pub(crate) retry_failed: bool,
+    /// Execute every job again, whatever is recorded
+    #[arg(long)]
+    pub(crate) fresh: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExecArgs {
+    /// A .wasm or .wat file, or the digest of a module in the store
+    pub(crate) module: PathBuf,
+    /// Show the guest a host file or directory: GUEST=HOST, such as /in/data=./data
+    #[arg(long = "in", value_name = "GUEST=HOST")]
+    pub(crate) inputs: Vec<String>,
+    /// Copy what the guest wrote to /out into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Set an environment variable: NAME=VALUE
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<String>,
+    /// The guest's standard input: a file, or - for ours [default: nothing]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stdin: Option<PathBuf>,
+    /// The guest's argv[0]: for a module made with the SDK, which of its jobs
+    #[arg(long, value_name = "NAME")]
+    pub(crate) entry: Option<String>,
+    /// Most memory, such as 64MiB [default: 256MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<String>,
+    /// Most fuel, about one unit for each instruction [default: not metered]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) fuel: Option<u64>,
+    /// Most wall time, such as 10s [default: 5m]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<String>,
+    /// Most output, such as 1MiB: /out, /tmp, stdout and stderr together [default: 256MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) output: Option<String>,
+    /// Makes random numbers differ
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Execute it again, whatever is recorded
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// The guest's arguments
+    #[arg(last = true, value_name = "ARGS")]
+    pub(crate) args: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlanCommand {
+    /// Say everything that is wrong with a plan
+    Check {
+        /// The plan, or the folder that has it
+        #[arg(default_value = ".", value_name = "PLAN")]
+        plan: PathBuf,
+    },
+}

@@ -1,0 +1,202 @@
+//! `wasmill exec`: one module in the sandbox, without a plan.
+//!
+//! Owns: turning flags into a plan of one job, and handing the guest's output and exit code on. Does not know:
+//! how the job is executed: it is a plan like any other, cached like any other.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmill_executor::{BuildOutput, expand};
+use wasmill_model::plan::{
+    InputSource, JobSpec, ModuleSource, MountSpec, Plan, SaveSpec, Spanned, Stdin, Template, parse_duration,
+    parse_size,
+};
+use wasmill_model::port::BlobStore as _;
+use wasmill_model::{BlobRef, Event, GuestPath, JobReport, JobStatus, Limits, Timeout};
+
+use crate::args::{ExecArgs, Global, OutputFormat};
+use crate::error::CliError;
+use crate::exit_code;
+use crate::mill::{How, Mill};
+use crate::report::{describe_failure, show_json};
+
+/// The name of the one job.
+const JOB: &str = "exec";
+
+/// `wasmill exec`.
+pub(crate) fn exec(global: &Global, args: ExecArgs) -> Result<u8, CliError> {
+    let began = Instant::now();
+    let mill = Mill::open(global)?;
+    let fresh = args.fresh;
+    let shown = args.module.display().to_string();
+    let plan = plan_of(args, &mill)?;
+    let base = std::env::current_dir()
+        .map_err(|error| CliError::new(exit_code::HOST, "there is no current directory").because(&error))?;
+    let graph = Arc::new(expand(plan, &base).map_err(|diagnostics| {
+        let said = diagnostics.into_iter().next().map(|diagnostic| diagnostic.message).unwrap_or_default();
+        CliError::new(exit_code::USAGE, said)
+    })?);
+    let modules = mill.load_modules(&graph, BuildOutput::Kept).map_err(|mut errors| {
+        let mut error = errors.pop().unwrap_or_default();
+        error.headline = format!("cannot load the module {shown}");
+        error
+    })?;
+    let how = How { workers: 1, keep_going: false, retry_failed: false, fresh, began };
+    let mut report = None;
+    let json = global.format == OutputFormat::Json;
+    mill.execute(graph, modules, &how, &mut |event| {
+        if json {
+            show_json(event);
+        }
+        if let Event::JobFinished(finished) = event {
+            report = Some(finished.clone());
+        }
+    })?;
+    let Some(report) = report else {
+        return Err(CliError::new(exit_code::HOST, "the job was not carried out; this is a bug in wasmill"));
+    };
+    let code = conclude(&mill, &report, json)?;
+    mill.close()?;
+    Ok(code)
+}
+
+/// Passes on what the guest wrote and how it ended.
+fn conclude(mill: &Mill, report: &JobReport, json: bool) -> Result<u8, CliError> {
+    let Some(result) = &report.result else {
+        return Err(match report.status {
+            JobStatus::Cancelled => CliError::new(exit_code::CANCELLED, "cancelled"),
+            _ => {
+                let mut lines = report.error.iter().cloned();
+                let headline = lines.next().unwrap_or_default();
+                CliError {
+                    causes: lines.collect(),
+                    hints: report.hint.iter().cloned().collect(),
+                    ..CliError::new(exit_code::INPUT, headline)
+                }
+            }
+        });
+    };
+    if !json {
+        pass_on(mill, result.stdout, &mut std::io::stdout())?;
+        pass_on(mill, result.stderr, &mut std::io::stderr())?;
+    }
+    if report.status == JobStatus::Error {
+        // The guest did well, but its outputs could not be copied.
+        let mut lines = report.error.iter().cloned();
+        let headline = lines.next().unwrap_or_default();
+        return Err(CliError { causes: lines.collect(), ..CliError::new(exit_code::HOST, headline) });
+    }
+    let code = exit_code::of_outcome(&result.outcome);
+    if !json && !matches!(result.outcome, wasmill_model::Outcome::Exited { .. }) {
+        let error = describe_failure(report, "the guest", None);
+        let _ = write!(anstream::stderr(), "{}", error.human());
+    }
+    Ok(code)
+}
+
+fn pass_on(mill: &Mill, blob: BlobRef, to: &mut dyn std::io::Write) -> Result<(), CliError> {
+    let bytes = mill.storage.get(&blob).map_err(|error| CliError::store(&error))?;
+    // A reader that has closed the pipe has seen enough.
+    let _ = to.write_all(&bytes).and_then(|()| to.flush());
+    Ok(())
+}
+
+fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
+    let mut limits = Limits { fuel: args.fuel, ..Limits::default() };
+    if let Some(text) = &args.memory {
+        limits.memory_bytes = parse_size(text).map_err(|wrong| usage("--memory", &wrong))?;
+        if !(65_536..=Limits::MEMORY_BYTES_MAX).contains(&limits.memory_bytes) {
+            return Err(usage("--memory", "it must be between 64KiB and 4GiB"));
+        }
+    }
+    if let Some(text) = &args.output {
+        limits.output_bytes = parse_size(text).map_err(|wrong| usage("--output", &wrong))?;
+    }
+    let mut timeout = Timeout::default();
+    if let Some(text) = &args.timeout {
+        timeout.wall_ms = parse_duration(text).map_err(|wrong| usage("--timeout", &wrong))?;
+    }
+    let stdin = args.stdin.map(|path| stdin_of(&path, mill)).transpose()?;
+    let job = JobSpec {
+        name: spanned(JOB.to_owned()),
+        module: spanned("main".to_owned()),
+        entry: args.entry,
+        args: (args.args.into_iter())
+            .enumerate()
+            .map(|(index, arg)| match arg.into_string() {
+                Ok(arg) => Ok(Template::literal(arg)),
+                Err(arg) => Err(usage(&format!("argument {}", index + 1), &format!("{arg:?} is not valid UTF-8"))),
+            })
+            .collect::<Result<_, _>>()?,
+        env: args.env.iter().map(|pair| variable(pair)).collect::<Result<BTreeMap<_, _>, _>>()?,
+        stdin,
+        mounts: args.inputs.iter().map(|pair| mount(pair)).collect::<Result<_, _>>()?,
+        outputs: Vec::new(),
+        save: args.out.iter().map(|dir| save(dir)).collect(),
+        for_each: Vec::new(),
+        limits,
+        timeout,
+        seed: args.seed,
+    };
+    let module = match args.module.to_str().map(str::parse) {
+        Some(Ok(digest)) if !args.module.exists() => ModuleSource::Digest(digest),
+        _ => ModuleSource::File { path: args.module.to_string_lossy().into_owned() },
+    };
+    let name = args.module.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    Ok(Plan {
+        name: format!("exec {name}"),
+        modules: BTreeMap::from([("main".to_owned(), spanned(module))]),
+        jobs: vec![job],
+    })
+}
+
+fn usage(flag: &str, wrong: &str) -> CliError {
+    CliError::new(exit_code::USAGE, format!("cannot use {flag}: {wrong}"))
+}
+
+fn spanned<T>(value: T) -> Spanned<T> {
+    Spanned { value, span: 0..0 }
+}
+
+fn variable(pair: &str) -> Result<(String, Template), CliError> {
+    match pair.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), Template::literal(value))),
+        _ => Err(usage("--env", &format!("`{pair}` is not of the form NAME=VALUE"))),
+    }
+}
+
+fn mount(pair: &str) -> Result<MountSpec, CliError> {
+    let Some((guest, host)) = pair.split_once('=') else {
+        return Err(usage("--in", &format!("`{pair}` is not of the form GUEST=HOST")));
+    };
+    let at = GuestPath::new(guest).map_err(|error| usage("--in", &error.to_string()))?;
+    check_mount(&at)?;
+    Ok(MountSpec { at: spanned(at), source: spanned(InputSource::Path(Template::literal(host))) })
+}
+
+fn check_mount(at: &GuestPath) -> Result<(), CliError> {
+    match wasmill_model::plan::check_mount(at) {
+        Ok(()) => Ok(()),
+        Err(wrong) => Err(usage("--in", &wrong)),
+    }
+}
+
+fn save(dir: &Path) -> SaveSpec {
+    SaveSpec { from: None, to: spanned(Template::literal(dir.to_string_lossy())) }
+}
+
+fn stdin_of(path: &PathBuf, mill: &Mill) -> Result<Spanned<Stdin>, CliError> {
+    if path.as_os_str() != "-" {
+        let source = InputSource::Path(Template::literal(path.to_string_lossy()));
+        return Ok(spanned(Stdin::Source(source)));
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .read_to_end(&mut bytes)
+        .map_err(|error| CliError::new(exit_code::INPUT, "failed to read standard input").because(&error))?;
+    let blob = mill.storage.put(bytes.into()).map_err(|error| CliError::store(&error))?;
+    Ok(spanned(Stdin::Blob(blob)))
+}

@@ -1,0 +1,9 @@
+//! The commands, one file each, or one for a few that belong together.
+//!
+//! Owns: nothing. Does not know: the command line's syntax.
+
+pub(crate) mod content;
+pub(crate) mod exec;
+pub(crate) mod history;
+pub(crate) mod plan;
+pub(crate) mod run;

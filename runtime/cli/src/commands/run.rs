@@ -1,0 +1,64 @@
+//! `wasmill run`: executing a plan.
+//!
+//! Owns: the steps from a plan's path to an exit code. Does not know: how anything of it is shown.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmill_executor::{BuildOutput, Graph};
+
+use crate::app::show_error;
+use crate::args::{Global, OutputFormat, RunArgs};
+use crate::error::CliError;
+use crate::exit_code;
+use crate::mill::{How, Mill, default_workers};
+use crate::plan_file;
+use crate::report::Reporter;
+
+/// `wasmill run`.
+pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
+    let began = Instant::now();
+    let mut graph = plan_file::load(&args.plan)?;
+    if !args.select.is_empty() {
+        select(&mut graph, &args.select)?;
+    }
+    let mill = Mill::open(global)?;
+    let shown = !global.quiet && global.format == OutputFormat::Human;
+    let output = if shown { BuildOutput::Shown } else { BuildOutput::Kept };
+    let modules = match mill.load_modules(&graph, output) {
+        Ok(modules) => modules,
+        Err(mut errors) => {
+            let last = errors.pop();
+            errors.iter().for_each(|error| show_error(error, global.format));
+            return Err(last.unwrap_or_else(|| CliError::new(exit_code::INPUT, "a module cannot be loaded")));
+        }
+    };
+    let workers = args.jobs.map_or_else(default_workers, usize::from);
+    let how = How {
+        workers,
+        keep_going: args.keep_going,
+        retry_failed: args.retry_failed,
+        fresh: args.fresh,
+        began,
+    };
+    let mut reporter = Reporter::new(global, Arc::clone(&mill.storage) as _);
+    let result = mill.execute(graph, modules, &how, &mut |event| reporter.on_event(event));
+    reporter.finish();
+    let summary = result?;
+    mill.close()?;
+    Ok(match () {
+        () if summary.is_success() => exit_code::SUCCESS,
+        () if summary.cancelled => exit_code::CANCELLED,
+        () => exit_code::JOBS_FAILED,
+    })
+}
+
+fn select(graph: &mut Arc<Graph>, names: &[String]) -> Result<(), CliError> {
+    Arc::make_mut(graph).select(names).map_err(|unknown| {
+        let error = CliError::from_error(exit_code::USAGE, &unknown);
+        match unknown.nearest {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error,
+        }
+    })
+}

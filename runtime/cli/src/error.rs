@@ -1,0 +1,103 @@
+//! What `wasmill` says when it cannot go on.
+//!
+//! Owns: the shape of every error message (headline, causes, hints) and its exit code. Does not know: the errors
+//! of the other crates beyond their texts.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::exit_code;
+
+/// An error as a user sees it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CliError {
+    pub(crate) exit_code: u8,
+    /// What could not be done; lower-case, names in backticks.
+    pub(crate) headline: String,
+    /// Why, from the outside in.
+    pub(crate) causes: Vec<String>,
+    /// How to mend it.
+    pub(crate) hints: Vec<String>,
+    /// A text that is shown as it is, in place of the headline: plan errors with their carets.
+    pub(crate) rendered: Option<String>,
+    /// The same for `--format json`, where the rendered text has structure.
+    pub(crate) details: Vec<serde_json::Value>,
+}
+
+impl CliError {
+    pub(crate) fn new(exit_code: u8, headline: impl Into<String>) -> Self {
+        Self { exit_code, headline: headline.into(), ..Self::default() }
+    }
+
+    /// An error of another crate: its text is the headline, its sources are the causes.
+    pub(crate) fn from_error(exit_code: u8, error: &dyn Error) -> Self {
+        let mut lines = chain(error).into_iter();
+        let headline = lines.next().unwrap_or_default();
+        Self { exit_code, headline, causes: lines.collect(), ..Self::default() }
+    }
+
+    pub(crate) fn because(mut self, error: &dyn Error) -> Self {
+        self.causes.extend(chain(error));
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    pub(crate) fn store(error: &dyn Error) -> Self {
+        Self::from_error(exit_code::STORE, error)
+    }
+
+    /// The message for a terminal; `anstream` takes the colours out where they are not wanted.
+    pub(crate) fn human(&self) -> String {
+        if let Some(rendered) = &self.rendered {
+            return rendered.clone();
+        }
+        let error = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+        let dim = Style::new().bold();
+        let mut text = format!("{error}error{error:#}: {}\n", self.headline);
+        for cause in &self.causes {
+            let _ = writeln!(text, "  {dim}caused by{dim:#}: {}", indent(cause));
+        }
+        for hint in &self.hints {
+            let _ = writeln!(text, "  {dim}hint{dim:#}: {}", indent(hint));
+        }
+        text
+    }
+
+    /// The message for programs, one line.
+    pub(crate) fn json(&self) -> String {
+        serde_json::json!({
+            "event": "error",
+            "exit_code": self.exit_code,
+            "message": self.headline,
+            "causes": self.causes,
+            "hints": self.hints,
+            "details": self.details,
+        })
+        .to_string()
+    }
+}
+
+/// Further lines of a text line up under the first.
+fn indent(text: &str) -> String {
+    text.trim_end().replace('\n', "\n    ")
+}
+
+/// An error and its causes, from the outside in, without repetitions.
+pub(crate) fn chain(error: &dyn Error) -> Vec<String> {
+    let mut lines = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(error) = source {
+        let line = error.to_string();
+        if lines.last() != Some(&line) {
+            lines.push(line);
+        }
+        source = error.source();
+    }
+    lines
+}

@@ -1,0 +1,202 @@
+//! Puts the crates together: one store, one sandbox, one executor.
+//!
+//! Owns: the default places, and that the sandbox is made when the first job needs it and not before. Does not
+//! know: commands.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use wasmill_executor::{
+    BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, LoadedModules, Ports, Toolchain, execute,
+};
+use wasmill_model::port::{Cancel, Execution, Request, Runner, RunnerError};
+use wasmill_model::{Event, RunSummary};
+use wasmill_sandbox::Sandbox;
+use wasmill_storage::{OpenError, Storage};
+
+use crate::args::Global;
+use crate::error::CliError;
+use crate::exit_code;
+
+/// A store with everything that works on it.
+pub(crate) struct Mill {
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) importer: Importer,
+}
+
+impl Mill {
+    /// Opens the store that the command line, the environment or the default names.
+    pub(crate) fn open(global: &Global) -> Result<Self, CliError> {
+        let dir = match &global.store {
+            Some(dir) => dir.clone(),
+            None => default_store()?,
+        };
+        let storage = Storage::open(&dir, wasmill_storage::Options::default()).map_err(|error| open_error(&error))?;
+        let storage = Arc::new(storage);
+        let importer = Importer::new(Arc::clone(&storage) as _, Arc::clone(&storage) as _);
+        Ok(Self { storage, importer })
+    }
+
+    /// Gets the modules that `graph` needs.
+    pub(crate) fn load_modules(&self, graph: &Graph, output: BuildOutput) -> Result<LoadedModules, Vec<CliError>> {
+        let loaded = graph.load_modules(&self.importer, self.storage.as_ref(), &toolchain(), output);
+        loaded.map_err(|errors| {
+            (errors.iter())
+                .map(|error| {
+                    let shown = CliError::from_error(exit_code::INPUT, error);
+                    match error.hint() {
+                        Some(hint) => shown.hint(hint),
+                        None => shown,
+                    }
+                })
+                .collect()
+        })
+    }
+
+    /// Executes `graph`, telling `on_event` what happens. Ctrl-C stops the run; a second one ends the process.
+    pub(crate) fn execute(
+        &self,
+        graph: Arc<Graph>,
+        modules: LoadedModules,
+        how: &How,
+        on_event: &mut (dyn FnMut(&Event) + Send),
+    ) -> Result<RunSummary, CliError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| CliError::from_error(exit_code::HOST, &ExecuteError::Loop(error)))?;
+        let cancel = Cancel::new();
+        let ports = Ports {
+            blobs: Arc::clone(&self.storage) as _,
+            actions: Arc::clone(&self.storage) as _,
+            runs: Arc::clone(&self.storage) as _,
+            stats: Arc::clone(&self.storage) as _,
+            runner: Arc::new(LazySandbox::new(how.workers, Arc::clone(&self.storage))),
+        };
+        let options = ExecuteOptions {
+            workers: how.workers,
+            keep_going: how.keep_going,
+            retry_failed: how.retry_failed,
+            fresh: how.fresh,
+            cancel: cancel.clone(),
+            began: how.began,
+        };
+        let result = runtime.block_on(async {
+            tokio::spawn(async move {
+                let mut presses = 0;
+                while tokio::signal::ctrl_c().await.is_ok() {
+                    presses += 1;
+                    cancel.cancel();
+                    if presses == 2 {
+                        // What is durable stays so; the store is made to be killed at any time.
+                        std::process::exit(i32::from(exit_code::CANCELLED));
+                    }
+                }
+            });
+            execute(graph, modules, ports, options, on_event).await
+        });
+        self.importer.remember().map_err(|error| CliError::store(&error))?;
+        result.map_err(|error| match &error {
+            ExecuteError::Store(_) | ExecuteError::Keep(_) => CliError::store(&error)
+                .hint("everything that was reported is safe; run again once the store can be written"),
+            ExecuteError::Thread(_) | ExecuteError::Loop(_) => CliError::from_error(exit_code::HOST, &error),
+        })
+    }
+
+    /// Writes out what is still waiting.
+    pub(crate) fn close(self) -> Result<(), CliError> {
+        let Self { storage, importer } = self;
+        drop(importer);
+        match Arc::into_inner(storage) {
+            Some(storage) => storage.close().map_err(|error| CliError::store(&error)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How a graph is executed.
+#[derive(Debug, Clone)]
+pub(crate) struct How {
+    pub(crate) workers: usize,
+    pub(crate) keep_going: bool,
+    pub(crate) retry_failed: bool,
+    pub(crate) fresh: bool,
+    pub(crate) began: Instant,
+}
+
+/// One worker for each core that this process may use.
+pub(crate) fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A sandbox that is made when the first action has to be executed: a run in which everything is cached needs no
+/// engine.
+struct LazySandbox {
+    slots: usize,
+    storage: Arc<Storage>,
+    made: OnceLock<Sandbox>,
+    making: Mutex<()>,
+}
+
+impl LazySandbox {
+    fn new(slots: usize, storage: Arc<Storage>) -> Self {
+        Self { slots, storage, made: OnceLock::new(), making: Mutex::new(()) }
+    }
+
+    fn sandbox(&self) -> Result<&Sandbox, RunnerError> {
+        if let Some(sandbox) = self.made.get() {
+            return Ok(sandbox);
+        }
+        let _one_at_a_time = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sandbox) = self.made.get() {
+            return Ok(sandbox);
+        }
+        let options = wasmill_sandbox::Options { slots: self.slots };
+        let sandbox =
+            Sandbox::new(options, Arc::clone(&self.storage) as _, Arc::clone(&self.storage) as _).map_err(
+                |error| RunnerError::Host { doing: "start the WebAssembly engine", source: Box::new(error) },
+            )?;
+        Ok(self.made.get_or_init(|| sandbox))
+    }
+}
+
+impl Runner for LazySandbox {
+    fn run(&self, request: Request<'_>, cancel: &Cancel) -> Result<Execution, RunnerError> {
+        self.sandbox()?.run(request, cancel)
+    }
+}
+
+fn default_store() -> Result<PathBuf, CliError> {
+    cache_dir().map(|dir| dir.join("store")).ok_or_else(|| {
+        CliError::new(exit_code::STORE, "there is no home directory to keep the store in")
+            .hint("name a folder with `--store DIR` or in WASMILL_STORE")
+    })
+}
+
+/// wasmill's folder in the user's cache directory.
+fn cache_dir() -> Option<PathBuf> {
+    directories::BaseDirs::new().map(|dirs| dirs.cache_dir().join("wasmill"))
+}
+
+/// Where compilers for guests are looked for.
+fn toolchain() -> Toolchain {
+    Toolchain {
+        rustc: std::env::var_os("WASMILL_GUEST_RUSTC").map(PathBuf::from),
+        private: std::env::var_os("WASMILL_WASI_TOOLCHAIN")
+            .map(PathBuf::from)
+            .or_else(|| cache_dir().map(|dir| dir.join("wasi-toolchain"))),
+    }
+}
+
+fn open_error(error: &OpenError) -> CliError {
+    let shown = CliError::from_error(exit_code::STORE, error);
+    match error {
+        OpenError::InUse { .. } => {
+            shown.hint("wait until the other wasmill is done, or name another folder with `--store DIR`")
+        }
+        OpenError::NewerFormat { .. } => shown.hint("use a newer wasmill, or another folder with `--store DIR`"),
+        OpenError::NotAStore { .. } => shown.hint("name an empty folder, or one that does not exist yet"),
+        _ => shown,
+    }
+}

@@ -1,0 +1,73 @@
+//! Finds and reads plans.
+//!
+//! Owns: which file is the plan, its notation, and turning diagnostics into an error. Does not know: how plans
+//! are executed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wasmill_executor::{Graph, expand};
+use wasmill_model::plan::{Diagnostic, Format, parse};
+
+use crate::error::CliError;
+use crate::exit_code;
+use crate::plan_report;
+
+/// The names that a plan has in a folder, in the order in which they are looked for.
+const NAMES: [&str; 2] = ["mill.toml", "mill.json"];
+
+/// Reads and expands the plan at `path`, which may be the folder it lies in.
+pub(crate) fn load(path: &Path) -> Result<Arc<Graph>, CliError> {
+    let file = find(path)?;
+    let shown = file.display().to_string();
+    let text = std::fs::read(&file).map_err(|error| {
+        CliError::new(exit_code::PLAN, format!("failed to read the plan {shown}")).because(&error)
+    })?;
+    let text = String::from_utf8(text).map_err(|error| {
+        CliError::new(exit_code::PLAN, format!("the plan {shown} is not valid UTF-8")).because(&error)
+    })?;
+    let format = if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+        Format::Json
+    } else {
+        Format::Toml
+    };
+    let fail = |diagnostics: Vec<Diagnostic>| invalid(&shown, &text, &diagnostics);
+    let plan = parse(&text, format).map_err(fail)?;
+    let absolute = std::path::absolute(&file).unwrap_or(file.clone());
+    let base = absolute.parent().unwrap_or(Path::new(".")).to_owned();
+    let graph = expand(plan, &base).map_err(fail)?;
+    Ok(Arc::new(graph))
+}
+
+fn find(path: &Path) -> Result<PathBuf, CliError> {
+    if path.is_dir() {
+        let found = NAMES.iter().map(|name| path.join(name)).find(|file| file.is_file());
+        return found.ok_or_else(|| {
+            CliError::new(exit_code::PLAN, format!("there is no plan in {}", path.display()))
+                .hint("a plan is a file called `mill.toml` or `mill.json`")
+        });
+    }
+    Ok(path.to_owned())
+}
+
+fn invalid(shown: &str, text: &str, diagnostics: &[Diagnostic]) -> CliError {
+    let details = (diagnostics.iter())
+        .map(|diagnostic| {
+            let start = diagnostic.labels.first().map_or(0, |label| label.span.start);
+            let (line, column) = plan_report::line_column(text, start);
+            serde_json::json!({
+                "file": shown,
+                "line": line,
+                "column": column,
+                "message": diagnostic.message,
+                "labels": diagnostic.labels.iter().map(|label| label.text.as_str()).collect::<Vec<_>>(),
+                "hint": diagnostic.hint,
+            })
+        })
+        .collect();
+    CliError {
+        rendered: Some(plan_report::render(shown, text, diagnostics, true)),
+        details,
+        ..CliError::new(exit_code::PLAN, format!("the plan {shown} is not valid"))
+    }
+}

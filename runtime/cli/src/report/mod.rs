@@ -1,0 +1,53 @@
+//! Shows a run while it goes on, and what came of it.
+//!
+//! Owns: which reporter listens. Does not know: where events come from.
+
+mod failure;
+pub(crate) mod human;
+pub(crate) mod text;
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+pub(crate) use failure::{describe_failure, stderr_tail};
+use wasmill_model::Event;
+use wasmill_model::port::BlobStore;
+
+use crate::args::{Global, OutputFormat};
+
+/// Listens to a run and shows it in the way that was asked for.
+pub(crate) enum Reporter {
+    Human(Box<human::Human>),
+    Json,
+}
+
+impl Reporter {
+    pub(crate) fn new(global: &Global, blobs: Arc<dyn BlobStore>) -> Self {
+        match global.format {
+            OutputFormat::Human => Reporter::Human(Box::new(human::Human::new(global.quiet, blobs))),
+            OutputFormat::Json => Reporter::Json,
+        }
+    }
+
+    pub(crate) fn on_event(&mut self, event: &Event) {
+        match self {
+            Reporter::Human(human) => human.on_event(event),
+            Reporter::Json => show_json(event),
+        }
+    }
+
+    /// Clears what is not to stay on the screen.
+    pub(crate) fn finish(&mut self) {
+        if let Reporter::Human(human) = self {
+            human.finish();
+        }
+    }
+}
+
+/// Writes an event as one line of JSON to standard output.
+pub(crate) fn show_json(event: &Event) {
+    if let Ok(line) = serde_json::to_string(event) {
+        // Whoever closed our output does not want to hear of it.
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
+}
