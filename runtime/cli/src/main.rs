@@ -1,6 +1,4 @@
-//! The `wasmill` program.
-//!
-//! Owns: nothing but the way in. Does not know: anything; `app` does.
+//! The `wasmill` program: hands over to `app`. Owns: the list of modules. Does not know: what is in them.
 
 mod app;
 mod args;
@@ -9,7 +7,6 @@ mod error;
 mod exit_code;
 mod mill;
 mod plan_file;
-mod plan_report;
 mod report;
 
 fn main() -> std::process::ExitCode {

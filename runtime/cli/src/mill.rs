@@ -153,10 +153,8 @@ impl LazySandbox {
             return Ok(sandbox);
         }
         let options = wasmill_sandbox::Options { slots: self.slots };
-        let sandbox =
-            Sandbox::new(options, Arc::clone(&self.storage) as _, Arc::clone(&self.storage) as _).map_err(
-                |error| RunnerError::Host { doing: "start the WebAssembly engine", source: Box::new(error) },
-            )?;
+        let sandbox = Sandbox::new(options, Arc::clone(&self.storage) as _, Arc::clone(&self.storage) as _)
+            .map_err(|error| RunnerError::Host { doing: "start the WebAssembly engine", source: Box::new(error) })?;
         Ok(self.made.get_or_init(|| sandbox))
     }
 }

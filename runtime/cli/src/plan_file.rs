@@ -11,7 +11,7 @@ use wasmill_model::plan::{Diagnostic, Format, parse};
 
 use crate::error::CliError;
 use crate::exit_code;
-use crate::plan_report;
+use crate::report::plan::{line_column, render};
 
 /// The names that a plan has in a folder, in the order in which they are looked for.
 const NAMES: [&str; 2] = ["mill.toml", "mill.json"];
@@ -20,9 +20,8 @@ const NAMES: [&str; 2] = ["mill.toml", "mill.json"];
 pub(crate) fn load(path: &Path) -> Result<Arc<Graph>, CliError> {
     let file = find(path)?;
     let shown = file.display().to_string();
-    let text = std::fs::read(&file).map_err(|error| {
-        CliError::new(exit_code::PLAN, format!("failed to read the plan {shown}")).because(&error)
-    })?;
+    let text = std::fs::read(&file)
+        .map_err(|error| CliError::new(exit_code::PLAN, format!("failed to read the plan {shown}")).because(&error))?;
     let text = String::from_utf8(text).map_err(|error| {
         CliError::new(exit_code::PLAN, format!("the plan {shown} is not valid UTF-8")).because(&error)
     })?;
@@ -54,7 +53,7 @@ fn invalid(shown: &str, text: &str, diagnostics: &[Diagnostic]) -> CliError {
     let details = (diagnostics.iter())
         .map(|diagnostic| {
             let start = diagnostic.labels.first().map_or(0, |label| label.span.start);
-            let (line, column) = plan_report::line_column(text, start);
+            let (line, column) = line_column(text, start);
             serde_json::json!({
                 "file": shown,
                 "line": line,
@@ -66,7 +65,7 @@ fn invalid(shown: &str, text: &str, diagnostics: &[Diagnostic]) -> CliError {
         })
         .collect();
     CliError {
-        rendered: Some(plan_report::render(shown, text, diagnostics, true)),
+        rendered: Some(render(shown, text, diagnostics, true)),
         details,
         ..CliError::new(exit_code::PLAN, format!("the plan {shown} is not valid"))
     }

@@ -316,12 +316,7 @@ impl Dispatcher<'_> {
         Ok(())
     }
 
-    fn report_unstarted(
-        &mut self,
-        job: JobId,
-        status: JobStatus,
-        error: Vec<String>,
-    ) -> Result<(), ExecuteError> {
+    fn report_unstarted(&mut self, job: JobId, status: JobStatus, error: Vec<String>) -> Result<(), ExecuteError> {
         let now = self.shared.elapsed_ns();
         let job = self.shared.graph.job(job).name.clone();
         self.report(JobReport {

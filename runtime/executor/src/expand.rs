@@ -23,14 +23,8 @@ const JOBS_MAX: usize = 4_000_000;
 pub fn expand(plan: Plan, base: &Path) -> Result<Graph, Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
     let (jobs, ranges) = make_jobs(&plan, base, &mut diagnostics);
-    let mut graph = Graph {
-        dependencies: vec![Vec::new(); jobs.len()],
-        plan,
-        base: base.to_owned(),
-        jobs,
-        ranges,
-        selected: None,
-    };
+    let mut graph =
+        Graph { dependencies: vec![Vec::new(); jobs.len()], plan, base: base.to_owned(), jobs, ranges, selected: None };
     if diagnostics.is_empty() {
         connect(&mut graph, &mut diagnostics);
     }
@@ -41,11 +35,7 @@ pub fn expand(plan: Plan, base: &Path) -> Result<Graph, Vec<Diagnostic>> {
     if diagnostics.is_empty() { Ok(graph) } else { Err(diagnostics) }
 }
 
-fn make_jobs(
-    plan: &Plan,
-    base: &Path,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> (Vec<Job>, Vec<std::ops::Range<u32>>) {
+fn make_jobs(plan: &Plan, base: &Path, diagnostics: &mut Vec<Diagnostic>) -> (Vec<Job>, Vec<std::ops::Range<u32>>) {
     let mut jobs = Vec::new();
     let mut ranges = Vec::new();
     for (spec, job) in plan.jobs.iter().enumerate() {
@@ -196,7 +186,7 @@ pub(crate) fn sources(spec: &JobSpec) -> impl Iterator<Item = (&InputSource, &Sp
     let mounts = spec.mounts.iter().map(|mount| (&mount.source.value, &mount.source.span));
     let stdin = spec.stdin.iter().filter_map(|stdin| match &stdin.value {
         Stdin::Source(source) => Some((source, &stdin.span)),
-        Stdin::Json(_) => None,
+        Stdin::Json(_) | Stdin::Blob(_) => None,
     });
     mounts.chain(stdin)
 }

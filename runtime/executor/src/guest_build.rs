@@ -139,11 +139,7 @@ pub(crate) fn build_guest(
     choose(programs(&built.stdout), folder, bin)
 }
 
-fn choose(
-    mut programs: Vec<(String, PathBuf)>,
-    folder: &Path,
-    bin: Option<&str>,
-) -> Result<PathBuf, GuestBuildError> {
+fn choose(mut programs: Vec<(String, PathBuf)>, folder: &Path, bin: Option<&str>) -> Result<PathBuf, GuestBuildError> {
     match programs.len() {
         0 => Err(GuestBuildError::NoProgram { path: folder.to_owned(), bin: bin.map(str::to_owned) }),
         1 => Ok(programs.swap_remove(0).1),
@@ -192,8 +188,8 @@ fn find_rustc(toolchain: &Toolchain) -> Result<Option<PathBuf>, GuestBuildError>
 fn default_has_target() -> Result<bool, GuestBuildError> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let asked = Command::new(&rustc).args(["--print", "sysroot"]).stderr(Stdio::null()).output();
-    let asked = asked
-        .map_err(|source| GuestBuildError::Start { program: rustc.to_string_lossy().into_owned(), source })?;
+    let asked =
+        asked.map_err(|source| GuestBuildError::Start { program: rustc.to_string_lossy().into_owned(), source })?;
     let sysroot = String::from_utf8_lossy(&asked.stdout);
     Ok(Path::new(sysroot.trim()).join("lib").join("rustlib").join(TARGET).is_dir())
 }

@@ -115,10 +115,8 @@ impl Importer {
         staged: &mut Staged,
         trust: Trust,
     ) -> Result<Mount, ImportError> {
-        let fail = |error: &dyn std::fmt::Display| ImportError::Glob {
-            pattern: pattern.to_owned(),
-            wrong: error.to_string(),
-        };
+        let fail =
+            |error: &dyn std::fmt::Display| ImportError::Glob { pattern: pattern.to_owned(), wrong: error.to_string() };
         let glob = Glob::new(pattern).map_err(|error| fail(&error))?;
         let folder = glob.folder(base);
         let mut root = Branch::default();
@@ -134,13 +132,7 @@ impl Importer {
         Ok(Mount::Directory { blob: root.stage(staged) })
     }
 
-    fn directory(
-        &self,
-        path: &Path,
-        depth: usize,
-        staged: &mut Staged,
-        trust: Trust,
-    ) -> Result<BlobRef, ImportError> {
+    fn directory(&self, path: &Path, depth: usize, staged: &mut Staged, trust: Trust) -> Result<BlobRef, ImportError> {
         if depth > DEPTH_MAX {
             return Err(ImportError::Depth { path: path.to_owned(), limit: DEPTH_MAX });
         }

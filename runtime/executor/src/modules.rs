@@ -62,8 +62,7 @@ fn stored(digest: Digest, blobs: &dyn BlobStore) -> Result<Digest, ModuleLoadErr
 /// Puts the module in a `.wasm` or `.wat` file into the store.
 fn load_file(path: &Path, importer: &Importer, blobs: &dyn BlobStore) -> Result<Digest, ModuleLoadErrorKind> {
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wat")) {
-        let text = std::fs::read(path)
-            .map_err(|source| ImportError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read(path).map_err(|source| ImportError::Read { path: path.to_owned(), source })?;
         let wasm = wat::parse_bytes(&text)
             .map_err(|error| ModuleLoadErrorKind::Wat { path: path.to_owned(), wrong: error.to_string() })?;
         return Ok(blobs.put(wasm.into_owned().into())?.digest);

@@ -52,6 +52,7 @@ impl Resolver<'_> {
         let stdin = match spec.stdin.as_ref().map(|stdin| &stdin.value) {
             None => BlobRef::EMPTY,
             Some(Stdin::Json(value)) => staged.add(json(value, &job.bindings).to_string().into_bytes()),
+            Some(Stdin::Blob(blob)) => *blob,
             Some(Stdin::Source(source)) => {
                 match self.input("stdin", source, &job.bindings, &mut upstream, &mut staged, trust)? {
                     Mount::File { blob, .. } => blob,

@@ -21,12 +21,7 @@ use crate::resolve::{FindError, Found, find_in_tree};
 ///
 /// # Errors
 /// The tree has no such part, or has a symbolic link in it; something else is in the way; the host refuses.
-pub fn export(
-    blobs: &dyn BlobStore,
-    root: BlobRef,
-    path: Option<&OutputPath>,
-    target: &Path,
-) -> Result<(), SaveError> {
+pub fn export(blobs: &dyn BlobStore, root: BlobRef, path: Option<&OutputPath>, target: &Path) -> Result<(), SaveError> {
     let found = match path {
         None => Some(Found::Directory(root)),
         Some(path) => find_in_tree(blobs, root, path).map_err(|error| match error {

@@ -50,9 +50,7 @@ fn written(result: io::Result<()>) -> Result<u8, CliError> {
     match result {
         Ok(()) => Ok(exit_code::SUCCESS),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(exit_code::SUCCESS),
-        Err(error) => {
-            Err(CliError::new(exit_code::HOST, "failed to write to standard output").because(&error))
-        }
+        Err(error) => Err(CliError::new(exit_code::HOST, "failed to write to standard output").because(&error)),
     }
 }
 

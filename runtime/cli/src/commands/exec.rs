@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use wasmill_executor::{BuildOutput, expand};
 use wasmill_model::plan::{
-    InputSource, JobSpec, ModuleSource, MountSpec, Plan, SaveSpec, Spanned, Stdin, Template, parse_duration,
-    parse_size,
+    InputSource, JobSpec, ModuleSource, MountSpec, Plan, SaveSpec, Spanned, Stdin, Template, check_mounts,
+    parse_duration, parse_size,
 };
 use wasmill_model::port::BlobStore as _;
 use wasmill_model::{BlobRef, Event, GuestPath, JobReport, JobStatus, Limits, Timeout};
@@ -119,6 +119,9 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
     if let Some(text) = &args.timeout {
         timeout.wall_ms = parse_duration(text).map_err(|wrong| usage("--timeout", &wrong))?;
     }
+    let mounts = args.inputs.iter().map(|pair| mount(pair)).collect::<Result<Vec<_>, _>>()?;
+    let places: Vec<GuestPath> = mounts.iter().map(|mount| mount.at.value.clone()).collect();
+    check_mounts(&places).map_err(|wrong| usage("--in", &wrong))?;
     let stdin = args.stdin.map(|path| stdin_of(&path, mill)).transpose()?;
     let job = JobSpec {
         name: spanned(JOB.to_owned()),
@@ -133,7 +136,7 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
             .collect::<Result<_, _>>()?,
         env: args.env.iter().map(|pair| variable(pair)).collect::<Result<BTreeMap<_, _>, _>>()?,
         stdin,
-        mounts: args.inputs.iter().map(|pair| mount(pair)).collect::<Result<_, _>>()?,
+        mounts,
         outputs: Vec::new(),
         save: args.out.iter().map(|dir| save(dir)).collect(),
         for_each: Vec::new(),
@@ -173,15 +176,7 @@ fn mount(pair: &str) -> Result<MountSpec, CliError> {
         return Err(usage("--in", &format!("`{pair}` is not of the form GUEST=HOST")));
     };
     let at = GuestPath::new(guest).map_err(|error| usage("--in", &error.to_string()))?;
-    check_mount(&at)?;
     Ok(MountSpec { at: spanned(at), source: spanned(InputSource::Path(Template::literal(host))) })
-}
-
-fn check_mount(at: &GuestPath) -> Result<(), CliError> {
-    match wasmill_model::plan::check_mount(at) {
-        Ok(()) => Ok(()),
-        Err(wrong) => Err(usage("--in", &wrong)),
-    }
 }
 
 fn save(dir: &Path) -> SaveSpec {

@@ -6,9 +6,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use wasmill_model::port::{ActionCache as _, BlobStore as _, RunLog as _};
-use wasmill_model::{
-    Action, Directory, Event, JobReport, JobStatus, Mount, Outcome, RunId, RunRecord, RunState,
-};
+use wasmill_model::{Action, Directory, Event, JobReport, JobStatus, Mount, Outcome, RunId, RunRecord, RunState};
 
 use crate::args::{Global, OutputFormat};
 use crate::error::CliError;
@@ -40,8 +38,7 @@ pub(crate) fn runs(global: &Global, limit: usize) -> Result<u8, CliError> {
                 RunState::Started => "-".to_owned(),
                 RunState::Ended(summary) => duration(summary.wall_ns),
             };
-            let _ =
-                writeln!(text, "{:>5}  {started:19}  {wall:>10}  {:20}  {}", run.id, run.plan, result_of(run));
+            let _ = writeln!(text, "{:>5}  {started:19}  {wall:>10}  {:20}  {}", run.id, run.plan, result_of(run));
         }
     }
     print(&text);
@@ -138,7 +135,9 @@ fn show_job(global: &Global, mill: &Mill, report: JobReport) -> Result<(), CliEr
         let error = describe_failure(&report, &format!("job `{}`", report.job), stderr);
         text.push_str(&anstream::adapter::strip_str(&error.human()).to_string());
     } else {
-        report.error.iter().for_each(|line| drop(writeln!(text, "  {line}")));
+        for line in &report.error {
+            let _ = writeln!(text, "  {line}");
+        }
     }
     let usage = &report.usage;
     let _ = writeln!(text, "  wall         {}", duration(usage.wall_ns));

@@ -34,13 +34,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
         }
     };
     let workers = args.jobs.map_or_else(default_workers, usize::from);
-    let how = How {
-        workers,
-        keep_going: args.keep_going,
-        retry_failed: args.retry_failed,
-        fresh: args.fresh,
-        began,
-    };
+    let how = How { workers, keep_going: args.keep_going, retry_failed: args.retry_failed, fresh: args.fresh, began };
     let mut reporter = Reporter::new(global, Arc::clone(&mill.storage) as _);
     let result = mill.execute(graph, modules, &how, &mut |event| reporter.on_event(event));
     reporter.finish();

@@ -38,9 +38,11 @@ pub(crate) fn describe_failure(report: &JobReport, who: &str, stderr: Option<Str
 fn describe_outcome(outcome: &Outcome, who: &str) -> CliError {
     let error = CliError::new(exit_code::JOBS_FAILED, format!("{who} {outcome}"));
     let mut error = match outcome {
-        Outcome::OutOfFuel { limit } => {
-            with(error, format!("its limit is {limit} units of fuel"), "raise `limits.fuel` (`--fuel` of `wasmill exec`)")
-        }
+        Outcome::OutOfFuel { limit } => with(
+            error,
+            format!("its limit is {limit} units of fuel"),
+            "raise `limits.fuel` (`--fuel` of `wasmill exec`)",
+        ),
         Outcome::OutOfMemory { limit_bytes, wanted_bytes } => {
             let cause =
                 format!("linear memory would grow to {}, the limit is {}", size(*wanted_bytes), size(*limit_bytes));

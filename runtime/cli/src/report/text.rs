@@ -46,9 +46,7 @@ pub(crate) fn count(number: usize, what: &str) -> String {
 pub(crate) fn time(unix_ms: u64) -> String {
     let timestamp = i64::try_from(unix_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     match timestamp {
-        Some(timestamp) => {
-            timestamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
-        }
+        Some(timestamp) => timestamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
         None => "-".to_owned(),
     }
 }
@@ -76,8 +74,7 @@ mod tests {
 
     #[test]
     fn sizes_take_the_unit_that_suits_them() {
-        for (bytes, text) in [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1536, "1.5 KiB"), (64 << 20, "64 MiB")]
-        {
+        for (bytes, text) in [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1536, "1.5 KiB"), (64 << 20, "64 MiB")] {
             assert_eq!(size(bytes), text);
         }
     }

@@ -1,0 +1,192 @@
+//! From a document to a plan, with everything that is wrong collected on the way.
+//!
+//! Owns: the top of a plan, its modules and its defaults, and the order of the steps. Does not know: what a job
+//! says of itself (`job`), or what must hold between jobs (`graph`).
+
+use std::collections::BTreeMap;
+
+use super::diagnostic::{Diagnostic, Diagnostics, Quoted, Span, listed};
+use super::document::{Key, Node, Value, read};
+use super::fields::{Field, Fields, Subject};
+use super::job::{self, Context, Variables};
+use super::limits::LimitFields;
+use super::spelling::nearest;
+use super::{ModuleSource, Plan, Spanned, Template, graph};
+use crate::digest::{Digest, DigestError};
+
+/// Which notation a plan is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `mill.toml`.
+    Toml,
+    /// `mill.json`.
+    Json,
+}
+
+/// The name of a plan that does not say one.
+const NAME_DEFAULT: &str = "plan";
+
+/// What `[defaults]` gives to every job that does not say otherwise.
+#[derive(Debug, Default)]
+pub(super) struct Defaults {
+    pub(super) module: Option<Spanned<String>>,
+    pub(super) env: BTreeMap<String, Template>,
+    pub(super) limits: LimitFields,
+}
+
+/// Reads a plan.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the text; of more than 100 errors the first 100 that were
+/// found, and a last diagnostic without a place that counts the others.
+pub fn parse(text: &str, format: Format) -> Result<Plan, Vec<Diagnostic>> {
+    let mut errors = Diagnostics::default();
+    let root = read(text, format, &mut errors);
+    // What is not well-formed is mostly misread: looking into it would only bring up errors that are none.
+    let plan = errors.is_empty().then(|| plan(&root, &mut errors));
+    match plan {
+        Some(plan) if errors.is_empty() => Ok(plan),
+        _ => Err(errors.into_sorted()),
+    }
+}
+
+fn plan(root: &Node<'_>, errors: &mut Diagnostics) -> Plan {
+    let root = Field { subject: Subject::Plan, key_span: &root.span, node: root };
+    let mut fields = Fields::of(root.entries(errors), &root.subject);
+    let name = fields.take("name").and_then(|field| label(&field, errors));
+    let module_fields = fields.take("modules").map_or(&[][..], |field| field.entries(errors));
+    let modules: BTreeMap<_, _> = module_fields.iter().map(|entry| module(entry, errors)).collect();
+    let defaults = fields.take("defaults").map(|field| defaults(&field, &modules, errors)).unwrap_or_default();
+    let job_fields = fields.take("jobs").map_or(&[][..], |field| field.entries(errors));
+    fields.finish(errors);
+
+    let context = Context { modules: &modules, defaults: &defaults };
+    let mut references = Vec::new();
+    let jobs: Vec<_> = (job_fields.iter().enumerate())
+        .map(|(index, entry)| job::job(index, entry, context, &mut references, errors))
+        .collect();
+    graph::check(&jobs, &references, errors);
+    Plan { name: name.unwrap_or(NAME_DEFAULT).to_owned(), modules, jobs }
+}
+
+fn module((key, node): &(Key<'_>, Node<'_>), errors: &mut Diagnostics) -> (String, Spanned<ModuleSource>) {
+    let subject = Subject::Module(&key.text);
+    check_label("a module", key, errors);
+    let field = Field { subject, key_span: &key.span, node };
+    let mut fields = Fields::of(field.entries(errors), &subject);
+    let sources = [fields.take("crate"), fields.take("file"), fields.take("digest")];
+    let bin = fields.take("bin");
+    let meant = fields.finish(errors);
+
+    if let (Some(bin), None) = (&bin, &sources[0])
+        && !meant.contains(&"crate")
+    {
+        errors.push(Diagnostic::new(format!("{} goes with `crate` only", bin.subject), bin.key_span.clone()));
+    }
+    let text = |field: Field<'_>, errors: &mut Diagnostics| field.name(errors).unwrap_or_default().to_owned();
+    let source = match sources {
+        [Some(folder), None, None] => {
+            ModuleSource::Crate { path: text(folder, errors), bin: bin.map(|bin| text(bin, errors)) }
+        }
+        [None, Some(file), None] => ModuleSource::File { path: text(file, errors) },
+        [None, None, Some(digest)] => ModuleSource::Digest(digest_of(&digest, errors)),
+        sources => {
+            let given: Vec<_> = sources.iter().flatten().collect();
+            if let [first, second, ..] = given.as_slice() {
+                errors.push(
+                    Diagnostic::new(format!("{subject} has more than one source"), first.key_span.clone())
+                        .and_at(second.key_span.clone(), "this is another")
+                        .hint("leave one of `crate`, `file` and `digest`"),
+                );
+            } else if meant.is_empty() && matches!(node.value, Value::Table(_)) {
+                errors.push(
+                    Diagnostic::new(format!("{subject} has no source"), key.span.clone())
+                        .hint("give it `crate = \"FOLDER\"`, `file = \"FILE\"` or `digest = \"sha256:…\"`"),
+                );
+            }
+            ModuleSource::Digest(Digest::EMPTY)
+        }
+    };
+    (key.text.to_string(), Spanned { value: source, span: key.span.clone() })
+}
+
+fn digest_of(field: &Field<'_>, errors: &mut Diagnostics) -> Digest {
+    let Some(text) = field.name(errors) else { return Digest::EMPTY };
+    text.parse().unwrap_or_else(|error: DigestError| {
+        field.wrong(error, errors);
+        Digest::EMPTY
+    })
+}
+
+fn defaults(
+    field: &Field<'_>,
+    modules: &BTreeMap<String, Spanned<ModuleSource>>,
+    errors: &mut Diagnostics,
+) -> Defaults {
+    let subject = Subject::Defaults;
+    let mut fields = Fields::of(field.entries(errors), &subject);
+    let module = fields.take("module").map(|field| job::module_name(&field, modules, errors));
+    let env = fields.take("env").map(|field| job::env(&field, &Variables::default(), errors));
+    let limits = fields.take("limits").map(|field| LimitFields::read(&field, errors));
+    fields.finish(errors);
+    Defaults { module, env: env.unwrap_or_default(), limits: limits.unwrap_or_default() }
+}
+
+/// The value as a name that is shown to people.
+fn label<'a>(field: &Field<'a>, errors: &mut Diagnostics) -> Option<&'a str> {
+    let text = field.name(errors)?;
+    if let Some(wrong) = wrong_label(text, |_| false) {
+        field.wrong(wrong, errors);
+    }
+    Some(text)
+}
+
+/// Says what is wrong with the name of `what`, which takes part in the names of `job[item]` and in templates.
+pub(super) fn check_label(what: &str, key: &Key<'_>, errors: &mut Diagnostics) {
+    let is_reserved = |char| matches!(char, '[' | ']' | '{' | '}' | '/' | '\\');
+    if let Some(wrong) = wrong_label(&key.text, is_reserved) {
+        let name = Quoted(&key.text);
+        errors.push(Diagnostic::new(format!("{name} cannot be the name of {what}: {wrong}"), key.span.clone()));
+    }
+}
+
+/// Longest name of a plan, module or job in bytes: it has to fit into one line of a terminal, with something else.
+const LABEL_BYTES_MAX: usize = 128;
+
+fn wrong_label(text: &str, is_reserved: impl Fn(char) -> bool) -> Option<String> {
+    if text.is_empty() {
+        return Some("it is empty".to_owned());
+    }
+    if text.len() > LABEL_BYTES_MAX {
+        return Some(format!("it is {} bytes long; at most {LABEL_BYTES_MAX} are allowed", text.len()));
+    }
+    if text.trim() != text {
+        return Some("it has white space at its start or end".to_owned());
+    }
+    text.chars().find(|char| char.is_control() || is_reserved(*char)).map(|char| {
+        if char.is_control() {
+            "it has a control character in it".to_owned()
+        } else {
+            format!("it has a `{char}` in it, which names do not have")
+        }
+    })
+}
+
+/// Reports a name that is not there, with the nearest that is.
+pub(super) fn unknown<'n>(
+    message: String,
+    name: &str,
+    span: Span,
+    known: impl ExactSizeIterator<Item = &'n str> + Clone,
+    known_as: &str,
+    errors: &mut Diagnostics,
+) {
+    errors.push_with(|| {
+        let hint = match nearest(name, known.clone()) {
+            Some(near) => format!("did you mean {}?", Quoted(near)),
+            None if known.len() == 0 => format!("there are no {known_as}"),
+            None => format!("the {known_as} here are {}", listed(known)),
+        };
+        Diagnostic::new(message, span).hint(hint)
+    });
+}

@@ -1,0 +1,183 @@
+//! Plans as written: modules, jobs, and what the jobs take and give.
+//!
+//! Owns: the types that a `mill.toml` or a `mill.json` is read into. Does not know: which files are there, what
+//! a glob matches, or how jobs are executed; the executor expands a plan into a graph.
+
+mod decode;
+mod diagnostic;
+mod document;
+mod fields;
+mod graph;
+mod job;
+mod limits;
+mod overlap;
+mod quantity;
+mod source;
+mod spelling;
+mod template;
+
+use std::collections::BTreeMap;
+
+pub use decode::{Format, parse};
+pub use diagnostic::{Diagnostic, Label, Span};
+pub use quantity::{bytes as parse_size, milliseconds as parse_duration};
+pub use source::check_mounts;
+pub use template::{Bindings, Template, TemplateError};
+
+use crate::digest::{BlobRef, Digest};
+use crate::guest_path::{GuestPath, OutputPath};
+use crate::limits::{Limits, Timeout};
+
+/// A plan: a DAG of jobs over some modules.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Its name, for people.
+    pub name: String,
+    /// The modules, by the name that jobs call them.
+    pub modules: BTreeMap<String, Spanned<ModuleSource>>,
+    /// The jobs in the order of the file.
+    pub jobs: Vec<JobSpec>,
+}
+
+/// A value and where in the plan's text it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// Where a module comes from. Host paths are as written: relative to the plan's folder unless absolute.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ModuleSource {
+    /// A Rust crate whose program is built with cargo for `wasm32-wasip1`.
+    Crate {
+        /// The folder that has the crate's `Cargo.toml`.
+        path: String,
+        /// Which of its programs, where it has several.
+        bin: Option<String>,
+    },
+    /// A `.wasm` file, or WebAssembly text in a `.wat` file.
+    File {
+        /// The file.
+        path: String,
+    },
+    /// A module that is in the store already.
+    Digest(Digest),
+}
+
+/// A job as written: one node of the graph, or one for each item of its `for-each`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobSpec {
+    /// Its name, unique in the plan.
+    pub name: Spanned<String>,
+    /// The module's name in the plan.
+    pub module: Spanned<String>,
+    /// `argv[0]`: which job of an SDK module.
+    pub entry: Option<String>,
+    /// `argv[1..]`.
+    pub args: Vec<Template>,
+    /// Environment variables.
+    pub env: BTreeMap<String, Template>,
+    /// Standard input.
+    pub stdin: Option<Spanned<Stdin>>,
+    /// What the job sees, by guest path.
+    pub mounts: Vec<MountSpec>,
+    /// The outputs to keep; none means all.
+    pub outputs: Vec<Spanned<OutputPath>>,
+    /// Outputs to copy to the host after success.
+    pub save: Vec<SaveSpec>,
+    /// The variables over which the job is repeated, each with its items; several give every combination.
+    pub for_each: Vec<(Spanned<String>, Spanned<Items>)>,
+    /// The limits that decide a result.
+    pub limits: Limits,
+    /// The wall-clock limit.
+    pub timeout: Timeout,
+    /// Makes random numbers differ between equal jobs.
+    pub seed: u64,
+}
+
+/// Where standard input comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stdin {
+    /// `input = …`: a JSON value in which every string is a template.
+    Json(JsonTemplate),
+    /// `stdin = …`: a file.
+    Source(InputSource),
+    /// Something that is in the store already; plans that are made by a program have it.
+    Blob(BlobRef),
+}
+
+/// A JSON value whose strings are templates.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JsonTemplate {
+    /// `null` (JSON only).
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// A text with `{variables}`.
+    String(Template),
+    /// A list.
+    Array(Vec<JsonTemplate>),
+    /// A table, by key.
+    Object(BTreeMap<String, JsonTemplate>),
+}
+
+/// One entry of a job's `in`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MountSpec {
+    /// Where the job sees it.
+    pub at: Spanned<GuestPath>,
+    /// What it is.
+    pub source: Spanned<InputSource>,
+}
+
+/// What an input is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum InputSource {
+    /// A host file or directory.
+    Path(Template),
+    /// The host files that a glob matches, as a directory with the paths below the glob's fixed part.
+    Glob(Template),
+    /// A file with this text.
+    Text(Template),
+    /// The output of one job, or a part of it.
+    Job {
+        /// The job's name, with the item in brackets for one of a `for-each`: `scan[{crate.name}]`.
+        job: Template,
+        /// A path below its output; none means the whole.
+        path: Option<OutputPath>,
+    },
+    /// The outputs of every item of a `for-each` job, as a directory with one entry for each.
+    Jobs {
+        /// The job's name without brackets.
+        jobs: String,
+        /// A path below each output; none means the whole.
+        path: Option<OutputPath>,
+    },
+}
+
+/// One entry of a job's `save`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SaveSpec {
+    /// A path below the job's output, or none for the whole output (written `"."`).
+    pub from: Option<OutputPath>,
+    /// The host path to write.
+    pub to: Spanned<Template>,
+}
+
+/// The items of a `for-each`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Items {
+    /// As written.
+    List(Vec<String>),
+    /// The host paths that a glob matches, sorted.
+    Glob(String),
+    /// The lines of a host file, empty ones left out.
+    Lines(String),
+}

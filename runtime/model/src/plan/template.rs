@@ -1,0 +1,210 @@
+//! Texts with `{variables}` in them.
+//!
+//! Owns: the syntax (`{name}`, `{name.name}` for the last part of a path, `{name.stem}` for that without its
+//! extension, `{{` and `}}` for braces) and its rendering. Does not know: where values come from.
+
+use std::collections::BTreeMap;
+
+/// The values of a `for-each`'s variables for one item.
+pub type Bindings = BTreeMap<String, String>;
+
+/// A text with variables.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Variable { name: String, view: View },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    Whole,
+    Name,
+    Stem,
+}
+
+/// Why a text is no template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// A `{` without its `}`, or the reverse.
+    #[error("a `{0}` stands alone; write `{0}{0}` for the character itself")]
+    Brace(char),
+    /// A variable that the job's `for-each` does not have.
+    #[error("there is no variable `{name}` here")]
+    Unknown {
+        /// The name used.
+        name: String,
+    },
+    /// Something other than `.name` or `.stem` after a variable.
+    #[error("`{name}` has no `.{view}`; there are `.name` and `.stem`")]
+    View {
+        /// The variable.
+        name: String,
+        /// What was asked of it.
+        view: String,
+    },
+}
+
+impl Template {
+    /// A template without variables.
+    pub fn literal(text: impl Into<String>) -> Self {
+        Self { parts: vec![Part::Text(text.into())] }
+    }
+
+    /// Reads a template that may use `variables`.
+    ///
+    /// # Errors
+    /// Unbalanced braces, unknown variables and views.
+    pub fn parse(text: &str, variables: &[&str]) -> Result<Self, TemplateError> {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut chars = text.chars().peekable();
+        while let Some(char) = chars.next() {
+            match char {
+                '{' | '}' if chars.peek() == Some(&char) => {
+                    chars.next();
+                    literal.push(char);
+                }
+                '}' => return Err(TemplateError::Brace('}')),
+                '{' => {
+                    let mut inner = String::new();
+                    loop {
+                        match chars.next() {
+                            Some('}') => break,
+                            Some('{') | None => return Err(TemplateError::Brace('{')),
+                            Some(char) => inner.push(char),
+                        }
+                    }
+                    if !literal.is_empty() {
+                        parts.push(Part::Text(std::mem::take(&mut literal)));
+                    }
+                    parts.push(variable(&inner, variables)?);
+                }
+                _ => literal.push(char),
+            }
+        }
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal));
+        }
+        Ok(Self { parts })
+    }
+
+    /// The text, where there are no variables in it.
+    pub fn as_literal(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text before the first variable; the whole text where there is none.
+    pub fn literal_prefix(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    /// The variables in it, in the order of the text, each as often as it is used.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Variable { name, .. } => Some(name.as_str()),
+        })
+    }
+
+    /// The text with values in place of the variables.
+    pub fn render(&self, bindings: &Bindings) -> String {
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(literal) => text.push_str(literal),
+                Part::Variable { name, view } => {
+                    let value = bindings.get(name).map_or("", String::as_str);
+                    text.push_str(match view {
+                        View::Whole => value,
+                        View::Name => last_name(value),
+                        View::Stem => stem(last_name(value)),
+                    });
+                }
+            }
+        }
+        text
+    }
+}
+
+fn variable(inner: &str, variables: &[&str]) -> Result<Part, TemplateError> {
+    let (name, view) = match inner.split_once('.') {
+        None => (inner, View::Whole),
+        Some((name, "name")) => (name, View::Name),
+        Some((name, "stem")) => (name, View::Stem),
+        Some((name, view)) => {
+            return Err(TemplateError::View { name: name.to_owned(), view: view.to_owned() });
+        }
+    };
+    if !variables.contains(&name) {
+        return Err(TemplateError::Unknown { name: name.to_owned() });
+    }
+    Ok(Part::Variable { name: name.to_owned(), view })
+}
+
+/// The last part of a path, with either kind of separator, so that one plan works on every host.
+fn last_name(path: &str) -> &str {
+    let path = path.trim_end_matches(['/', '\\']);
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
+}
+
+fn stem(name: &str) -> &str {
+    match name.rfind('.') {
+        Some(0) | None => name,
+        Some(dot) => &name[..dot],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(text: &str, value: &str) -> String {
+        let bindings = Bindings::from([("x".to_owned(), value.to_owned())]);
+        Template::parse(text, &["x"]).unwrap().render(&bindings)
+    }
+
+    #[test]
+    fn variables_are_put_in() {
+        assert_eq!(render("a {x} b", "1"), "a 1 b");
+        assert_eq!(render("{x.name}|{x.stem}", "dir/a.tar.gz"), "a.tar.gz|a.tar");
+        assert_eq!(render("{x.name}|{x.stem}", "dir\\.hidden\\"), ".hidden|.hidden");
+        assert_eq!(render("{{x}}", "1"), "{x}");
+        assert_eq!(render("", "1"), "");
+    }
+
+    #[test]
+    fn what_is_no_template_says_why() {
+        let parse = |text| Template::parse(text, &["x"]).unwrap_err();
+        assert_eq!(parse("{x"), TemplateError::Brace('{'));
+        assert_eq!(parse("x}"), TemplateError::Brace('}'));
+        assert_eq!(parse("{y}"), TemplateError::Unknown { name: "y".to_owned() });
+        assert!(matches!(parse("{x.size}"), TemplateError::View { .. }));
+    }
+
+    #[test]
+    fn a_text_without_variables_is_known_as_such() {
+        assert_eq!(Template::parse("a{{", &["x"]).unwrap().as_literal(), Some("a{"));
+        assert_eq!(Template::parse("{x}", &["x"]).unwrap().as_literal(), None);
+    }
+
+    #[test]
+    fn a_text_knows_its_variables() {
+        let template = Template::parse("a[{x}{y.stem}]{x}", &["x", "y"]).unwrap();
+        assert_eq!(template.literal_prefix(), "a[");
+        assert_eq!(template.variables().collect::<Vec<_>>(), ["x", "y", "x"]);
+        assert_eq!(Template::parse("{x}", &["x"]).unwrap().literal_prefix(), "");
+        assert_eq!(Template::literal("a").literal_prefix(), "a");
+    }
+}

@@ -1,0 +1,172 @@
+//! Modules as machine code.
+//!
+//! Owns: compiling each module once per engine, keeping the code in the artifact cache, and loading it from there
+//! only if its digest is right. Does not know: what is wrong with a bad module (`validate`).
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::hash::{Hash, Hasher as _};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use wasmill_model::port::{Artifact, ArtifactCache, BlobStore, ModuleError, RunnerError, StoreError};
+use wasmill_model::{Digest, Hasher};
+use wasmtime::{Engine, InstancePre, Module, ModuleExport};
+
+use crate::engine::{PreparedEngine, host};
+use crate::instance::World;
+use crate::validate;
+
+/// What an artifact's key starts with; a change of how artifacts are made takes a new number.
+const KEY_MAGIC: &[u8] = b"wasmill artifact 1\n";
+
+/// A module that is ready to be instantiated.
+pub(crate) struct PreparedModule {
+    pub(crate) instance: InstancePre<World>,
+    /// `_start`, looked up once.
+    pub(crate) start: ModuleExport,
+    /// `memory`, where the module exports one.
+    pub(crate) memory: Option<ModuleExport>,
+}
+
+type Prepared = Arc<OnceLock<Arc<PreparedModule>>>;
+
+/// The modules of one sandbox.
+pub(crate) struct Modules {
+    artifacts: Arc<dyn ArtifactCache>,
+    prepared: Mutex<HashMap<(Digest, bool), (Prepared, Arc<Mutex<()>>)>>,
+}
+
+impl Modules {
+    pub(crate) fn new(artifacts: Arc<dyn ArtifactCache>) -> Self {
+        Self { artifacts, prepared: Mutex::new(HashMap::new()) }
+    }
+
+    /// The module of a digest, compiled for `engine`. Threads that ask for the same one wait for the first.
+    pub(crate) fn get(
+        &self,
+        digest: &Digest,
+        engine: &PreparedEngine,
+        blobs: &dyn BlobStore,
+    ) -> Result<Arc<PreparedModule>, RunnerError> {
+        let (cell, making) = {
+            let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+            prepared.entry((*digest, engine.metered)).or_default().clone()
+        };
+        if let Some(module) = cell.get() {
+            return Ok(Arc::clone(module));
+        }
+        let _one_at_a_time = making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = cell.get() {
+            return Ok(Arc::clone(module));
+        }
+        let module = Arc::new(self.prepare(digest, engine, blobs)?);
+        Ok(Arc::clone(cell.get_or_init(|| module)))
+    }
+
+    fn prepare(
+        &self,
+        digest: &Digest,
+        engine: &PreparedEngine,
+        blobs: &dyn BlobStore,
+    ) -> Result<PreparedModule, RunnerError> {
+        let bad = |source: ModuleError| RunnerError::Module { module: *digest, source };
+        let key = artifact_key(digest, &engine.engine);
+        let module = match self.load(&key, &engine.engine)? {
+            Some(module) => module,
+            None => {
+                let blob = blobs.find(digest)?.ok_or(StoreError::Missing(*digest))?;
+                let wasm = blobs.get(&blob)?;
+                validate::check_header(&wasm).map_err(bad)?;
+                self.compile(&key, &wasm, &engine.engine).map_err(|error| match error {
+                    CompileError::Module(error) => bad(error),
+                    CompileError::Store(error) => RunnerError::Store(error),
+                })?
+            }
+        };
+        validate::check_imports(&module, &engine.linker, &engine.engine).map_err(bad)?;
+        let start = validate::find_start(&module).map_err(bad)?;
+        let memory = module.get_export_index("memory");
+        let instance = engine.linker.instantiate_pre(&module).map_err(|error| host("link the module", error))?;
+        Ok(PreparedModule { instance, start, memory })
+    }
+
+    fn load(&self, key: &Digest, engine: &Engine) -> Result<Option<Module>, RunnerError> {
+        let Some(artifact) = self.artifacts.artifact(key)? else { return Ok(None) };
+        match open_checked(&artifact) {
+            Ok(file) => match deserialize(engine, file) {
+                Ok(module) => Ok(Some(module)),
+                Err(error) => {
+                    tracing::warn!("machine code in {} is not usable: {error:#}", artifact.path.display());
+                    Ok(None)
+                }
+            },
+            Err(error) => {
+                tracing::warn!("machine code in {} is not usable: {error}", artifact.path.display());
+                Ok(None)
+            }
+        }
+    }
+
+    fn compile(&self, key: &Digest, wasm: &[u8], engine: &Engine) -> Result<Module, CompileError> {
+        let code = engine.precompile_module(wasm).map_err(|error| CompileError::Module(validate::invalid(&error)))?;
+        let artifact = self.artifacts.keep_artifact(key, &code).map_err(CompileError::Store)?;
+        // Loaded from the file, as every later time, so that the pages are shared; or else from memory.
+        let loaded = open_checked(&artifact).ok().and_then(|file| deserialize(engine, file).ok());
+        match loaded {
+            Some(module) => Ok(module),
+            None => Module::new(engine, wasm).map_err(|error| CompileError::Module(validate::invalid(&error))),
+        }
+    }
+}
+
+enum CompileError {
+    Module(ModuleError),
+    Store(StoreError),
+}
+
+/// The name of a module's machine code: whatever shapes the code is in it.
+fn artifact_key(module: &Digest, engine: &Engine) -> Digest {
+    /// Lets wasmtime's hash of its version and settings flow into a digest.
+    struct Feed(Hasher);
+    impl std::hash::Hasher for Feed {
+        fn finish(&self) -> u64 {
+            0
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+    }
+    let mut feed = Feed(Hasher::new());
+    feed.write(KEY_MAGIC);
+    feed.write(module.as_bytes());
+    engine.precompile_compatibility_hash().hash(&mut feed);
+    feed.0.finish().digest
+}
+
+/// Opens an artifact and makes sure that its bytes are the ones that were written.
+fn open_checked(artifact: &Artifact) -> std::io::Result<File> {
+    let mut file = File::open(&artifact.path)?;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => hasher.update(buffer.get(..read).unwrap_or_default()),
+        }
+    }
+    if hasher.finish().digest != artifact.digest {
+        return Err(std::io::Error::other("its digest is not what it was"));
+    }
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
+}
+
+#[expect(unsafe_code, reason = "wasmtime trusts machine code that is handed to it")]
+fn deserialize(engine: &Engine, file: File) -> wasmtime::Result<Module> {
+    // SAFETY: wasmtime asks that the bytes come from `precompile_module` of the same version and are not changed
+    // while the module lives. They were written by `Modules::compile` into a directory that only this user can
+    // write, under a key that has wasmtime's version and settings in it; their digest was checked through this
+    // very handle; and artifacts are replaced by renaming, never written to.
+    unsafe { Module::deserialize_open_file(engine, file) }
+}

@@ -1,0 +1,184 @@
+//! The WebAssembly engines.
+//!
+//! Owns: every setting of wasmtime, with its reason; this is the only place that has a `wasmtime::Config`. Does
+//! not know: modules, guests.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
+
+use wasmill_model::port::RunnerError;
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, Linker, OptLevel, PoolingAllocationConfig, WasmFeatures,
+};
+
+use crate::instance::World;
+use crate::wasi;
+
+/// Most elements of one table. A table is 8 bytes an element of the host's memory, outside of the guest's memory
+/// limit; the largest of real programs have some ten thousand.
+pub(crate) const TABLE_ELEMENTS_MAX: usize = 1_000_000;
+
+/// Call stack of a guest. Threads that run guests need more than this (`executor` gives them 4 MiB).
+const STACK_BYTES: usize = 1 << 20;
+
+/// Frames that are noted of a guest's call stack.
+const FRAMES_MAX: usize = 32;
+
+/// Memory that a slot keeps between guests, to be cleared rather than given back and faulted in again: the
+/// difference between 9 and 55 µs for a guest that touches 100 KiB.
+const MEMORY_KEPT_BYTES: usize = 1 << 20;
+
+/// The same for tables.
+const TABLE_KEPT_BYTES: usize = 64 << 10;
+
+/// Slots given back to the system at once: each time, all cores have to hear of it.
+const DECOMMIT_BATCH: usize = 16;
+
+/// Fewest slots of a pool. More than there are workers, so that a module finds a slot that still has its memory
+/// image even where several modules take turns.
+const POOL_SLOTS_MIN: usize = 16;
+
+/// Most slots of a pool beyond the number of workers: each takes 4 GiB of address space and no memory.
+const POOL_SLOTS_SPARE_MAX: usize = 200;
+
+/// The engine cannot be made on this host.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// wasmtime refused.
+    #[error("failed to make the WebAssembly engine")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// No thread for the clock that interrupts guests.
+    #[error("failed to start the thread that interrupts guests")]
+    Thread(#[source] std::io::Error),
+}
+
+/// An engine and what it offers to modules.
+pub(crate) struct PreparedEngine {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<World>,
+    /// Whether it counts fuel.
+    pub(crate) metered: bool,
+}
+
+/// The two engines: counting fuel makes code up to 1.8 times slower (3.9 times in vectorised loops), so only
+/// actions that have a limit of fuel pay for it. Each is made when it is first needed.
+#[derive(Clone)]
+pub(crate) struct Engines(Arc<Inner>);
+
+struct Inner {
+    slots: usize,
+    plain: OnceLock<PreparedEngine>,
+    metered: OnceLock<PreparedEngine>,
+}
+
+impl Engines {
+    /// Makes the engine without metering; the other one follows when it is needed.
+    pub(crate) fn new(slots: usize) -> Result<Self, SandboxError> {
+        let inner = Inner { slots, plain: OnceLock::new(), metered: OnceLock::new() };
+        let engines = Self(Arc::new(inner));
+        engines.get(false)?;
+        Ok(engines)
+    }
+
+    pub(crate) fn get(&self, metered: bool) -> Result<&PreparedEngine, SandboxError> {
+        let cell = if metered { &self.0.metered } else { &self.0.plain };
+        if let Some(engine) = cell.get() {
+            return Ok(engine);
+        }
+        // Two threads may both make one; the second is dropped.
+        let made = make(self.0.slots, metered).map_err(|error| SandboxError::Engine(error.into()))?;
+        Ok(cell.get_or_init(|| made))
+    }
+
+    /// Lets a tick pass on each engine that there is.
+    pub(crate) fn tick(&self) {
+        for engine in [&self.0.plain, &self.0.metered].into_iter().filter_map(OnceLock::get) {
+            engine.engine.increment_epoch();
+        }
+    }
+}
+
+fn make(slots: usize, metered: bool) -> wasmtime::Result<PreparedEngine> {
+    let mut config = settings(metered);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots)));
+    let engine = match Engine::new(&config) {
+        Ok(engine) => engine,
+        Err(error) => {
+            // A container or a 32-bit-like address space: correct all the same, only slower to start instances.
+            tracing::warn!("no pool of instances on this host, they are made one by one: {error:#}");
+            config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+            Engine::new(&config)?
+        }
+    };
+    let mut linker = Linker::new(&engine);
+    wasi::add_to_linker(&mut linker)?;
+    Ok(PreparedEngine { engine, linker, metered })
+}
+
+fn settings(metered: bool) -> Config {
+    let mut config = Config::new();
+
+    // The proposals that compilers for WASI make use of, one by one: an upgrade of wasmtime must not let guests
+    // do more than the version before. Everything else is off.
+    config.wasm_features(WasmFeatures::all(), false);
+    let used = [
+        WasmFeatures::FLOATS,
+        WasmFeatures::MUTABLE_GLOBAL,
+        WasmFeatures::SATURATING_FLOAT_TO_INT,
+        WasmFeatures::SIGN_EXTENSION,
+        WasmFeatures::MULTI_VALUE,
+        WasmFeatures::BULK_MEMORY,
+        WasmFeatures::BULK_MEMORY_OPT,
+        WasmFeatures::REFERENCE_TYPES,
+        WasmFeatures::CALL_INDIRECT_OVERLONG,
+        WasmFeatures::SIMD,
+        WasmFeatures::RELAXED_SIMD,
+        WasmFeatures::TAIL_CALL,
+        WasmFeatures::EXTENDED_CONST,
+    ];
+    for feature in used {
+        config.wasm_features(feature, true);
+    }
+
+    // The same bytes on every machine: one bit pattern for every NaN, and relaxed SIMD without its freedom.
+    config.cranelift_nan_canonicalization(true);
+    config.relaxed_simd_deterministic(true);
+
+    // Guests are stopped by ticks of a clock (`epoch`), and by fuel where the action says so.
+    config.epoch_interruption(true);
+    config.consume_fuel(metered);
+    config.max_wasm_stack(STACK_BYTES);
+    config.wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES_MAX));
+
+    config.cranelift_opt_level(OptLevel::Speed);
+    config.memory_init_cow(true);
+    config.parallel_compilation(true);
+    // Off because nothing here needs them: each costs something with every call or instance.
+    config.concurrency_support(false);
+    config.gc_support(false);
+    config
+}
+
+fn pool(slots: usize) -> PoolingAllocationConfig {
+    let count = slots.saturating_mul(4).clamp(POOL_SLOTS_MIN, slots.saturating_add(POOL_SLOTS_SPARE_MAX).max(16));
+    let count = u32::try_from(count.max(slots)).unwrap_or(u32::MAX);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_core_instances(count)
+        .total_memories(count)
+        .total_tables(count)
+        .max_memories_per_module(1)
+        .max_tables_per_module(1)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .max_memory_size(4 << 30)
+        .max_unused_warm_slots(count)
+        .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
+        .table_keep_resident(TABLE_KEPT_BYTES)
+        .decommit_batch_size(DECOMMIT_BATCH)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+/// An error that is the host's, not the guest's.
+pub(crate) fn host(doing: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RunnerError {
+    RunnerError::Host { doing, source: source.into() }
+}

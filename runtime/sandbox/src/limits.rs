@@ -1,0 +1,55 @@
+//! What a guest may take of the host's memory.
+//!
+//! Owns: the answers to a guest's wish for more memory or a larger table, which are the same on every machine.
+//! Does not know: what becomes of a guest that is refused.
+
+use wasmtime::ResourceLimiter;
+
+use crate::engine::TABLE_ELEMENTS_MAX;
+
+/// The limits of one attempt, and how near they were.
+#[derive(Debug)]
+pub(crate) struct MemoryLimits {
+    limit_bytes: u64,
+    pub(crate) peak_bytes: u64,
+    /// The size that was refused last.
+    pub(crate) refused_bytes: Option<u64>,
+    /// The host could not give what the limits allow: no result can be trusted to be the same elsewhere.
+    pub(crate) host_failed: bool,
+}
+
+impl MemoryLimits {
+    pub(crate) fn new(limit_bytes: u64) -> Self {
+        Self { limit_bytes, peak_bytes: 0, refused_bytes: None, host_failed: false }
+    }
+}
+
+impl ResourceLimiter for MemoryLimits {
+    fn memory_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let desired = desired as u64;
+        if maximum.is_some_and(|maximum| desired > maximum as u64) {
+            // The module's own maximum, which is no matter of ours.
+            return Ok(false);
+        }
+        if desired > self.limit_bytes {
+            self.refused_bytes = Some(desired);
+            return Ok(false);
+        }
+        self.peak_bytes = self.peak_bytes.max(desired);
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.host_failed = true;
+        Err(error)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS_MAX && maximum.is_none_or(|maximum| desired <= maximum))
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.host_failed = true;
+        Err(error)
+    }
+}

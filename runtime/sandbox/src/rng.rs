@@ -1,0 +1,40 @@
+//! The guest's randomness.
+//!
+//! Owns: which random numbers an action gets: a ChaCha20 stream whose seed is a digest of the action key, so that
+//! the same action sees the same numbers everywhere. Does not know: the host's randomness.
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use wasmill_model::{ActionKey, Hasher};
+
+/// Random numbers of one attempt.
+#[derive(Debug)]
+pub(crate) struct Random(ChaCha20Rng);
+
+impl Random {
+    pub(crate) fn new(key: ActionKey) -> Self {
+        let mut hasher = Hasher::new();
+        hasher.update(b"wasmill random 1\n");
+        hasher.update(key.0.as_bytes());
+        Self(ChaCha20Rng::from_seed(*hasher.finish().digest.as_bytes()))
+    }
+
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
+        self.0.fill_bytes(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmill_model::Digest;
+
+    use super::*;
+
+    /// A change here changes results; it takes a new version of the action's encoding.
+    #[test]
+    fn the_numbers_of_a_key_stay_what_they_are() {
+        let mut bytes = [0; 8];
+        Random::new(ActionKey(Digest::EMPTY)).fill(&mut bytes);
+        assert_eq!(bytes, [0; 8]);
+    }
+}

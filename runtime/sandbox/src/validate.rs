@@ -1,0 +1,97 @@
+//! What is wrong with a module.
+//!
+//! Owns: telling bad modules apart, in words that help. Does not know: how modules are compiled or run.
+
+use wasmill_model::port::ModuleError;
+use wasmtime::{Engine, ExternType, Linker, Module, ModuleExport};
+
+use crate::instance::World;
+use crate::wasi;
+
+/// Longest text of the compiler that is passed on.
+const TEXT_MAX: usize = 600;
+
+/// Checks that the bytes claim to be a core module.
+pub(crate) fn check_header(wasm: &[u8]) -> Result<(), ModuleError> {
+    if !wasm.starts_with(b"\0asm") {
+        let start: String = wasm.iter().take(8).map(|byte| format!("{byte:02x} ")).collect();
+        let start = if wasm.is_empty() { "nothing: it is empty".to_owned() } else { start.trim_end().to_owned() };
+        return Err(ModuleError::NotWasm(start));
+    }
+    match wasm.get(4..8) {
+        Some([1, 0, 0, 0]) => Ok(()),
+        Some([_, 0, 1, 0]) => Err(ModuleError::Component),
+        Some(version) => Err(ModuleError::Invalid(format!("unknown version {version:02x?}"))),
+        None => Err(ModuleError::Invalid("it ends within its header".to_owned())),
+    }
+}
+
+/// What the compiler says of an invalid module.
+pub(crate) fn invalid(error: &wasmtime::Error) -> ModuleError {
+    let text: String = format!("{error:#}").chars().take(TEXT_MAX).collect();
+    ModuleError::Invalid(text)
+}
+
+/// Checks that everything that the module imports is offered, with the same type.
+pub(crate) fn check_imports(module: &Module, linker: &Linker<World>, engine: &Engine) -> Result<(), ModuleError> {
+    let mut store = wasmtime::Store::new(engine, World::nobody());
+    for import in module.imports() {
+        let wrong = match linker.get(&mut store, import.module(), import.name()) {
+            Ok(offered) => match (import.ty(), offered.ty(&store)) {
+                (ExternType::Func(wanted), ExternType::Func(offered)) if wanted.matches(&offered) => continue,
+                (ExternType::Func(wanted), ExternType::Func(offered)) => {
+                    format!("as a function of type {}; it is one of {}", show(&wanted), show(&offered))
+                }
+                _ => "which is a function and nothing else".to_owned(),
+            },
+            Err(_) => missing(&mut store, linker, import.module(), import.name()),
+        };
+        return Err(ModuleError::Import { module: import.module().to_owned(), name: import.name().to_owned(), wrong });
+    }
+    Ok(())
+}
+
+fn show(function: &wasmtime::FuncType) -> String {
+    let list = |types: &mut dyn Iterator<Item = wasmtime::ValType>| {
+        types.map(|one| one.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    format!("({}) -> ({})", list(&mut function.params()), list(&mut function.results()))
+}
+
+fn missing(store: &mut wasmtime::Store<World>, linker: &Linker<World>, module: &str, name: &str) -> String {
+    if module != wasi::MODULE {
+        return format!("which is not offered; a module may import from `{}` (WASI preview 1) only", wasi::MODULE);
+    }
+    let mut offered: Vec<String> =
+        linker.iter(store).filter(|(from, _, _)| *from == wasi::MODULE).map(|(_, name, _)| name.to_owned()).collect();
+    offered.sort_unstable();
+    let nearest = offered.iter().min_by_key(|candidate| distance(candidate, name));
+    let nearest = nearest.map(|nearest| format!("did you mean `{nearest}`? ")).unwrap_or_default();
+    format!("which is no function of WASI preview 1; {nearest}offered are {}", offered.join(", "))
+}
+
+/// The number of edits between two names.
+fn distance(one: &str, other: &str) -> usize {
+    strsim::damerau_levenshtein(one, other)
+}
+
+/// The function that runs the program.
+pub(crate) fn find_start(module: &Module) -> Result<ModuleExport, ModuleError> {
+    let functions: Vec<&str> =
+        module.exports().filter(|export| export.ty().func().is_some()).map(|export| export.name()).collect();
+    let is_start = |ty: &ExternType| ty.func().is_some_and(|ty| ty.params().len() == 0 && ty.results().len() == 0);
+    match (module.get_export("_start"), module.get_export_index("_start")) {
+        (Some(ty), Some(index)) if is_start(&ty) => Ok(index),
+        (Some(_), _) => {
+            Err(ModuleError::NoStart("its `_start` takes or returns something, or is no function".to_owned()))
+        }
+        (None, _) if functions.contains(&"_initialize") => {
+            Err(ModuleError::NoStart("it is a library (it has `_initialize`); build it as a program".to_owned()))
+        }
+        (None, _) if functions.is_empty() => Err(ModuleError::NoStart("it exports no function at all".to_owned())),
+        (None, _) => {
+            let shown = functions.iter().take(10).copied().collect::<Vec<_>>().join("`, `");
+            Err(ModuleError::NoStart(format!("it exports `{shown}`; build it as a program")))
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Calls on paths.
+//!
+//! Owns: the flags of `path_open` and which errors a path call gives. Does not know: how paths are walked.
+
+use super::descriptor::{Descriptor, FLAGS, OpenDirectory, OpenFile, right};
+use super::errno::Errno;
+use super::fd::{check_time_flags, filestat};
+use super::guest::Guest;
+use crate::instance::World;
+use crate::vfs::{Fail, Kind, Place};
+
+/// The `lookupflags` bit that follows a link at a path's end.
+const FOLLOW: u32 = 1;
+
+const CREATE: u32 = 1;
+const DIRECTORY: u32 = 2;
+const EXCLUSIVE: u32 = 4;
+const TRUNCATE: u32 = 8;
+
+fn walk(guest: &Guest<'_>, world: &mut World, fd: u32, path: u32, len: u32, follow: bool) -> Result<Place, Fail> {
+    let start = world.descriptors.directory(fd)?.node;
+    let path = guest.text(path, len)?;
+    world.vfs.walk(start, &path, follow)
+}
+
+pub(super) fn path_create_directory(
+    guest: &mut Guest<'_>,
+    world: &mut World,
+    fd: u32,
+    path: u32,
+    len: u32,
+) -> Result<(), Fail> {
+    let place = walk(guest, world, fd, path, len, false)?;
+    world.vfs.make_directory(&place)
+}
+
+pub(super) fn path_filestat_get(
+    guest: &mut Guest<'_>,
+    world: &mut World,
+    fd: u32,
+    follow: u32,
+    path: u32,
+    len: u32,
+    stat: u32,
+) -> Result<(), Fail> {
+    let place = walk(guest, world, fd, path, len, follow & FOLLOW != 0)?;
+    let node = place.existing()?;
+    if place.wants_directory && world.vfs.kind(node)? != Kind::Directory {
+        return Err(Errno::Notdir.into());
+    }
+    let bytes = filestat(world, node)?;
+    Ok(guest.write(stat, &bytes)?)
+}
+
+/// Every time is the clock's start and stays so.
+#[expect(clippy::too_many_arguments, reason = "the signature is preview 1's")]
+pub(super) fn path_filestat_set_times(
+    guest: &mut Guest<'_>,
+    world: &mut World,
+    fd: u32,
+    follow: u32,
+    path: u32,
+    len: u32,
+    _accessed: u64,
+    _modified: u64,
+    flags: u32,
+) -> Result<(), Fail> {
+    check_time_flags(flags)?;
+    walk(guest, world, fd, path, len, follow & FOLLOW != 0)?.existing()?;
+    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "the signature is preview 1's")]
+pub(super) fn path_link(
+    guest: &mut Guest<'_>,
+    world: &mut World,
+    fd: u32,
+    follow: u32,
+    path: u32,
+    len: u32,
+    to_fd: u32,
+    to_path: u32,
+    to_len: u32,
+) -> Result<(), Fail> {
+    // Like wasmtime and Linux's linkat without its flag: a link itself cannot be linked to.
+    if follow & FOLLOW != 0 {
+        return Err(Errno::Inval.into());
+    }
+    let from = walk(guest, world, fd, path, len, false)?.existing()?;
+    let to = walk(guest, world, to_fd, to_path, to_len, false)?;
+    world.vfs.make_hard_link(from, &to)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the signature is preview 1's")]
+pub(super) fn path_open(
+    guest: &mut Guest<'_>,
+    world: &mut World,
+    fd: u32,
+    follow: u32,
+    path: u32,
+    len: u32,
+    open_flags: u32,
+    base: u64,
+    _inheriting: u64,
+    flags: u32,
+    opened: u32,
+) -> Result<(), Fail> {
+    let flags = u16::try_from(flags).ok().filter(|flags| flags & !FLAGS == 0).ok_or(Errno::Inval)?;
+    // An exclusive creation must not go through a link.
+    let follow = follow & FOLLOW != 0 && open_flags & EXCLUSIVE == 0;
+    let place = walk(guest, world, fd, path, len, follow)?;
+    let wants_directory = open_flags & DIRECTORY != 0 || place.wants_directory;
+    let (may_read, may_write) = (base & right::FD_READ != 0, base & right::FD_WRITE != 0);
+    let node = match place.node {
+        Some(_) if open_flags & (CREATE | EXCLUSIVE) == CREATE | EXCLUSIVE => return Err(Errno::Exist.into()),
+        Some(node) => node,
+        None if open_flags & CREATE == 0 => return Err(Errno::Noent.into()),
+        None if wants_directory => return Err(Errno::Inval.into()),
+        None => world.vfs.make_file(&place)?,
+    };
+    let descriptor = match world.vfs.kind(node)? {
+        Kind::Link => return Err(Errno::Loop.into()),
+        Kind::Directory if open_flags & TRUNCATE != 0 => return Err(Errno::Isdir.into()),
+        Kind::Directory if may_write && open_flags & DIRECTORY == 0 && !may_read => {
+            return Err(Errno::Isdir.into());
+        }
+        Kind::Directory => Descriptor::Directory(OpenDirectory { node, preopen: None, listing: Vec::new() }),
+        Kind::File if wants_directory => return Err(Errno::Notdir.into()),
+        Kind::File => {
+            let is_writable = world.vfs.is_writable_file(node)?;
+            if (may_write || open_flags & TRUNCATE != 0) && !is_writable {
+                return Err(Errno::Rofs.into());
+            }
+            if open_flags & TRUNCATE != 0 {
+                world.vfs.resize(node, 0)?;
+            }
+            Descriptor::File(OpenFile { node, offset: 0, flags, may_read, may_write })
+        }
+    };
+    let number = world.descriptors.insert(descriptor)?;
+    Ok(guest.write_u32(opened, number)?)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the signature is preview 1's")]
+pub(super) fn path_readlink(
+    guest: &mut Guest<'_>,
+    world: &mut World,
+    fd: u32,
+    path: u32,
+    len: u32,
+    buffer: u32,
+    buffer_len: u32,
+    used: u32,
+) -> Result<(), Fail> {
+    let node = walk(guest, world, fd, path, len, false)?.existing()?;
+    let target = world.vfs.link_target(node)?.as_bytes();
+    let fitting = target.len().min(buffer_len as usize);
+    guest.write(buffer, target.get(..fitting).unwrap_or_default())?;
+    Ok(guest.write_u32(used, u32::try_from(fitting).map_err(|_| Errno::Inval)?)?)
+}
+
+pub(super) fn path_remove_directory(
+    guest: &mut Guest<'_>,
+    world: &mut World,
+    fd: u32,
+    path: u32,
+    len: u32,
+) -> Result<(), Fail> {
+    let place = walk(guest, world, fd, path, len, false)?;
+    world.vfs.remove_directory(&place)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the signature is preview 1's")]
+pub(super) fn path_rename(
+    guest: &mut Guest<'_>,
+    world: &mut World,
+    fd: u32,
+    path: u32,
+    len: u32,
+    to_fd: u32,
+    to_path: u32,
+    to_len: u32,
+) -> Result<(), Fail> {
+    let from = walk(guest, world, fd, path, len, false)?;
+    let to = walk(guest, world, to_fd, to_path, to_len, false)?;
+    world.vfs.rename(&from, &to)
+}
+
+pub(super) fn path_symlink(
+    guest: &mut Guest<'_>,
+    world: &mut World,
+    target: u32,
+    target_len: u32,
+    fd: u32,
+    path: u32,
+    len: u32,
+) -> Result<(), Fail> {
+    let target = guest.text(target, target_len)?;
+    // As in wasmtime: a link that leads out of its directory by name is refused when it is made.
+    if target.starts_with('/') {
+        return Err(Errno::Perm.into());
+    }
+    let place = walk(guest, world, fd, path, len, false)?;
+    world.vfs.make_link(&place, target)
+}
+
+pub(super) fn path_unlink_file(
+    guest: &mut Guest<'_>,
+    world: &mut World,
+    fd: u32,
+    path: u32,
+    len: u32,
+) -> Result<(), Fail> {
+    let place = walk(guest, world, fd, path, len, false)?;
+    world.vfs.remove_file(&place)
+}

@@ -1,0 +1,3 @@
+//! The integration tests of wasmill, in one binary, so that they link once.
+
+mod tidy;

@@ -1,0 +1,78 @@
+//! `cargo xtask test` and `cargo xtask doc`.
+//!
+//! Owns: what "all tests" is. Does not know: what is tested.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::guests::Guests;
+use crate::process;
+use crate::toolchain::GuestToolchain;
+use crate::workspace::{Profile, Workspace};
+
+/// Tells the tests where the binary is.
+const BINARY_VARIABLE: &str = "WASMILL_BIN";
+
+/// Which tests.
+#[derive(Args)]
+pub(crate) struct TestArgs {
+    /// Only tests with this in their names.
+    filter: Option<String>,
+}
+
+/// `cargo xtask test`.
+pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<()> {
+    let toolchain = GuestToolchain::get()?;
+    let guests = Guests::build(workspace, &toolchain)?;
+    let wasmill = workspace.build_wasmill(Profile::Dev, false)?;
+    let run = |mut command: Command| {
+        toolchain.publish(&mut command);
+        guests.publish(&mut command);
+        command.env(BINARY_VARIABLE, &wasmill);
+        process::run(command.args(&args.filter))
+    };
+
+    let has_nextest = process::find("cargo-nextest").is_some();
+    let mut tests = workspace.cargo(if has_nextest { "nextest" } else { "test" });
+    if has_nextest {
+        tests.args(["run", "--workspace", "--no-tests=pass"]);
+    } else {
+        tests.args(["--workspace", "--lib", "--bins", "--tests"]);
+    }
+    run(tests)?;
+
+    let mut doctests = workspace.cargo("test");
+    doctests.args(["--workspace", "--doc", "--quiet"]);
+    run(doctests)?;
+
+    // A job is a plain function: its own tests run on the host, with the host's compiler.
+    for manifest in example_guests(workspace)? {
+        let mut native = workspace.cargo("test");
+        native.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(workspace.target.join("guests-native"));
+        run(native)?;
+    }
+    Ok(())
+}
+
+/// The `Cargo.toml` of every example's guest crate, sorted.
+fn example_guests(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+    let examples = workspace.path("examples");
+    let mut manifests = Vec::new();
+    for entry in fs::read_dir(&examples).with_context(|| format!("cannot list `{}`", examples.display()))? {
+        let entry = entry.with_context(|| format!("cannot list `{}`", examples.display()))?;
+        manifests.push(entry.path().join("guest/Cargo.toml"));
+    }
+    manifests.retain(|manifest| manifest.is_file());
+    manifests.sort();
+    Ok(manifests)
+}
+
+/// `cargo xtask doc`.
+pub(crate) fn doc(workspace: &Workspace) -> Result<()> {
+    let mut doc = workspace.cargo("doc");
+    process::run(doc.args(["--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-Dwarnings"))
+}
