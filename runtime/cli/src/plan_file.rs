@@ -40,7 +40,8 @@ pub(crate) fn load(path: &Path) -> Result<Arc<Graph>, CliError> {
 
 fn find(path: &Path) -> Result<PathBuf, CliError> {
     if path.is_dir() {
-        let found = NAMES.iter().map(|name| path.join(name)).find(|file| file.is_file());
+        let folder = if path == Path::new(".") { Path::new("") } else { path };
+        let found = NAMES.iter().map(|name| folder.join(name)).find(|file| file.is_file());
         return found.ok_or_else(|| {
             CliError::new(exit_code::PLAN, format!("there is no plan in {}", path.display()))
                 .hint("a plan is a file called `mill.toml` or `mill.json`")

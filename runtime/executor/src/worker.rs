@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use wasmill_model::port::{Cancel, Execution, Request, RunnerError, StoreError};
+use wasmill_model::port::{Cancel, Execution, ModuleError, Request, RunnerError, StoreError};
 use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, JobStatus, Outcome, Usage};
 
 use crate::dispatcher::Ports;
@@ -148,6 +148,8 @@ fn execute(shared: &Shared, job: JobId) -> Ended {
 /// Why a job has no outcome.
 enum Failure {
     Resolve(ResolveError),
+    /// With the module's name in the plan.
+    Module(String, ModuleError),
     Runner(RunnerError),
     Store(StoreError),
 }
@@ -156,6 +158,11 @@ impl Failure {
     fn lines(&self) -> Vec<String> {
         match self {
             Failure::Resolve(error) => chain(error),
+            Failure::Module(name, error) => {
+                let mut lines = vec![format!("module `{name}` cannot be used")];
+                lines.append(&mut chain(error));
+                lines
+            }
             Failure::Runner(error) => chain(error),
             Failure::Store(error) => chain(error),
         }
@@ -164,7 +171,7 @@ impl Failure {
     fn hint(&self) -> Option<String> {
         match self {
             Failure::Resolve(error) => error.hint(),
-            Failure::Runner(_) | Failure::Store(_) => None,
+            Failure::Module(..) | Failure::Runner(_) | Failure::Store(_) => None,
         }
     }
 }
@@ -206,7 +213,10 @@ fn attempt(shared: &Shared, job: JobId, ended: &mut Ended) -> Result<(), Failure
         staged.put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
         execution = run(shared, job, &action, key);
     }
-    let Execution { result, usage } = execution.map_err(Failure::Runner)?;
+    let Execution { result, usage } = execution.map_err(|error| match error {
+        RunnerError::Module { source, .. } => Failure::Module(shared.graph.spec(job).module.value.clone(), source),
+        other => Failure::Runner(other),
+    })?;
     if result.outcome.is_deterministic() {
         let inbox = Arc::clone(&shared.inbox);
         let on_durable = Box::new(move |durable| inbox.push(Message::Durable(job, durable)));

@@ -11,6 +11,9 @@ use crate::wasi;
 /// Longest text of the compiler that is passed on.
 const TEXT_MAX: usize = 600;
 
+/// Most edits between a name and the one that was probably meant.
+const EDITS_MAX: usize = 3;
+
 /// Checks that the bytes claim to be a core module.
 pub(crate) fn check_header(wasm: &[u8]) -> Result<(), ModuleError> {
     if !wasm.starts_with(b"\0asm") {
@@ -65,14 +68,13 @@ fn missing(store: &mut wasmtime::Store<World>, linker: &Linker<World>, module: &
     let mut offered: Vec<String> =
         linker.iter(store).filter(|(from, _, _)| *from == wasi::MODULE).map(|(_, name, _)| name.to_owned()).collect();
     offered.sort_unstable();
-    let nearest = offered.iter().min_by_key(|candidate| distance(candidate, name));
-    let nearest = nearest.map(|nearest| format!("did you mean `{nearest}`? ")).unwrap_or_default();
-    format!("which is no function of WASI preview 1; {nearest}offered are {}", offered.join(", "))
-}
-
-/// The number of edits between two names.
-fn distance(one: &str, other: &str) -> usize {
-    strsim::damerau_levenshtein(one, other)
+    let nearest = offered.iter().map(|candidate| (strsim::damerau_levenshtein(candidate, name), candidate)).min();
+    match nearest {
+        Some((edits, nearest)) if edits <= EDITS_MAX => {
+            format!("which is no function of WASI preview 1; did you mean `{nearest}`?")
+        }
+        _ => format!("which is no function of WASI preview 1; offered are {}", offered.join(", ")),
+    }
 }
 
 /// The function that runs the program.

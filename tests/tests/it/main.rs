@@ -1,3 +1,11 @@
-//! The integration tests of wasmill, in one binary, so that they link once.
+//! The integration tests of wasmill, in one binary, so that they link once. `cargo xtask test` builds what they
+//! need: the program, and one guest for each behaviour.
 
+mod bad_input;
+mod crashes;
+mod example;
+mod exec;
+mod history;
+mod plans;
+mod support;
 mod tidy;

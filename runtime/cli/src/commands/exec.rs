@@ -123,9 +123,10 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
     let places: Vec<GuestPath> = mounts.iter().map(|mount| mount.at.value.clone()).collect();
     check_mounts(&places).map_err(|wrong| usage("--in", &wrong))?;
     let stdin = args.stdin.map(|path| stdin_of(&path, mill)).transpose()?;
+    let shown = args.module.display().to_string();
     let job = JobSpec {
         name: spanned(JOB.to_owned()),
-        module: spanned("main".to_owned()),
+        module: spanned(shown.clone()),
         entry: args.entry,
         args: (args.args.into_iter())
             .enumerate()
@@ -149,11 +150,7 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
         _ => ModuleSource::File { path: args.module.to_string_lossy().into_owned() },
     };
     let name = args.module.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    Ok(Plan {
-        name: format!("exec {name}"),
-        modules: BTreeMap::from([("main".to_owned(), spanned(module))]),
-        jobs: vec![job],
-    })
+    Ok(Plan { name: format!("exec {name}"), modules: BTreeMap::from([(shown, spanned(module))]), jobs: vec![job] })
 }
 
 fn usage(flag: &str, wrong: &str) -> CliError {

@@ -9,8 +9,8 @@ use super::text::{duration, size};
 use crate::error::CliError;
 use crate::exit_code;
 
-/// Frames of a backtrace that are shown; `wasmill show` has them all.
-const FRAMES_SHOWN: usize = 8;
+/// Frames of a backtrace that are shown; a panic in Rust takes up the first six or so.
+const FRAMES_SHOWN: usize = 16;
 
 /// Lines of a guest's standard error that are shown.
 const STDERR_LINES: usize = 12;

@@ -1,0 +1,162 @@
+//! What `#[job]` makes of a function.
+//!
+//! Owns: the checks, in the author's words and at the author's span, and the registration. Does not know: what
+//! the types are; that an input can be read and a result written is for the compiler to find, at their spans.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Attribute, Error, Expr, ExprLit, FnArg, ItemFn, Lit, Meta, ReturnType, Safety, Type};
+
+/// The function as written, and behind it its registration or a compile error for every rule that it breaks.
+pub(crate) fn job(attribute: &TokenStream, item: &TokenStream) -> TokenStream {
+    let Ok(function) = syn::parse2::<ItemFn>(item.clone()) else {
+        let message = "`#[job]` goes on a function: `fn name(input: Input) -> Output`";
+        let error = Error::new_spanned(item, message).into_compile_error();
+        // The item is given back, so that one mistake is not followed by an "unresolved name" at each use.
+        return quote!(#item #error);
+    };
+    let registration = match check(attribute, &function) {
+        Ok(()) => register(&function),
+        Err(error) => error.into_compile_error(),
+    };
+    quote!(#function #registration)
+}
+
+/// Finds every rule that the function breaks.
+fn check(attribute: &TokenStream, function: &ItemFn) -> Result<(), Error> {
+    let mut errors: Option<Error> = None;
+    let mut refuse = |tokens: &dyn ToTokens, message: &str| {
+        let error = Error::new_spanned(tokens.to_token_stream(), message);
+        match &mut errors {
+            Some(errors) => errors.combine(error),
+            None => errors = Some(error),
+        }
+    };
+    let signature = &function.sig;
+    if !attribute.is_empty() {
+        refuse(attribute, "`#[job]` takes no arguments: a job has the name of its function");
+    }
+    if let Some(token) = &signature.asyncness {
+        refuse(token, "a job cannot be async: it has a sandbox to itself, so blocking costs nothing");
+    }
+    if let Safety::Unsafe(token) = &signature.safety {
+        refuse(token, "a job cannot be unsafe: it is called with whatever input arrives");
+    }
+    if let Some(abi) = &signature.abi {
+        refuse(abi, "a job is a plain Rust function, without `extern`");
+    }
+    if !signature.generics.params.is_empty() || signature.generics.where_clause.is_some() {
+        let (parameters, clause) = (&signature.generics, &signature.generics.where_clause);
+        let message = "a job cannot be generic: its input is read as one type; call a generic function from the job";
+        refuse(&quote!(#parameters #clause), message);
+    }
+    for (index, argument) in signature.inputs.iter().enumerate() {
+        match argument {
+            FnArg::Receiver(receiver) => {
+                refuse(receiver, "a job is a free function: it cannot take `self`");
+            }
+            FnArg::Typed(_) if index > 0 => {
+                refuse(argument, "a job takes at most one parameter: put what it needs into one struct");
+            }
+            FnArg::Typed(typed) => match &*typed.ty {
+                Type::Reference(_) => refuse(&typed.ty, "a job owns its input: take the value, not a reference"),
+                Type::ImplTrait(_) => refuse(&typed.ty, "a job's input is one named type, not `impl Trait`"),
+                _ => {}
+            },
+        }
+    }
+    errors.map_or(Ok(()), Err)
+}
+
+/// The registration: a call of the function between its input as JSON and its result as JSON.
+///
+/// The parts that depend on the author's types carry the spans of those types, so that a missing `Deserialize`
+/// or `Serialize` is reported there.
+fn register(function: &ItemFn) -> TokenStream {
+    let ident = &function.sig.ident;
+    let name = ident.unraw().to_string();
+    let about = first_doc_line(&function.attrs);
+    let cfgs = function.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
+    let call = match function.sig.inputs.first() {
+        Some(FnArg::Typed(typed)) => {
+            let ty = &typed.ty;
+            let read = quote_spanned!(ty.span()=> ::wasmill_sdk::__private::read_input::<#ty>);
+            quote!(#ident(#read(__wasmill_input)?))
+        }
+        _ => quote!({
+            ::wasmill_sdk::__private::read_no_input(__wasmill_input)?;
+            #ident()
+        }),
+    };
+    let returned = match &function.sig.output {
+        ReturnType::Type(_, ty) => ty.span(),
+        ReturnType::Default => ident.span(),
+    };
+    // `kind` is a method of the reference's referent for a `Result` and of the reference itself for all else:
+    // the compiler picks the first that fits, and sees through type aliases, which a macro cannot.
+    let finish = quote_spanned!(returned=> (&__wasmill_returned).kind().finish(__wasmill_returned));
+    quote! {
+        #(#cfgs)*
+        const _: () = {
+            use ::wasmill_sdk::__private::{AnyReturned as _, ResultReturned as _};
+            ::wasmill_sdk::__private::inventory::submit! {
+                ::wasmill_sdk::__private::Job {
+                    name: #name,
+                    about: #about,
+                    run: |__wasmill_input| {
+                        let __wasmill_returned = #call;
+                        #finish
+                    },
+                }
+            }
+        };
+    }
+}
+
+/// The first line of the doc comment that says something, or nothing.
+fn first_doc_line(attributes: &[Attribute]) -> String {
+    let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
+        Meta::NameValue(meta) if meta.path.is_ident("doc") => match &meta.value {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
+            _ => None,
+        },
+        _ => None,
+    });
+    lines.map(|line| line.trim().to_owned()).find(|line| !line.is_empty()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(item: &str) -> String {
+        job(&TokenStream::new(), &item.parse().expect("tokens")).to_string()
+    }
+
+    #[test]
+    fn a_function_is_kept_as_written_and_registered_under_its_name() {
+        let item = "/// Looks.\n fn r#match(input: u8) -> u8 { input }";
+        let tokens: TokenStream = item.parse().expect("tokens");
+        let expanded = expanded(item);
+        assert!(expanded.starts_with(&tokens.to_string()), "{expanded}");
+        assert!(expanded.contains("name : \"match\" , about : \"Looks.\""), "{expanded}");
+    }
+
+    #[test]
+    fn every_broken_rule_is_reported_at_once() {
+        let expanded = expanded("async fn f<T>(self, a: &T, b: u8) {}");
+        for rule in ["async", "generic", "`self`", "at most one"] {
+            assert!(expanded.contains(rule), "{rule} is not in {expanded}");
+        }
+        assert!(!expanded.contains("submit"), "{expanded}");
+    }
+
+    #[test]
+    fn what_is_not_a_function_is_given_back_with_the_error() {
+        let expanded = expanded("struct Scan;");
+        assert!(expanded.starts_with("struct Scan ;"), "{expanded}");
+        assert!(expanded.contains("goes on a function"), "{expanded}");
+    }
+}

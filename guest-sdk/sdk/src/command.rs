@@ -1,0 +1,132 @@
+//! The program's side of the guest protocol (`docs/guest-abi.md`).
+//!
+//! Owns: choosing the job, reading its input from standard input, writing its result, messages and exit codes.
+//! Does not know: what a job does, nor which host runs the program.
+
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use wasmill_abi as abi;
+
+use crate::error::{Context as _, Error, render};
+use crate::job::{Failure, Job};
+
+/// Runs the job that the arguments name and gives the exit code; `wasmill_sdk::main!` calls it.
+///
+/// Messages go to standard error, because standard output is the job's own.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = std::env::args_os().take(2).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let invocation = Invocation { arguments, out_dir: PathBuf::from(abi::OUT_DIR) };
+    let read_stdin = || {
+        let mut input = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut input).context("failed to read the input from stdin")?;
+        Ok(input)
+    };
+    match invocation.run(&jobs(), read_stdin) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(refusal) => {
+            // Standard error may be closed; the exit code still tells.
+            let _ = std::io::stderr().lock().write_all(refusal.message.as_bytes());
+            ExitCode::from(refusal.exit_code)
+        }
+    }
+}
+
+/// The jobs of this module, by name.
+pub fn jobs() -> Vec<&'static Job> {
+    let mut jobs: Vec<_> = inventory::iter::<Job>.into_iter().collect();
+    jobs.sort_by_key(|job| job.name);
+    jobs
+}
+
+/// One call of the program.
+#[derive(Debug)]
+pub struct Invocation {
+    /// `argv[0]` and `argv[1]`, as far as there are any.
+    pub arguments: Vec<String>,
+    /// Where the result goes: [`abi::OUT_DIR`].
+    pub out_dir: PathBuf,
+}
+
+/// How a call ends that gives no result.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// One of the exit codes of the protocol.
+    pub exit_code: u8,
+    /// What to print, with its line ends.
+    pub message: String,
+}
+
+impl Invocation {
+    /// Runs the job that is asked for. The input is only read once there is one.
+    ///
+    /// # Errors
+    /// Everything that gives an exit code other than 0.
+    pub fn run(&self, jobs: &[&Job], read_input: impl FnOnce() -> Result<Vec<u8>, Error>) -> Result<(), Refusal> {
+        if let Some(pair) = jobs.windows(2).find(|pair| matches!(pair, [one, other] if one.name == other.name)) {
+            let name = pair.first().map_or("", |job| job.name);
+            let message = format!("error: this module has two jobs named `{name}`\n");
+            return Err(Refusal { exit_code: abi::EXIT_BAD_MODULE, message });
+        }
+        let named = |argument: &String| jobs.iter().find(|job| job.name == argument);
+        let Some(job) = self.arguments.iter().take(2).find_map(named) else {
+            return Err(Refusal { exit_code: abi::EXIT_NO_SUCH_JOB, message: usage(&self.arguments, jobs) });
+        };
+        let io_failed = |error: Error| Refusal { exit_code: abi::EXIT_IO, message: format!("{error:?}\n") };
+        let input = read_input().map_err(io_failed)?;
+        match (job.run)(&input).map_err(|failure| refuse(job.name, failure))? {
+            Some(result) => write_result(&self.out_dir, result).map_err(io_failed),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Writes the result and ends its line, so that it reads well in a terminal.
+fn write_result(out_dir: &Path, mut result: Vec<u8>) -> Result<(), Error> {
+    result.push(b'\n');
+    let path = out_dir.join(abi::RESULT_FILE);
+    std::fs::write(&path, result).with_context(|| format!("failed to write the result to `{}`", path.display()))
+}
+
+/// The exit code and the text for a failure.
+fn refuse(job: &str, failure: Failure) -> Refusal {
+    match failure {
+        Failure::Input(wrong) => Refusal {
+            exit_code: abi::EXIT_BAD_INPUT,
+            message: format!("error: the input does not fit the job `{job}`\n  caused by: {wrong}\n"),
+        },
+        Failure::Job(error) => Refusal { exit_code: abi::EXIT_JOB_ERROR, message: render(&*error) },
+        Failure::Output(error) => Refusal {
+            exit_code: abi::EXIT_IO,
+            message: format!("error: the result of the job `{job}` cannot be written as JSON\n  caused by: {error}\n"),
+        },
+    }
+}
+
+/// What to say to a call that names no job.
+fn usage(arguments: &[String], jobs: &[&Job]) -> String {
+    let mut text = match arguments {
+        [] => "error: no job was named\n\n".to_owned(),
+        [name] => format!("error: this module has no job `{name}`\n\n"),
+        [name, argument, ..] => format!("error: this module has no job `{name}`, nor `{argument}`\n\n"),
+    };
+    if jobs.is_empty() {
+        text.push_str("This is a wasmill module, but without any job: put `#[job]` on a function.\n");
+        return text;
+    }
+    text.push_str("This is a wasmill module. Its jobs are:\n");
+    let width = jobs.iter().map(|job| job.name.len()).max().unwrap_or(0);
+    for job in jobs {
+        let line = format!("  {:width$}  {}", job.name, job.about);
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text.push_str(
+        "\nName one as `argv[0]` (`entry` in a plan) or as the first argument, and give its input as JSON on\n\
+         standard input. It reads files below /in and writes files below /out.\n",
+    );
+    text
+}

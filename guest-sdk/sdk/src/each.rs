@@ -1,0 +1,88 @@
+//! The results of many jobs as one input.
+//!
+//! Owns: finding and reading them, one at a time. Does not know: which jobs they were; each left its
+//! `result.json` in a directory of its own, as `{ jobs = "…" }` in a plan mounts them.
+
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use wasmill_abi::RESULT_FILE;
+
+use crate::error::{Context as _, Result};
+use crate::files::{Dir, Entry};
+
+/// The results of the items of a `for-each` job. In a job's input it is a string: the path of their directory.
+///
+/// Results are read one at a time, so that memory holds one of them.
+#[derive(Debug, Clone)]
+pub struct Each<T> {
+    dir: Dir,
+    result: PhantomData<fn() -> T>,
+}
+
+impl<'de, T> Deserialize<'de> for Each<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        PathBuf::deserialize(deserializer).map(Self::new)
+    }
+}
+
+impl<T> Each<T> {
+    /// The results below a directory.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { dir: Dir::new(path), result: PhantomData }
+    }
+
+    /// Where they are.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl<T: DeserializeOwned> Each<T> {
+    /// The name and the result of each item, sorted by name.
+    ///
+    /// A result that is missing or does not fit the type gives an error in its place.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn iter(&self) -> Result<impl Iterator<Item = (String, Result<T>)>> {
+        let items = self.dir.entries()?.into_iter().filter(Entry::is_dir);
+        Ok(items.map(|item| (item.name().to_owned(), read(&item.dir()))))
+    }
+}
+
+/// Reads the result in the directory of one item.
+fn read<T: DeserializeOwned>(item: &Dir) -> Result<T> {
+    let file = item.file(RESULT_FILE);
+    let bytes = file.read()?;
+    let mut json = serde_json::Deserializer::from_slice(&bytes);
+    serde_path_to_error::deserialize(&mut json).with_context(|| format!("failed to use `{}`", file.path().display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_result_stands_for_itself_only() {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        for (name, result) in [("b", "2"), ("c", "\"x\""), ("a", "1")] {
+            std::fs::create_dir(root.path().join(name)).expect("made");
+            std::fs::write(root.path().join(name).join(RESULT_FILE), result).expect("written");
+        }
+        std::fs::create_dir(root.path().join("d")).expect("made");
+        std::fs::write(root.path().join("note.txt"), "not an item").expect("written");
+        let each: Each<u8> = serde_json::from_value(root.path().to_str().into()).expect("a path");
+        let found: Vec<_> = each.iter().expect("readable").map(|(name, result)| (name, result.ok())).collect();
+        let expected = [("a", Some(1)), ("b", Some(2)), ("c", None), ("d", None)];
+        assert_eq!(found, expected.map(|(name, result)| (name.to_owned(), result)));
+    }
+
+    #[test]
+    fn a_missing_directory_is_an_error() {
+        let error = Each::<u8>::new("/nowhere/at/all").iter().err().expect("missing");
+        assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
+    }
+}

@@ -1,0 +1,27 @@
+//! How a store is tuned.
+//!
+//! Owns: the options and why each default is what it is. Does not know: what a store keeps.
+
+/// How a store is tuned. None of it changes what is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// How many bytes of the index are cached in memory.
+    pub cache_bytes: usize,
+    /// How many bytes may wait to be written before whoever hands in more is made to wait. As much again can be
+    /// on its way to the disk.
+    pub waiting_bytes_max: usize,
+}
+
+impl Options {
+    /// 64 MiB: the index of about 100,000 results.
+    pub const CACHE_BYTES_DEFAULT: usize = 64 << 20;
+    /// 16 MiB: some ten thousand jobs' small blobs and results, far more than one commit takes to write.
+    pub const WAITING_BYTES_MAX_DEFAULT: usize = 16 << 20;
+}
+
+impl Default for Options {
+    /// 64 MiB of cache, 16 MiB waiting.
+    fn default() -> Self {
+        Self { cache_bytes: Self::CACHE_BYTES_DEFAULT, waiting_bytes_max: Self::WAITING_BYTES_MAX_DEFAULT }
+    }
+}

@@ -1,0 +1,60 @@
+//! What differs between operating systems: file modes and making a directory durable.
+//!
+//! Owns: those calls, for Unix and for Windows. Does not know: which files a store has.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// Creates a file that nobody may write to any more once it is closed.
+#[cfg(unix)]
+pub(crate) fn create_sealed_file(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().write(true).create_new(true).mode(0o444).open(path)
+}
+
+/// Creates a file. Windows would refuse to rename or delete a read-only one, so it is an ordinary file there.
+#[cfg(not(unix))]
+pub(crate) fn create_sealed_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+/// Creates a directory that only its owner may enter, unless it exists.
+#[cfg(unix)]
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// Creates a directory unless it exists. A user's own folders are private on Windows by inheritance.
+#[cfg(not(unix))]
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+/// Makes a closed file's content durable.
+#[cfg(unix)]
+pub(crate) fn sync_file(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_data()
+}
+
+/// Makes a closed file's content durable; `FlushFileBuffers` wants a handle that may write.
+#[cfg(not(unix))]
+pub(crate) fn sync_file(path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.sync_data()
+}
+
+/// Makes the names in a directory durable.
+#[cfg(unix)]
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// NTFS journals its names by itself, and a directory cannot be flushed.
+#[cfg(not(unix))]
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    fs::metadata(path).map(drop)
+}

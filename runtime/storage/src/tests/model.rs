@@ -1,0 +1,165 @@
+//! Random sequences of calls, compared with what maps in memory would answer.
+//!
+//! Owns: the calls and the maps. Does not know: anything that the ports do not show.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, Stamp, StatCache};
+use wasmill_model::{BlobRef, Digest, JobReport, RunId, RunRecord, RunState, RunSummary};
+
+use super::{action, assert_blob, content, flush, open, record, report};
+use crate::Storage;
+
+#[derive(Debug, Clone)]
+enum Call {
+    Put { seed: u64, len: usize },
+    PutReader { seed: u64, len: usize },
+    Record { number: u64, output: u64 },
+    Begin,
+    Append { run: usize, reports: u64 },
+    End { run: usize },
+    Remember { path: u8, mtime_ns: i64 },
+    KeepArtifact { key: u8, seed: u64 },
+    Flush,
+    Reopen,
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let seed = 0..6_u64;
+    let len = || prop_oneof![0..300_usize, 15_998..16_003_usize, 60_000..70_000_usize];
+    prop_oneof![
+        (seed.clone(), len()).prop_map(|(seed, len)| Call::Put { seed, len }),
+        (seed.clone(), len()).prop_map(|(seed, len)| Call::PutReader { seed, len }),
+        (0..8_u64, any::<u64>()).prop_map(|(number, output)| Call::Record { number, output }),
+        Just(Call::Begin),
+        (0..4_usize, 0..200_u64).prop_map(|(run, reports)| Call::Append { run, reports }),
+        (0..4_usize).prop_map(|run| Call::End { run }),
+        (0..4_u8, any::<i64>()).prop_map(|(path, mtime_ns)| Call::Remember { path, mtime_ns }),
+        (0..3_u8, seed).prop_map(|(key, seed)| Call::KeepArtifact { key, seed }),
+        Just(Call::Flush),
+        Just(Call::Reopen),
+    ]
+}
+
+#[derive(Default)]
+struct Expected {
+    blobs: BTreeMap<(u64, usize), ()>,
+    actions: BTreeMap<u64, u64>,
+    runs: BTreeMap<u64, (RunRecord, Vec<JobReport>)>,
+    stats: BTreeMap<u8, i64>,
+    artifacts: BTreeMap<u8, u64>,
+}
+
+fn output(seed: u64) -> BlobRef {
+    BlobRef::of(&seed.to_le_bytes())
+}
+
+fn stamp(mtime_ns: i64) -> Stamp {
+    Stamp { size_bytes: u64::MAX, mtime_ns, inode: 0, device: 7 }
+}
+
+impl Expected {
+    fn run(&mut self, at: usize) -> Option<&mut (RunRecord, Vec<JobReport>)> {
+        self.runs.values_mut().nth(at)
+    }
+
+    fn apply(&mut self, storage: &Storage, call: &Call) {
+        match *call {
+            Call::Put { seed, len } => {
+                storage.put(content(seed, len)).unwrap();
+                self.blobs.insert((seed, len), ());
+            }
+            Call::PutReader { seed, len } => {
+                storage.put_reader(&mut content(seed, len).as_ref()).unwrap();
+                self.blobs.insert((seed, len), ());
+            }
+            Call::Record { number, output: seed } => {
+                let result = record(output(seed), BlobRef::EMPTY);
+                storage.record(action(number).key(), &action(number), &result, Box::new(|_| {})).unwrap();
+                self.actions.insert(number, seed);
+            }
+            Call::Begin => {
+                let id = storage.begin("plan", 3).unwrap();
+                assert_eq!(id.0, self.runs.len() as u64 + 1);
+                let started = RunRecord { id, plan: "plan".to_owned(), started_unix_ms: 3, state: RunState::Started };
+                self.runs.insert(id.0, (started, Vec::new()));
+            }
+            Call::Append { run, reports } => {
+                let Some((run, jobs)) = self.run(run) else { return };
+                let reports: Vec<_> =
+                    (jobs.len() as u64..).map(report).take(usize::try_from(reports).unwrap()).collect();
+                storage.append(run.id, &reports).unwrap();
+                jobs.extend(reports);
+            }
+            Call::End { run } => {
+                let Some((run, _)) = self.run(run) else { return };
+                run.state = RunState::Ended(RunSummary { wall_ns: 9, ..RunSummary::default() });
+                storage.end(run, Box::new(|_| {})).unwrap();
+            }
+            Call::Remember { path, mtime_ns } => {
+                storage.remember(vec![(path.to_string(), stamp(mtime_ns), output(1))]).unwrap();
+                self.stats.insert(path, mtime_ns);
+            }
+            Call::KeepArtifact { key, seed } => {
+                storage.keep_artifact(&Digest::of(&[key]), &content(seed, 1_000)).unwrap();
+                self.artifacts.insert(key, seed);
+            }
+            Call::Flush => flush(storage).unwrap(),
+            Call::Reopen => unreachable!("the caller does it"),
+        }
+    }
+
+    fn check(&self, storage: &Storage) {
+        for (seed, len) in self.blobs.keys() {
+            assert_blob(storage, *seed, *len);
+        }
+        for number in 0..8 {
+            let expected = self.actions.get(&number).map(|seed| record(output(*seed), BlobRef::EMPTY));
+            assert_eq!(storage.lookup(&action(number).key()).unwrap(), expected);
+            assert_eq!(storage.action(&action(number).key()).unwrap().is_some(), expected.is_some());
+        }
+        let runs: Vec<_> = self.runs.values().rev().map(|(run, _)| run.clone()).collect();
+        assert_eq!(storage.runs(usize::MAX).unwrap(), runs);
+        for (run, (record, jobs)) in &self.runs {
+            assert_eq!(storage.run(RunId(*run)).unwrap().as_ref(), Some(record));
+            assert_eq!(&storage.jobs(RunId(*run)).unwrap(), jobs);
+        }
+        for path in 0..4_u8 {
+            let expected = self.stats.get(&path).map(|mtime_ns| (stamp(*mtime_ns), output(1)));
+            assert_eq!(storage.recall(&path.to_string()).unwrap(), expected);
+        }
+        for key in 0..3_u8 {
+            let found = storage.artifact(&Digest::of(&[key])).unwrap();
+            let expected = self.artifacts.get(&key).map(|seed| content(*seed, 1_000));
+            assert_eq!(found.map(|found| std::fs::read(found.path).unwrap()), expected.map(|bytes| bytes.to_vec()));
+        }
+    }
+}
+
+fn play(dir: &TempDir, calls: &[Call]) {
+    let mut storage = open(dir.path());
+    let mut expected = Expected::default();
+    for call in calls {
+        match call {
+            Call::Reopen => {
+                storage.close().unwrap();
+                storage = open(dir.path());
+            }
+            call => expected.apply(&storage, call),
+        }
+        expected.check(&storage);
+    }
+    storage.close().unwrap();
+    expected.check(&open(dir.path()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_store_answers_as_maps_in_memory_would(calls in proptest::collection::vec(call(), 1..40)) {
+        play(&tempfile::tempdir().unwrap(), &calls);
+    }
+}

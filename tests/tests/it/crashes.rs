@@ -1,0 +1,115 @@
+//! kill -9 is a normal way to stop.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::TestSpace;
+
+const JOBS: usize = 400;
+
+fn wide() -> TestSpace {
+    let space = TestSpace::new();
+    for index in 0..JOBS {
+        space.write(&format!("in/{index:03}"), format!("input {index}"));
+    }
+    space.guest("copy").write(
+        "mill.toml",
+        r#"
+            [modules.copy]
+            file = "copy.wasm"
+            [jobs.copy]
+            module = "copy"
+            for-each = { file = "in/*" }
+            in = { "/in/leaf" = "{file}" }
+            save = { "result" = "out/{file.name}" }
+        "#,
+    );
+    space
+}
+
+/// Runs until `stop_after` jobs were reported, then kills the process; returns the names of the reported jobs.
+fn run_and_kill(space: &TestSpace, stop_after: usize) -> BTreeSet<String> {
+    let mut child =
+        space.command(&["run", "--format", "json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut reported = BTreeSet::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        if event["event"] == "job-finished" {
+            assert_eq!(event["status"], "succeeded");
+            reported.insert(event["job"].as_str().unwrap().to_owned());
+        }
+        if reported.len() >= stop_after {
+            child.kill().unwrap();
+            break;
+        }
+    }
+    child.wait().unwrap();
+    reported
+}
+
+#[test]
+fn after_a_kill_only_what_was_not_reported_may_run_again() {
+    let space = wide();
+    let mut reported = BTreeSet::new();
+    for stop_after in [1, 30, 90, 5, 150] {
+        reported.extend(run_and_kill(&space, stop_after));
+        let listed = space.run(&["runs", "-n", "1"]);
+        assert!(listed.stdout.contains("killed before its end"), "{}", listed.stdout);
+    }
+    let last = space.jobs(&[]);
+    assert_eq!((last.code, last.by_name.len()), (0, JOBS));
+    for job in last.executed() {
+        assert!(!reported.contains(job), "{job} was reported as done before the kill, and ran again");
+    }
+    for index in 0..JOBS {
+        assert_eq!(space.read(&format!("out/{index:03}")), format!("input {index}"));
+    }
+    assert!(space.jobs(&[]).all("succeeded", true));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_stops_cleanly_and_the_next_run_goes_on() {
+    let space = TestSpace::new();
+    space.guest("loop_forever").guest("copy").write("leaf", "x").write(
+        "mill.toml",
+        r#"
+            [modules.loop]
+            file = "loop_forever.wasm"
+            [modules.copy]
+            file = "copy.wasm"
+            [jobs.done]
+            module = "copy"
+            in = { "/in/leaf" = "leaf" }
+            [jobs.endless]
+            module = "loop"
+            in = { "/in/x" = { job = "done" } }
+            [jobs.never]
+            module = "copy"
+            in = { "/in/leaf" = "leaf", "/in/x" = { job = "endless" } }
+        "#,
+    );
+    let mut child =
+        space.command(&["run", "--format", "json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut events = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        if event["event"] == "job-started" && event["job"] == "endless" {
+            let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+            assert!(killed.unwrap().success());
+        }
+        events.push(event);
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let status = |job: &str| {
+        let found = events.iter().find(|event| event["event"] == "job-finished" && event["job"] == job);
+        found.unwrap_or_else(|| panic!("{job} is not in {events:#?}"))["status"].as_str().unwrap().to_owned()
+    };
+    assert_eq!([status("done"), status("endless"), status("never")], ["succeeded", "cancelled", "cancelled"]);
+    assert_eq!(events.last().unwrap()["event"], "run-finished");
+    assert_eq!(events.last().unwrap()["cancelled"], true);
+    assert!(space.jobs(&["--job", "done"]).all("succeeded", true), "what was durable stays");
+}

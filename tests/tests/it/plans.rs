@@ -1,0 +1,339 @@
+//! `wasmill run`: plans over real guests.
+
+use crate::support::TestSpace;
+
+const DIAMOND: &str = r#"
+    name = "diamond"
+    [modules.files]
+    file = "files.wasm"
+    [modules.copy]
+    file = "copy.wasm"
+    [jobs.top]
+    module = "copy"
+    in = { "/in/leaf" = "leaf" }
+    [jobs.left]
+    module = "copy"
+    args = ["another action than that of `top`"]
+    in = { "/in/leaf" = { job = "top", path = "result" } }
+    [jobs.right]
+    module = "files"
+    in = { "/in/a" = { job = "top" }, "/in/b" = "side" }
+    [jobs.bottom]
+    module = "files"
+    in = { "/in/left" = { job = "left" }, "/in/right" = { job = "right", path = "listing.txt" } }
+    save = { "listing.txt" = "saved/list.txt", "." = "saved/whole" }
+"#;
+
+fn diamond() -> TestSpace {
+    let space = TestSpace::new();
+    space.guest("files").guest("copy").write("mill.toml", DIAMOND).write("leaf", "leaf").write("side/x", "x");
+    space
+}
+
+#[test]
+fn a_plan_runs_once() {
+    let space = diamond();
+    let first = space.jobs(&[]);
+    assert_eq!(first.code, 0, "{first:#?}");
+    assert_eq!(first.executed(), ["bottom", "left", "right", "top"]);
+    assert!(space.read("saved/list.txt").contains("/in/left/result 4 bytes"));
+    assert_eq!(space.read("saved/list.txt"), space.read("saved/whole/listing.txt"));
+
+    let second = space.jobs(&[]);
+    assert!(second.all("succeeded", true), "{second:#?}");
+    for job in ["top", "left", "right", "bottom"] {
+        assert_eq!(first.output_digest(job), second.output_digest(job));
+    }
+    let said = space.run(&["run"]);
+    assert!(said.stderr.starts_with("diamond: everything was cached (4 jobs)"), "{}", said.stderr);
+}
+
+#[test]
+fn what_changed_runs_again_and_nothing_else() {
+    let space = diamond();
+    space.jobs(&[]);
+    space.write("side/x", "another");
+    assert_eq!(space.jobs(&[]).executed(), ["bottom", "right"]);
+    // Changed back: every result is still known.
+    space.write("side/x", "x");
+    assert!(space.jobs(&[]).executed().is_empty());
+    space.write("leaf", "other leaf");
+    assert_eq!(space.jobs(&[]).executed(), ["bottom", "left", "right", "top"]);
+}
+
+#[test]
+fn an_unchanged_output_ends_the_rebuild() {
+    let space = TestSpace::new();
+    space.guest("exit_code").guest("files").write("x", "1").write(
+        "mill.toml",
+        r#"
+            [modules.exit]
+            file = "exit_code.wasm"
+            [modules.files]
+            file = "files.wasm"
+            [jobs.same]
+            module = "exit"
+            args = ["0"]
+            in = { "/in/x" = "x" }
+            [jobs.behind]
+            module = "files"
+            in = { "/in/same" = { job = "same" } }
+        "#,
+    );
+    assert_eq!(space.jobs(&[]).executed(), ["behind", "same"]);
+    space.write("x", "2");
+    assert_eq!(space.jobs(&[]).executed(), ["same"], "its output is what it was");
+}
+
+#[test]
+fn a_saved_file_that_was_removed_or_changed_is_written_again() {
+    let space = diamond();
+    space.jobs(&[]);
+    let before = space.read("saved/list.txt");
+    std::fs::remove_file(space.path("saved/list.txt")).unwrap();
+    space.write("saved/whole/after", "RENAMED").write("saved/whole/mine", "stays");
+    assert!(space.jobs(&[]).executed().is_empty());
+    assert_eq!(space.read("saved/list.txt"), before);
+    assert_eq!(space.read("saved/whole/after"), "renamed");
+    assert_eq!(space.read("saved/whole/mine"), "stays");
+}
+
+#[test]
+fn fresh_runs_everything_again_with_the_same_bytes() {
+    let space = diamond();
+    let first = space.jobs(&[]);
+    let fresh = space.jobs(&["--fresh", "--jobs", "3"]);
+    assert!(fresh.all("succeeded", false));
+    for job in first.by_name.keys() {
+        assert_eq!(first.output_digest(job), fresh.output_digest(job));
+    }
+}
+
+#[test]
+fn only_the_named_job_and_what_it_needs_is_run() {
+    let space = diamond();
+    assert_eq!(space.jobs(&["--job", "left"]).executed(), ["left", "top"]);
+    assert_eq!(space.jobs(&["--job", "left", "--job", "right"]).executed(), ["right"]);
+}
+
+const FAILING: &str = r#"
+    [modules.exit]
+    file = "exit_code.wasm"
+    [jobs.bad]
+    module = "exit"
+    args = ["3"]
+    [jobs.needs-bad]
+    module = "exit"
+    args = ["0"]
+    in = { "/in/x" = { job = "bad" } }
+    [jobs.further]
+    module = "exit"
+    args = ["0"]
+    in = { "/in/x" = { job = "needs-bad" } }
+    [jobs.apart]
+    module = "exit"
+    args = ["0"]
+    [jobs.behind-apart]
+    module = "exit"
+    args = ["0"]
+    in = { "/in/x" = { job = "apart" } }
+"#;
+
+#[test]
+fn a_failure_stops_what_depends_on_it_and_with_keep_going_nothing_else() {
+    let space = TestSpace::new();
+    space.guest("exit_code").write("mill.toml", FAILING);
+    let jobs = space.jobs(&["--keep-going"]);
+    assert_eq!(jobs.code, 100);
+    assert_eq!(jobs.status("bad"), "failed");
+    assert_eq!(jobs.status("needs-bad"), "skipped");
+    assert_eq!(jobs.status("further"), "skipped");
+    assert_eq!(jobs.status("behind-apart"), "succeeded");
+
+    // The failure is known now; nothing is executed again unless asked for.
+    let again = space.jobs(&["--keep-going"]);
+    assert!(again.by_name["bad"].1 && again.executed().is_empty(), "{again:#?}");
+    let retried = space.jobs(&["--keep-going", "--retry-failed"]);
+    assert!(!retried.by_name["bad"].1);
+}
+
+#[test]
+fn a_failure_without_keep_going_stops_the_run() {
+    let space = TestSpace::new();
+    space.guest("exit_code").write("mill.toml", FAILING);
+    let jobs = space.jobs(&["--jobs", "1"]);
+    assert_eq!(jobs.code, 100);
+    assert_eq!(jobs.by_name.len(), 5, "every job is accounted for");
+    assert_eq!(jobs.status("bad"), "failed");
+    assert_eq!(jobs.status("needs-bad"), "skipped");
+    assert_eq!(jobs.status("behind-apart"), "cancelled");
+}
+
+#[test]
+fn a_failure_is_told_with_what_the_guest_wrote() {
+    let space = TestSpace::new();
+    space.guest("exit_code").write("mill.toml", FAILING);
+    let said = space.run(&["run", "--job", "bad"]);
+    let headline = said.stderr.lines().take(3).collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!(headline, @"
+    error: job `bad` exited with code 3
+      caused by: it wrote to stderr:
+        on standard error, before exit code 3
+    ");
+}
+
+#[test]
+fn a_job_is_repeated_for_each_item() {
+    let space = TestSpace::new();
+    space.guest("copy").guest("files").write("in/a.txt", "A").write("in/b.txt", "B").write("in/c.md", "C");
+    space.write("list", "in/a.txt\n\nin/c.md\n").write(
+        "mill.toml",
+        r#"
+            [modules.copy]
+            file = "copy.wasm"
+            [modules.files]
+            file = "files.wasm"
+            [jobs.text]
+            module = "copy"
+            for-each = { file = "in/*.txt" }
+            in = { "/in/leaf" = "{file}" }
+            save = { "result" = "out/{file.stem}" }
+            [jobs.listed]
+            module = "copy"
+            for-each = { file = { lines = "list" }, size = ["s", "l"] }
+            in = { "/in/leaf" = "{file}" }
+            args = ["{size}"]
+            [jobs.again]
+            module = "copy"
+            args = ["again"]
+            for-each = { file = "in/*.txt" }
+            in = { "/in/leaf" = { job = "text[{file.name}]", path = "result" } }
+            [jobs.all]
+            module = "files"
+            in = { "/in/all" = { jobs = "listed", path = "result" } }
+        "#,
+    );
+    let jobs = space.jobs(&[]);
+    assert_eq!(jobs.code, 0, "{jobs:#?}");
+    let names: Vec<&str> = jobs.by_name.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "again[a.txt]",
+            "again[b.txt]",
+            "all",
+            "listed[a.txt,l]",
+            "listed[a.txt,s]",
+            "listed[c.md,l]",
+            "listed[c.md,s]",
+            "text[a.txt]",
+            "text[b.txt]"
+        ]
+    );
+    assert_eq!((space.read("out/a"), space.read("out/b")), ("A".to_owned(), "B".to_owned()));
+    space.write("in/d.txt", "D");
+    assert_eq!(space.jobs(&[]).executed(), ["again[d.txt]", "text[d.txt]"]);
+}
+
+#[test]
+fn toml_and_json_say_the_same() {
+    let space = diamond();
+    let first = space.jobs(&[]);
+    space.write(
+        "mill.json",
+        r#"{ "name": "diamond",
+             "modules": { "copy": { "file": "copy.wasm" } },
+             "jobs": { "top": { "module": "copy", "in": { "/in/leaf": "leaf" } },
+                       "left": { "module": "copy", "in": { "/in/leaf": { "job": "top", "path": "result" } } } } }"#,
+    );
+    let second = space.jobs(&["mill.json"]);
+    assert!(second.all("succeeded", true), "the same actions: {second:#?}");
+    assert_eq!(first.output_digest("left"), second.output_digest("left"));
+}
+
+#[test]
+fn modules_come_as_text_and_by_digest_too() {
+    let space = TestSpace::new();
+    space.write("empty.wat", r#"(module (func (export "_start")))"#).write(
+        "mill.toml",
+        r#"
+            [modules.text]
+            file = "empty.wat"
+            [jobs.one]
+            module = "text"
+        "#,
+    );
+    let jobs = space.jobs(&[]);
+    assert_eq!(jobs.code, 0, "{jobs:#?}");
+    let said = space.run(&["show", "1", "one"]);
+    let digest = said.stdout.lines().find_map(|line| line.trim().strip_prefix("module")).unwrap().trim().to_owned();
+    space.write("mill.toml", format!("[modules.m]\ndigest = \"sha256:{digest}\"\n[jobs.one]\nmodule = \"m\"\n"));
+    assert!(space.jobs(&[]).all("succeeded", true), "the same module is the same action");
+}
+
+#[test]
+fn equal_jobs_are_executed_once() {
+    let space = TestSpace::new();
+    space.guest("copy").write("leaf", "x").write(
+        "mill.toml",
+        r#"
+            [modules.copy]
+            file = "copy.wasm"
+            [jobs.same]
+            module = "copy"
+            for-each = { n = ["1", "2", "3", "4", "5", "6", "7", "8"] }
+            in = { "/in/leaf" = "leaf" }
+        "#,
+    );
+    let jobs = space.jobs(&["--jobs", "4"]);
+    assert_eq!(jobs.code, 0, "{jobs:#?}");
+    assert_eq!(jobs.executed().len(), 1, "{jobs:#?}");
+}
+
+#[test]
+fn a_plan_without_jobs_does_nothing_well() {
+    let space = TestSpace::new();
+    space.write("mill.toml", "name = \"nothing\"\n");
+    let said = space.run(&["run"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.stderr.starts_with("nothing: the plan has no jobs"), "{}", said.stderr);
+}
+
+#[test]
+fn a_declared_output_must_be_written_and_others_are_dropped() {
+    let space = TestSpace::new();
+    space.guest("files").write("x", "x").write(
+        "mill.toml",
+        r#"
+            [modules.files]
+            file = "files.wasm"
+            [jobs.some]
+            module = "files"
+            in = { "/in/x" = "x" }
+            out = ["nested/deep", "after"]
+            save = { "." = "kept" }
+            [jobs.missing]
+            module = "files"
+            in = { "/in/x" = "x" }
+            out = ["after", "nowhere"]
+        "#,
+    );
+    let jobs = space.jobs(&["--keep-going"]);
+    assert_eq!((jobs.status("some"), jobs.status("missing")), ("succeeded", "failed"));
+    assert!(space.path("kept/nested/deep/empty").exists() && space.path("kept/after").exists());
+    assert!(!space.path("kept/nested/bytes").exists() && !space.path("kept/listing.txt").exists());
+    let said = space.run(&["run", "--job", "missing"]);
+    assert!(said.stderr.contains("job `missing` did not write its output `nowhere`"), "{}", said.stderr);
+}
+
+#[test]
+fn the_same_plan_elsewhere_finds_everything_cached() {
+    let space = diamond();
+    space.jobs(&[]);
+    for file in ["mill.toml", "files.wasm", "copy.wasm", "leaf", "side/x"] {
+        space.write(&format!("moved/{file}"), std::fs::read(space.path(file)).unwrap());
+    }
+    let moved = space.jobs(&["moved"]);
+    assert!(moved.all("succeeded", true), "host paths are in no action: {moved:#?}");
+    assert!(space.path("moved/saved/list.txt").exists());
+}
