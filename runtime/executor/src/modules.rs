@@ -67,8 +67,15 @@ fn load_file(path: &Path, importer: &Importer, blobs: &dyn BlobStore) -> Result<
             .map_err(|error| ModuleLoadErrorKind::Wat { path: path.to_owned(), wrong: error.to_string() })?;
         return Ok(blobs.put(wasm.into_owned().into())?.digest);
     }
-    match importer.path(path, &mut Staged::default(), Trust::Remembered)? {
-        Mount::File { blob, .. } => Ok(blob.digest),
-        Mount::Directory { .. } => Err(ModuleLoadErrorKind::Directory { path: path.to_owned() }),
+    for trust in [Trust::Remembered, Trust::Nothing] {
+        match importer.path(path, &mut Staged::default(), trust)? {
+            // A remembered file may be one that the store has lost since; then it is read again.
+            Mount::File { blob, .. } if trust == Trust::Nothing || blobs.find(&blob.digest)?.is_some() => {
+                return Ok(blob.digest);
+            }
+            Mount::File { .. } => {}
+            Mount::Directory { .. } => break,
+        }
     }
+    Err(ModuleLoadErrorKind::Directory { path: path.to_owned() })
 }
