@@ -342,10 +342,10 @@ impl Dispatcher<'_> {
             self.summary.cpu_ns += report.usage.cpu_ns;
             self.summary.busy_ns += report.usage.wall_ns;
         }
-        let event = Event::JobFinished(report);
+        let event = Event::JobFinished(Box::new(report));
         (self.on_event)(&event);
         if let Event::JobFinished(report) = event {
-            self.page.push(report);
+            self.page.push(*report);
         }
         if self.page.len() >= PAGE { self.turn_page() } else { Ok(()) }
     }

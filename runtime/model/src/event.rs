@@ -29,7 +29,7 @@ pub enum Event {
         job: String,
     },
     /// A job ended, and what is said of it here is durable.
-    JobFinished(JobReport),
+    JobFinished(Box<JobReport>),
     /// An output was copied to the host.
     Saved {
         /// The job whose output it is.

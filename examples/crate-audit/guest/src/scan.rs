@@ -11,7 +11,8 @@ use crate::lines::{self, ByLanguage, Comments};
 use crate::manifest::{Build, Manifest};
 use crate::syntax::{self, Syntax};
 
-/// 4 MiB: larger files are generated, and a syntax tree takes some fifty times the space of its text.
+/// 4 MiB: larger files are generated, and a syntax tree takes up to two hundred times the space of its text (measured
+/// on a function of `;` only), for which the plan's memory limit has room.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// What was found in a crate.

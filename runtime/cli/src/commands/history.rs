@@ -76,7 +76,7 @@ pub(crate) fn show(global: &Global, id: RunId, job: Option<&str>) -> Result<u8, 
 fn show_run(global: &Global, run: &RunRecord, jobs: Vec<JobReport>) {
     if global.format == OutputFormat::Json {
         print(&format!("{}\n", serde_json::to_string(run).unwrap_or_default()));
-        jobs.into_iter().for_each(|report| show_json(&Event::JobFinished(report)));
+        jobs.into_iter().for_each(|report| show_json(&Event::JobFinished(Box::new(report))));
         return;
     }
     let mut text = String::new();
