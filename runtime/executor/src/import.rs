@@ -255,3 +255,7 @@ impl Branch {
         staged.add(directory.encode())
     }
 }
+
+#[cfg(test)]
+#[path = "import_tests.rs"]
+mod tests;

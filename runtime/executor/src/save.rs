@@ -136,3 +136,7 @@ pub(crate) fn lexical(path: &Path) -> PathBuf {
     }
     clean
 }
+
+#[cfg(test)]
+#[path = "save_tests.rs"]
+mod tests;

@@ -337,3 +337,77 @@ fn the_same_plan_elsewhere_finds_everything_cached() {
     assert!(moved.all("succeeded", true), "host paths are in no action: {moved:#?}");
     assert!(space.path("moved/saved/list.txt").exists());
 }
+
+#[test]
+fn inputs_come_from_globs_texts_and_standard_input() {
+    let space = TestSpace::new();
+    space.guest("files").guest("hello").write("src/a.rs", "a").write("src/deep/b.rs", "bb").write("src/c.md", "c");
+    space.write("said", "from a file").write(
+        "mill.toml",
+        r#"
+            [modules.files]
+            file = "files.wasm"
+            [modules.hello]
+            file = "hello.wasm"
+            [defaults]
+            env = { LANG = "C" }
+            [jobs.files]
+            module = "files"
+            in = { "/in/rust" = { glob = "src/**/*.rs" }, "/in/note" = { text = "{{written}} here" } }
+            save = { "listing.txt" = "listing" }
+            [jobs.file]
+            module = "hello"
+            stdin = "said"
+            env = { NAME = "file" }
+            [jobs.value]
+            module = "hello"
+            entry = "greet"
+            input = { b = [1, true, "x"], a = 0.5 }
+        "#,
+    );
+    let jobs = space.jobs(&[]);
+    assert_eq!(jobs.code, 0, "{jobs:#?}");
+    let listing = space.read("listing");
+    let names: Vec<&str> = listing.lines().map(|line| line.split(", ").next().unwrap()).collect();
+    let expected =
+        ["/in/note 14 bytes", "/in/rust/", "/in/rust/a.rs 1 bytes", "/in/rust/deep/", "/in/rust/deep/b.rs 2 bytes"];
+    assert_eq!(names, expected);
+    let stdout = |job: &str| {
+        let digest = jobs.by_name[job].2["result"]["stdout"]["digest"].as_str().unwrap().to_owned();
+        space.run(&["cat", &digest]).stdout
+    };
+    assert_eq!(stdout("file"), "arg 0: main\nenv LANG=C\nenv NAME=file\nstdin: from a file\n");
+    assert_eq!(stdout("value"), "arg 0: greet\nenv LANG=C\nstdin: {\"a\":0.5,\"b\":[1,true,\"x\"]}\n");
+}
+
+#[test]
+fn limits_in_a_plan_strike_and_a_timeout_is_not_recorded() {
+    let space = TestSpace::new();
+    space.guest("loop_forever").guest("eat_memory").write(
+        "mill.toml",
+        r#"
+            [modules.loop]
+            file = "loop_forever.wasm"
+            [modules.eat]
+            file = "eat_memory.wasm"
+            [defaults]
+            limits = { memory = "8MiB", timeout = "100ms" }
+            [jobs.memory]
+            module = "eat"
+            limits = { timeout = "1m" }
+            [jobs.fuel]
+            module = "loop"
+            limits = { fuel = 1000, timeout = "1m" }
+            [jobs.time]
+            module = "loop"
+        "#,
+    );
+    let outcome = |jobs: &crate::support::Jobs, job: &str| jobs.by_name[job].2["result"]["outcome"].clone();
+    let jobs = space.jobs(&["--keep-going"]);
+    assert!(outcome(&jobs, "memory")["out-of-memory"]["limit_bytes"] == 8 << 20, "{jobs:#?}");
+    assert!(outcome(&jobs, "fuel")["out-of-fuel"]["limit"] == 1000, "{jobs:#?}");
+    assert!(outcome(&jobs, "time")["timed-out"]["limit_ms"] == 100, "{jobs:#?}");
+    let again = space.jobs(&["--keep-going"]);
+    let cached = |job: &str| again.by_name[job].1;
+    assert_eq!([cached("memory"), cached("fuel"), cached("time")], [true, true, false]);
+}
