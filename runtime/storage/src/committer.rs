@@ -25,6 +25,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// Writes batches until the store is closed, and then closes the index. Everybody else sees it through a
 /// [`View`].
+#[expect(clippy::needless_pass_by_value, reason = "the index is closed when this returns")]
 pub(crate) fn run(index: Database, files: &Files, pending: &Pending) {
     let mut not_before = Instant::now();
     while let Some(Taken { batch, callbacks }) = pending.take(not_before) {

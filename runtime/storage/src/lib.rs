@@ -63,10 +63,10 @@ impl Storage {
 
     fn stop(&mut self) {
         self.shared.pending.close();
-        if let Some(committer) = self.committer.take() {
-            if committer.join().is_err() {
-                tracing::error!("the index of the store is damaged: closing it failed");
-            }
+        if let Some(committer) = self.committer.take()
+            && committer.join().is_err()
+        {
+            tracing::error!("the index of the store is damaged: closing it failed");
         }
     }
 }

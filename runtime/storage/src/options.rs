@@ -3,7 +3,7 @@
 //! Owns: the options and why each default is what it is. Does not know: what a store keeps.
 
 /// How a store is tuned. None of it changes what is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// How many bytes of the index are cached in memory.
     pub cache_bytes: usize,
