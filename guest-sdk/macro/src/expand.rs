@@ -22,8 +22,6 @@ pub(crate) fn job(attribute: &TokenStream, item: &TokenStream) -> TokenStream {
         Err(error) => error.into_compile_error(),
     };
     quote! {
-        // A job has to own its input, even where it only reads it.
-        #[allow(clippy::needless_pass_by_value)]
         #function
         #registration
     }

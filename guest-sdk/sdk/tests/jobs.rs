@@ -2,6 +2,7 @@
 //!
 //! Owns: what `#[job]` accepts, and what each kind of call leaves behind. Does not know: WebAssembly; the same
 //! program on a real WASI host is the business of the integration tests.
+#![expect(clippy::needless_pass_by_value, reason = "a job owns its input, even where it only reads it")]
 
 use std::fmt;
 

@@ -25,7 +25,7 @@ pub(crate) fn main() -> ExitCode {
     let format = cli.global.format;
     let result = match cli.command {
         Command::Run(args) => commands::run::run(&cli.global, &args),
-        Command::Exec(args) => commands::exec::exec(&cli.global, args),
+        Command::Exec(args) => commands::exec::exec(&cli.global, *args),
         Command::Plan { command: PlanCommand::Check { plan } } => commands::plan::check(&cli.global, &plan),
         Command::Runs { limit } => commands::history::runs(&cli.global, limit),
         Command::Show { run, job } => commands::history::show(&cli.global, run, job.as_deref()),

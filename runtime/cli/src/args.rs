@@ -46,7 +46,7 @@ pub(crate) enum Command {
     /// Execute one module in the sandbox, without a plan
     #[command(after_help = "The guest's standard output, standard error and exit code are passed through; exit \
                             codes of wasmill's own are 100 or more.")]
-    Exec(ExecArgs),
+    Exec(Box<ExecArgs>),
     /// Look at a plan without executing it
     Plan {
         #[command(subcommand)]

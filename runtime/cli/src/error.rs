@@ -20,9 +20,16 @@ pub(crate) struct CliError {
     pub(crate) causes: Vec<String>,
     /// How to mend it.
     pub(crate) hints: Vec<String>,
-    /// A text that is shown as it is, in place of the headline: plan errors with their carets.
-    pub(crate) rendered: Option<String>,
-    /// The same for `--format json`, where the rendered text has structure.
+    /// What is shown in place of all of that.
+    pub(crate) rendered: Option<Box<Rendered>>,
+}
+
+/// An error that is shown in a form of its own: a plan's, with carets.
+#[derive(Debug, Clone)]
+pub(crate) struct Rendered {
+    /// For people.
+    pub(crate) text: String,
+    /// The same for programs.
     pub(crate) details: Vec<serde_json::Value>,
 }
 
@@ -55,7 +62,7 @@ impl CliError {
     /// The message for a terminal; `anstream` takes the colours out where they are not wanted.
     pub(crate) fn human(&self) -> String {
         if let Some(rendered) = &self.rendered {
-            return rendered.clone();
+            return rendered.text.clone();
         }
         let error = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
         let dim = Style::new().bold();
@@ -77,7 +84,7 @@ impl CliError {
             "message": self.headline,
             "causes": self.causes,
             "hints": self.hints,
-            "details": self.details,
+            "details": self.rendered.as_ref().map(|rendered| rendered.details.as_slice()).unwrap_or_default(),
         })
         .to_string()
     }

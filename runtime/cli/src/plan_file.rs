@@ -9,7 +9,7 @@ use std::sync::Arc;
 use wasmill_executor::{Graph, expand};
 use wasmill_model::plan::{Diagnostic, Format, parse};
 
-use crate::error::CliError;
+use crate::error::{CliError, Rendered};
 use crate::exit_code;
 use crate::report::plan::{line_column, render};
 
@@ -66,8 +66,7 @@ fn invalid(shown: &str, text: &str, diagnostics: &[Diagnostic]) -> CliError {
         })
         .collect();
     CliError {
-        rendered: Some(render(shown, text, diagnostics, true)),
-        details,
+        rendered: Some(Box::new(Rendered { text: render(shown, text, diagnostics, true), details })),
         ..CliError::new(exit_code::PLAN, format!("the plan {shown} is not valid"))
     }
 }

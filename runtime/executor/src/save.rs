@@ -70,11 +70,7 @@ fn write_file(blobs: &dyn BlobStore, file: &FileNode, target: &Path) -> Result<(
         Ok(metadata) if metadata.is_dir() => {
             return Err(SaveError::InTheWay { path: target.to_owned(), kind: describe(&metadata) });
         }
-        Ok(metadata) if metadata.is_file() && metadata.len() == file.blob.size_bytes => {
-            if fs::read(target).is_ok_and(|bytes| BlobRef::of(&bytes) == file.blob) {
-                return Ok(());
-            }
-        }
+        Ok(metadata) if metadata.is_file() && is_right(target, &metadata, file) => return Ok(()),
         _ => {}
     }
     let bytes = blobs.get(&file.blob)?;
@@ -91,6 +87,11 @@ fn write_file(blobs: &dyn BlobStore, file: &FileNode, target: &Path) -> Result<(
         Ok(())
     };
     write().map_err(|source| write_error(target, source))
+}
+
+/// Whether a host file has the right content already.
+fn is_right(target: &Path, metadata: &fs::Metadata, file: &FileNode) -> bool {
+    metadata.len() == file.blob.size_bytes && fs::read(target).is_ok_and(|bytes| BlobRef::of(&bytes) == file.blob)
 }
 
 /// A name that is one name on this host too: `C:x` or `a\b` are fine in a guest and lead elsewhere on Windows.

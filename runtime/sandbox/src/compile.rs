@@ -29,12 +29,18 @@ pub(crate) struct PreparedModule {
     pub(crate) memory: Option<ModuleExport>,
 }
 
-type Prepared = Arc<OnceLock<Arc<PreparedModule>>>;
+/// A module that some thread makes while others wait for it.
+#[derive(Default)]
+struct Making {
+    made: OnceLock<Arc<PreparedModule>>,
+    one_at_a_time: Mutex<()>,
+}
 
 /// The modules of one sandbox.
 pub(crate) struct Modules {
     artifacts: Arc<dyn ArtifactCache>,
-    prepared: Mutex<HashMap<(Digest, bool), (Prepared, Arc<Mutex<()>>)>>,
+    /// By digest, and by whether the engine counts fuel.
+    prepared: Mutex<HashMap<(Digest, bool), Arc<Making>>>,
 }
 
 impl Modules {
@@ -49,19 +55,19 @@ impl Modules {
         engine: &PreparedEngine,
         blobs: &dyn BlobStore,
     ) -> Result<Arc<PreparedModule>, RunnerError> {
-        let (cell, making) = {
+        let making = {
             let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-            prepared.entry((*digest, engine.metered)).or_default().clone()
+            Arc::clone(prepared.entry((*digest, engine.metered)).or_default())
         };
-        if let Some(module) = cell.get() {
+        if let Some(module) = making.made.get() {
             return Ok(Arc::clone(module));
         }
-        let _one_at_a_time = making.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(module) = cell.get() {
+        let _one_at_a_time = making.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = making.made.get() {
             return Ok(Arc::clone(module));
         }
         let module = Arc::new(self.prepare(digest, engine, blobs)?);
-        Ok(Arc::clone(cell.get_or_init(|| module)))
+        Ok(Arc::clone(making.made.get_or_init(|| module)))
     }
 
     fn prepare(

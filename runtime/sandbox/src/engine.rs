@@ -18,6 +18,9 @@ use crate::wasi;
 /// limit; the largest of real programs have some ten thousand.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 1_000_000;
 
+/// Most tables of one module; compilers make one, people who write modules by hand a few.
+const TABLES_MAX: u32 = 8;
+
 /// Call stack of a guest. Threads that run guests need more than this (`executor` gives them 4 MiB).
 const STACK_BYTES: usize = 1 << 20;
 
@@ -165,9 +168,9 @@ fn pool(slots: usize) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(count)
         .total_memories(count)
-        .total_tables(count)
+        .total_tables(count.saturating_mul(TABLES_MAX))
         .max_memories_per_module(1)
-        .max_tables_per_module(1)
+        .max_tables_per_module(TABLES_MAX)
         .table_elements(TABLE_ELEMENTS_MAX)
         .max_memory_size(4 << 30)
         .max_unused_warm_slots(count)

@@ -163,6 +163,7 @@ fn preopens(action: &Action, vfs: &mut Vfs) -> Result<Vec<(String, NodeId, Kind)
         };
         let kind = vfs.kind(node)?;
         if kind == Kind::Directory && !preopens.iter().any(|(other, _, _)| *other == name) {
+            vfs.opened(node);
             preopens.push((name, node, kind));
         }
     }

@@ -12,6 +12,8 @@ mod instance;
 mod limits;
 mod platform;
 mod rng;
+#[cfg(test)]
+mod tests;
 mod trap;
 mod validate;
 mod vfs;
@@ -29,7 +31,7 @@ use epoch::Ticker;
 pub use engine::SandboxError;
 
 /// How a sandbox is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Most instances at once; further attempts wait. As many as there are worker threads.
     pub slots: usize,

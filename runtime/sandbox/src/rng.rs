@@ -35,6 +35,6 @@ mod tests {
     fn the_numbers_of_a_key_stay_what_they_are() {
         let mut bytes = [0; 8];
         Random::new(ActionKey(Digest::EMPTY)).fill(&mut bytes);
-        assert_eq!(bytes, [0; 8]);
+        assert_eq!(bytes, [112, 149, 57, 147, 161, 72, 89, 64]);
     }
 }

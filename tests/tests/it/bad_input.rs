@@ -118,7 +118,7 @@ fn arguments_that_are_not_utf8() {
     let space = TestSpace::new();
     space.write("a.wat", EMPTY);
     let mut command = space.command(&["exec", "a.wat", "--"]);
-    let said = space.said(command.arg(std::ffi::OsStr::from_bytes(b"a\xffb")).output().unwrap());
+    let said = space.said(&command.arg(std::ffi::OsStr::from_bytes(b"a\xffb")).output().unwrap());
     insta::assert_snapshot!(stable(&said));
 }
 
@@ -175,7 +175,7 @@ fn run_unprivileged(space: &TestSpace, args: &[&str]) -> Said {
         unprivileged.env("WASMILL_STORE", space.path("store")).uid(65534).gid(65534);
         command = unprivileged;
     }
-    space.said(command.output().unwrap())
+    space.said(&command.output().unwrap())
 }
 
 #[cfg(unix)]
@@ -185,7 +185,7 @@ fn an_input_that_may_not_be_read() {
     let space = TestSpace::new();
     plan_with(&space, "secret");
     space.write("secret", "x");
-    std::fs::set_permissions(space.path("secret"), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(space.path("secret"), std::fs::Permissions::from_mode(0o0)).unwrap();
     insta::assert_snapshot!(stable(&run_unprivileged(&space, &["run", "--quiet"])));
 }
 
@@ -229,7 +229,7 @@ fn a_full_disk_loses_nothing_that_was_stored() {
         space.path("store").display()
     );
     let output = Command::new("sh").arg("-c").arg(script).current_dir(space.path(".")).env("NO_COLOR", "1").output();
-    let said = space.said(output.unwrap());
+    let said = space.said(&output.unwrap());
     assert!(said.code == 104 || said.code == 100, "{said:?}");
     assert!(said.stderr.contains("File too large"), "{said:?}");
 

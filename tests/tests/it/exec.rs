@@ -31,7 +31,7 @@ fn standard_input_comes_from_a_file_or_from_ours() {
     let mut command = space.command(&["exec", "hello.wasm", "--stdin", "-"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"from a pipe").unwrap();
-    let said = space.said(child.wait_with_output().unwrap());
+    let said = space.said(&child.wait_with_output().unwrap());
     assert!(said.stdout.ends_with("stdin: from a pipe\n"), "{said:?}");
 }
 

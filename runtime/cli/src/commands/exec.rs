@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -180,7 +180,7 @@ fn save(dir: &Path) -> SaveSpec {
     SaveSpec { from: None, to: spanned(Template::literal(dir.to_string_lossy())) }
 }
 
-fn stdin_of(path: &PathBuf, mill: &Mill) -> Result<Spanned<Stdin>, CliError> {
+fn stdin_of(path: &Path, mill: &Mill) -> Result<Spanned<Stdin>, CliError> {
     if path.as_os_str() != "-" {
         let source = InputSource::Path(Template::literal(path.to_string_lossy()));
         return Ok(spanned(Stdin::Source(source)));

@@ -67,7 +67,7 @@ pub(crate) fn show(global: &Global, id: RunId, job: Option<&str>) -> Result<u8, 
                 CliError::new(exit_code::INPUT, format!("run {id} has no record of a job `{name}`"))
                     .hint(format!("`wasmill show {id}` lists its jobs"))
             })?;
-            show_job(global, &mill, report)?;
+            show_job(global, &mill, &report)?;
         }
     }
     Ok(exit_code::SUCCESS)
@@ -117,7 +117,7 @@ fn why(report: &JobReport) -> String {
     }
 }
 
-fn show_job(global: &Global, mill: &Mill, report: JobReport) -> Result<(), CliError> {
+fn show_job(global: &Global, mill: &Mill, report: &JobReport) -> Result<(), CliError> {
     let action = match &report.key {
         Some(key) => mill.storage.action(key).map_err(|error| CliError::store(&error))?,
         None => None,
@@ -132,7 +132,7 @@ fn show_job(global: &Global, mill: &Mill, report: JobReport) -> Result<(), CliEr
     let _ = writeln!(text, "{}: {}{cached}", report.job, status(report.status));
     if matches!(report.status, JobStatus::Failed | JobStatus::Error) {
         let stderr = report.result.as_ref().and_then(|result| stderr_tail(mill.storage.as_ref(), result.stderr));
-        let error = describe_failure(&report, &format!("job `{}`", report.job), stderr);
+        let error = describe_failure(report, &format!("job `{}`", report.job), stderr);
         text.push_str(&anstream::adapter::strip_str(&error.human()).to_string());
     } else {
         for line in &report.error {

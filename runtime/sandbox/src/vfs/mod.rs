@@ -18,7 +18,8 @@ use crate::wasi::Errno;
 pub(crate) use walk::Place;
 
 /// A node's place in the filesystem; its number is also its inode, which is the same on every host because nodes
-/// come to be in the order in which the guest looks at them.
+/// come to be in the order in which the guest looks at them. A place becomes free when its node has no name and no
+/// descriptor any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NodeId(u32);
 
@@ -33,11 +34,23 @@ impl NodeId {
     }
 }
 
+/// A node and who holds it.
+#[derive(Debug)]
+struct Slot {
+    node: Node,
+    /// Entries of directories that name it.
+    names: u32,
+    /// Descriptors that are open on it.
+    descriptors: u32,
+}
+
 #[derive(Debug)]
 enum Node {
     Directory(Entries),
     File(Content),
     Link(String),
+    /// Nothing: the place is free.
+    Free,
 }
 
 /// What a directory has in it.
@@ -47,6 +60,8 @@ struct Entries {
     /// The stored directory that has not been read yet.
     unread: Option<BlobRef>,
     is_writable: bool,
+    /// How many directories lie above it.
+    depth: u32,
 }
 
 /// What a file has in it.
@@ -122,9 +137,14 @@ impl Budget {
 /// with empty files.
 const ENTRY_BYTES: u64 = 256;
 
+/// Most directories above one that a guest makes. Paths are bounded, but directories can be made inside one another
+/// without a long path; what follows from their depth (the output's tree, its copy on the host) must not be unbounded.
+const DEPTH_MAX: u32 = 256;
+
 /// The filesystem of one attempt.
 pub(crate) struct Vfs {
-    nodes: Vec<Node>,
+    nodes: Vec<Slot>,
+    free: Vec<NodeId>,
     blobs: Arc<dyn BlobStore>,
     pub(crate) budget: Budget,
 }
@@ -138,8 +158,8 @@ impl Vfs {
     ) -> Result<Self, Fail> {
         let mut vfs = Self::empty(blobs);
         vfs.budget = Budget::new(limit_bytes);
-        let out = vfs.add(Node::Directory(Entries::new(true)));
-        let tmp = vfs.add(Node::Directory(Entries::new(true)));
+        let out = vfs.add(Node::Directory(Entries::new(true, 1)));
+        let tmp = vfs.add(Node::Directory(Entries::new(true, 1)));
         vfs.put(NodeId::ROOT, "out", out);
         vfs.put(NodeId::ROOT, "tmp", tmp);
         for (path, mount) in mounts {
@@ -150,10 +170,10 @@ impl Vfs {
 
     /// `/` with nothing in it.
     pub(crate) fn empty(blobs: Arc<dyn BlobStore>) -> Self {
-        let root = Node::Directory(Entries::new(false));
+        let root = Slot { node: Node::Directory(Entries::new(false, 0)), names: 1, descriptors: 0 };
         let mut nodes = Vec::with_capacity(8);
         nodes.push(root);
-        Self { nodes, blobs, budget: Budget::new(0) }
+        Self { nodes, free: Vec::new(), blobs, budget: Budget::new(0) }
     }
 
     fn mount(&mut self, path: &GuestPath, mount: &Mount) -> Result<(), Fail> {
@@ -165,7 +185,7 @@ impl Vfs {
                 Some(node) => node,
                 None => {
                     let node = match (names.peek().is_none(), mount) {
-                        (false, _) => Node::Directory(Entries::new(false)),
+                        (false, _) => Node::Directory(Entries::new(false, 0)),
                         (true, Mount::File { blob, .. }) => Node::File(Content::Unread(*blob)),
                         (true, Mount::Directory { blob }) => Node::Directory(Entries::unread(*blob)),
                     };
@@ -178,20 +198,77 @@ impl Vfs {
         Ok(())
     }
 
+    /// Keeps a node that has no name yet.
     fn add(&mut self, node: Node) -> NodeId {
-        let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
-        self.nodes.push(node);
-        id
-    }
-
-    fn put(&mut self, directory: NodeId, name: &str, node: NodeId) {
-        if let Some(Node::Directory(entries)) = self.nodes.get_mut(directory.0 as usize) {
-            entries.by_name.insert(name.to_owned(), node);
+        let slot = Slot { node, names: 0, descriptors: 0 };
+        match self.free.pop() {
+            Some(id) => {
+                if let Some(place) = self.nodes.get_mut(id.0 as usize) {
+                    *place = slot;
+                }
+                id
+            }
+            None => {
+                let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+                self.nodes.push(slot);
+                id
+            }
         }
     }
 
+    /// Gives a node a name.
+    fn put(&mut self, directory: NodeId, name: &str, node: NodeId) {
+        if let Some(Node::Directory(entries)) = self.nodes.get_mut(directory.0 as usize).map(|slot| &mut slot.node) {
+            entries.by_name.insert(name.to_owned(), node);
+        }
+        if let Some(slot) = self.nodes.get_mut(node.0 as usize) {
+            slot.names += 1;
+        }
+    }
+
+    /// A descriptor was opened on a node.
+    pub(crate) fn opened(&mut self, id: NodeId) {
+        if let Some(slot) = self.nodes.get_mut(id.0 as usize) {
+            slot.descriptors += 1;
+        }
+    }
+
+    /// A descriptor on a node was closed.
+    pub(crate) fn closed(&mut self, id: NodeId) {
+        if let Some(slot) = self.nodes.get_mut(id.0 as usize) {
+            slot.descriptors = slot.descriptors.saturating_sub(1);
+        }
+        self.free_if_unused(id);
+    }
+
+    /// A node lost a name.
+    fn unnamed(&mut self, id: NodeId) {
+        if let Some(slot) = self.nodes.get_mut(id.0 as usize) {
+            slot.names = slot.names.saturating_sub(1);
+        }
+        self.free_if_unused(id);
+    }
+
+    fn free_if_unused(&mut self, id: NodeId) {
+        let Some(slot) = self.nodes.get_mut(id.0 as usize) else { return };
+        if slot.names > 0 || slot.descriptors > 0 {
+            return;
+        }
+        match std::mem::replace(&mut slot.node, Node::Free) {
+            Node::File(Content::Written(bytes)) => self.budget.give_back(bytes.len() as u64),
+            Node::Link(target) => self.budget.give_back(target.len() as u64),
+            Node::File(_) | Node::Directory(_) => {}
+            Node::Free => return,
+        }
+        self.free.push(id);
+    }
+
     fn node(&self, id: NodeId) -> Result<&Node, Errno> {
-        self.nodes.get(id.0 as usize).ok_or(Errno::Io)
+        self.nodes.get(id.0 as usize).map(|slot| &slot.node).ok_or(Errno::Io)
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> Result<&mut Node, Errno> {
+        self.nodes.get_mut(id.0 as usize).map(|slot| &mut slot.node).ok_or(Errno::Io)
     }
 
     pub(crate) fn kind(&self, id: NodeId) -> Result<Kind, Errno> {
@@ -199,13 +276,14 @@ impl Vfs {
             Node::Directory(_) => Kind::Directory,
             Node::File(_) => Kind::File,
             Node::Link(_) => Kind::Link,
+            Node::Free => return Err(Errno::Io),
         })
     }
 
     /// The entries of a directory, read from the store if this is the first look at them.
     fn entries(&mut self, id: NodeId) -> Result<&mut Entries, Fail> {
-        let unread = match self.nodes.get_mut(id.0 as usize) {
-            Some(Node::Directory(entries)) => entries.unread.take(),
+        let unread = match self.node_mut(id)? {
+            Node::Directory(entries) => entries.unread.take(),
             _ => return Err(Errno::Notdir.into()),
         };
         if let Some(blob) = unread {
@@ -214,25 +292,24 @@ impl Vfs {
                 .map_err(|error| StoreError::Damaged { digest: blob.digest, wrong: error.to_string() })?;
             self.read_entries(id, directory);
         }
-        match self.nodes.get_mut(id.0 as usize) {
-            Some(Node::Directory(entries)) => Ok(entries),
+        match self.node_mut(id)? {
+            Node::Directory(entries) => Ok(entries),
             _ => Err(Errno::Notdir.into()),
         }
     }
 
     fn read_entries(&mut self, id: NodeId, directory: Directory) {
-        let mut by_name = BTreeMap::new();
         for file in directory.files {
-            by_name.insert(file.name, self.add(Node::File(Content::Unread(file.blob))));
+            let node = self.add(Node::File(Content::Unread(file.blob)));
+            self.put(id, &file.name, node);
         }
         for below in directory.directories {
-            by_name.insert(below.name, self.add(Node::Directory(Entries::unread(below.blob))));
+            let node = self.add(Node::Directory(Entries::unread(below.blob)));
+            self.put(id, &below.name, node);
         }
         for link in directory.symlinks {
-            by_name.insert(link.name, self.add(Node::Link(link.target)));
-        }
-        if let Some(Node::Directory(entries)) = self.nodes.get_mut(id.0 as usize) {
-            entries.by_name.append(&mut by_name);
+            let node = self.add(Node::Link(link.target));
+            self.put(id, &link.name, node);
         }
     }
 
@@ -246,7 +323,7 @@ impl Vfs {
     /// The size of a file, or of a link's target; directories have none.
     pub(crate) fn size(&self, id: NodeId) -> Result<u64, Errno> {
         Ok(match self.node(id)? {
-            Node::Directory(_) => 0,
+            Node::Directory(_) | Node::Free => 0,
             Node::File(Content::Unread(blob)) => blob.size_bytes,
             Node::File(Content::Read(bytes)) => bytes.len() as u64,
             Node::File(Content::Written(bytes)) => bytes.len() as u64,
@@ -268,13 +345,11 @@ impl Vfs {
             Node::File(Content::Unread(blob)) => Some(*blob),
             Node::File(_) => None,
             Node::Directory(_) => return Err(Errno::Isdir.into()),
-            Node::Link(_) => return Err(Errno::Inval.into()),
+            Node::Link(_) | Node::Free => return Err(Errno::Inval.into()),
         };
         if let Some(blob) = unread {
             let bytes = self.blobs.get(&blob)?;
-            if let Some(node) = self.nodes.get_mut(id.0 as usize) {
-                *node = Node::File(Content::Read(bytes));
-            }
+            *self.node_mut(id)? = Node::File(Content::Read(bytes));
         }
         let bytes: &[u8] = match self.node(id)? {
             Node::File(Content::Read(bytes)) => bytes,
@@ -321,8 +396,8 @@ impl Vfs {
         Ok(())
     }
 
-    fn written(nodes: &mut [Node], id: NodeId) -> Result<&mut Vec<u8>, Errno> {
-        match nodes.get_mut(id.0 as usize) {
+    fn written(nodes: &mut [Slot], id: NodeId) -> Result<&mut Vec<u8>, Errno> {
+        match nodes.get_mut(id.0 as usize).map(|slot| &mut slot.node) {
             Some(Node::File(Content::Written(bytes))) => Ok(bytes),
             Some(Node::File(_)) => Err(Errno::Rofs),
             Some(Node::Directory(_)) => Err(Errno::Isdir),
@@ -332,12 +407,13 @@ impl Vfs {
 }
 
 impl Entries {
-    fn new(is_writable: bool) -> Self {
-        Self { by_name: BTreeMap::new(), unread: None, is_writable }
+    fn new(is_writable: bool, depth: u32) -> Self {
+        Self { by_name: BTreeMap::new(), unread: None, is_writable, depth }
     }
 
+    /// A mounted directory; how deep it lies matters to nobody.
     fn unread(blob: BlobRef) -> Self {
-        Self { by_name: BTreeMap::new(), unread: Some(blob), is_writable: false }
+        Self { by_name: BTreeMap::new(), unread: Some(blob), is_writable: false, depth: 0 }
     }
 }
 

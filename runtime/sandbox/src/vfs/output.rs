@@ -31,7 +31,7 @@ impl Vfs {
             }
         }
         let keep = if declared.is_empty() { Keep::All } else { Keep::Only(declared) };
-        self.take_directory(NodeId::OUT, "", keep, 0).map(Ok)
+        self.take_directory(NodeId::OUT, "", keep).map(Ok)
     }
 
     fn has_output(&mut self, path: &OutputPath) -> Result<bool, Fail> {
@@ -48,11 +48,8 @@ impl Vfs {
         Ok(true)
     }
 
-    fn take_directory(&mut self, id: NodeId, path: &str, keep: Keep<'_>, depth: usize) -> Result<BlobRef, Fail> {
-        // Deeper trees cannot be named: a path has at most 4096 bytes.
-        if depth > 2048 {
-            return Err(Errno::Nametoolong.into());
-        }
+    /// Directories are not nested deeper than `DEPTH_MAX`, and so is the recursion.
+    fn take_directory(&mut self, id: NodeId, path: &str, keep: Keep<'_>) -> Result<BlobRef, Fail> {
         let mut directory = Directory::default();
         for (name, node) in self.by_name(id)? {
             let here = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
@@ -66,13 +63,14 @@ impl Vfs {
             };
             match self.node(node)? {
                 Node::Directory(_) => {
-                    let blob = self.take_directory(node, &here, keep, depth + 1)?;
+                    let blob = self.take_directory(node, &here, keep)?;
                     directory.directories.push(DirectoryNode { name, blob });
                 }
                 Node::Link(target) => {
                     let target = target.clone();
                     directory.symlinks.push(SymlinkNode { name, target });
                 }
+                Node::Free => {}
                 Node::File(_) => {
                     let blob = self.take_file(node)?;
                     directory.files.push(FileNode { name, blob, is_executable: false });
@@ -84,7 +82,7 @@ impl Vfs {
 
     /// Puts a file's bytes into the store; the file shares them from then on (it may have a second name).
     fn take_file(&mut self, id: NodeId) -> Result<BlobRef, Fail> {
-        let Some(Node::File(content)) = self.nodes.get_mut(id.0 as usize) else { return Err(Errno::Io.into()) };
+        let Node::File(content) = self.node_mut(id)? else { return Err(Errno::Io.into()) };
         let bytes = match content {
             Content::Unread(blob) => return Ok(*blob),
             Content::Read(bytes) => bytes.clone(),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use wasmill_model::check_name;
 
-use super::{Content, ENTRY_BYTES, Entries, Fail, Kind, Node, NodeId, Vfs};
+use super::{Content, DEPTH_MAX, ENTRY_BYTES, Entries, Fail, Kind, Node, NodeId, Vfs};
 use crate::wasi::Errno;
 
 /// Links that one path may lead through, as on Linux.
@@ -142,7 +142,11 @@ impl Vfs {
 
     /// Makes an empty directory.
     pub(crate) fn make_directory(&mut self, place: &Place) -> Result<(), Fail> {
-        self.make(place, Node::Directory(Entries::new(true))).map(drop)
+        let depth = self.entries(place.directory)?.depth + 1;
+        if depth > DEPTH_MAX {
+            return Err(Errno::Nametoolong.into());
+        }
+        self.make(place, Node::Directory(Entries::new(true, depth))).map(drop)
     }
 
     /// Makes a symbolic link.
@@ -153,6 +157,7 @@ impl Vfs {
         if place.wants_directory {
             return Err(if place.node.is_some() { Errno::Exist } else { Errno::Noent }.into());
         }
+        self.free_name(place)?;
         self.budget.take(target.len() as u64)?;
         self.make(place, Node::Link(target)).map(drop)
     }
@@ -174,7 +179,7 @@ impl Vfs {
         Ok(())
     }
 
-    /// Removes a file or a link. Its bytes stay counted: descriptors may still be open on it.
+    /// Removes a file or a link. Descriptors that are open on it keep its bytes until they are closed.
     pub(crate) fn remove_file(&mut self, place: &Place) -> Result<(), Fail> {
         let node = place.existing()?;
         let Some(name) = &place.name else { return Err(Errno::Isdir.into()) };
@@ -203,8 +208,10 @@ impl Vfs {
     }
 
     fn take_out(&mut self, directory: NodeId, name: &str) -> Result<(), Fail> {
-        self.entries(directory)?.by_name.remove(name);
-        self.budget.give_back(ENTRY_BYTES + name.len() as u64);
+        if let Some(node) = self.entries(directory)?.by_name.remove(name) {
+            self.budget.give_back(ENTRY_BYTES + name.len() as u64);
+            self.unnamed(node);
+        }
         Ok(())
     }
 
@@ -219,8 +226,13 @@ impl Vfs {
         if !is_directory && (from.wants_directory || to.wants_directory) {
             return Err(Errno::Notdir.into());
         }
-        if is_directory && self.is_below(moved, to.directory)? {
+        let moved_directories = if is_directory { self.directories_below(moved)? } else { Vec::new() };
+        let depth = self.entries(to.directory)?.depth + 1;
+        if moved_directories.iter().any(|(node, _)| *node == to.directory) {
             return Err(Errno::Inval.into());
+        }
+        if moved_directories.iter().any(|(_, below)| depth + below > DEPTH_MAX) {
+            return Err(Errno::Nametoolong.into());
         }
         if let Some(replaced) = to.node {
             if replaced == moved {
@@ -235,27 +247,29 @@ impl Vfs {
                 _ => self.take_out(to.directory, new)?,
             }
         }
-        self.take_out(from.directory, old)?;
+        // The new name first: a node without any would be gone.
         self.budget.take(ENTRY_BYTES + new.len() as u64)?;
         self.put(to.directory, new, moved);
-        Ok(())
+        for (node, below) in moved_directories {
+            self.entries(node)?.depth = depth + below;
+        }
+        self.take_out(from.directory, old)
     }
 
-    /// Whether `node` is `directory` or lies somewhere in it.
-    fn is_below(&mut self, directory: NodeId, node: NodeId) -> Result<bool, Fail> {
-        let mut queue = vec![directory];
-        while let Some(here) = queue.pop() {
-            if here == node {
-                return Ok(true);
-            }
+    /// A directory and all that lie in it, each with how deep it lies below the first.
+    fn directories_below(&mut self, directory: NodeId) -> Result<Vec<(NodeId, u32)>, Fail> {
+        let mut found = vec![(directory, 0)];
+        let mut next = 0;
+        while let Some((here, depth)) = found.get(next).copied() {
             let below: Vec<NodeId> = self.entries(here)?.by_name.values().copied().collect();
             for id in below {
                 if self.kind(id)? == Kind::Directory {
-                    queue.push(id);
+                    found.push((id, depth + 1));
                 }
             }
+            next += 1;
         }
-        Ok(false)
+        Ok(found)
     }
 
     /// What a writable directory has in it, by name, for the outputs.

@@ -35,6 +35,17 @@ pub(crate) enum Descriptor {
     Directory(OpenDirectory),
 }
 
+impl Descriptor {
+    /// What it is open on, unless it is a stream.
+    fn node(&self) -> Option<NodeId> {
+        match self {
+            Descriptor::File(file) => Some(file.node),
+            Descriptor::Directory(directory) => Some(directory.node),
+            Descriptor::Stdin { .. } | Descriptor::Stdout | Descriptor::Stderr => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     pub(crate) node: NodeId,
@@ -112,24 +123,24 @@ impl Descriptors {
         u32::try_from(place).map_err(|_| Errno::Mfile)
     }
 
-    pub(super) fn close(&mut self, fd: u32) -> Result<(), Errno> {
-        self.get(fd)?;
-        if let Some(slot) = self.open.get_mut(fd as usize) {
-            *slot = None;
-        }
-        Ok(())
+    /// Closes a descriptor and returns the node that it was open on, if any.
+    pub(super) fn close(&mut self, fd: u32) -> Result<Option<NodeId>, Errno> {
+        let slot = self.open.get_mut(fd as usize).ok_or(Errno::Badf)?;
+        Ok(slot.take().ok_or(Errno::Badf)?.node())
     }
 
-    /// Moves a descriptor to another number, closing what was there.
-    pub(super) fn renumber(&mut self, from: u32, to: u32) -> Result<(), Errno> {
+    /// Moves a descriptor to another number, closing what was there; returns the node that it was open on, if any.
+    pub(super) fn renumber(&mut self, from: u32, to: u32) -> Result<Option<NodeId>, Errno> {
         self.get(from)?;
         self.get(to)?;
-        if from != to {
-            let moved = self.open.get_mut(from as usize).and_then(Option::take);
-            if let Some(slot) = self.open.get_mut(to as usize) {
-                *slot = moved;
-            }
+        if from == to {
+            return Ok(None);
         }
-        Ok(())
+        let closed = self.close(to)?;
+        let moved = self.open.get_mut(from as usize).and_then(Option::take);
+        if let Some(slot) = self.open.get_mut(to as usize) {
+            *slot = moved;
+        }
+        Ok(closed)
     }
 }

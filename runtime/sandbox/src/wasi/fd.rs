@@ -92,7 +92,10 @@ pub(super) fn fd_allocate(
 }
 
 pub(super) fn fd_close(_guest: &mut Guest<'_>, world: &mut World, fd: u32) -> Result<(), Fail> {
-    Ok(world.descriptors.close(fd)?)
+    if let Some(node) = world.descriptors.close(fd)? {
+        world.vfs.closed(node);
+    }
+    Ok(())
 }
 
 /// What was written is where it stays: in memory.
@@ -447,7 +450,10 @@ pub(super) fn fd_readdir(
 }
 
 pub(super) fn fd_renumber(_guest: &mut Guest<'_>, world: &mut World, from: u32, to: u32) -> Result<(), Fail> {
-    Ok(world.descriptors.renumber(from, to)?)
+    if let Some(node) = world.descriptors.renumber(from, to)? {
+        world.vfs.closed(node);
+    }
+    Ok(())
 }
 
 pub(super) fn fd_seek(
@@ -491,6 +497,7 @@ pub(super) fn sock_accept(_: &mut Guest<'_>, world: &mut World, fd: u32, _: u32,
     not_a_socket(world, fd)
 }
 
+#[expect(clippy::too_many_arguments, reason = "the signature is preview 1's")]
 pub(super) fn sock_recv(
     _: &mut Guest<'_>,
     world: &mut World,

@@ -115,6 +115,7 @@ pub(super) fn path_open(
         Some(_) if open_flags & (CREATE | EXCLUSIVE) == CREATE | EXCLUSIVE => return Err(Errno::Exist.into()),
         Some(node) => node,
         None if open_flags & CREATE == 0 => return Err(Errno::Noent.into()),
+        None if place.wants_directory => return Err(Errno::Isdir.into()),
         None if wants_directory => return Err(Errno::Inval.into()),
         None => world.vfs.make_file(&place)?,
     };
@@ -138,6 +139,7 @@ pub(super) fn path_open(
         }
     };
     let number = world.descriptors.insert(descriptor)?;
+    world.vfs.opened(node);
     Ok(guest.write_u32(opened, number)?)
 }
 
