@@ -24,7 +24,7 @@ use crate::worker::{Ended, Message, Shared, Task, work};
 
 /// Jobs handed to the threads ahead of time, for each thread: enough that none waits for the dispatcher, few
 /// enough that the order of importance holds.
-const AHEAD: usize = 16;
+const AHEAD: usize = 64;
 
 /// Jobs in one page of a run's record.
 const PAGE: usize = 256;

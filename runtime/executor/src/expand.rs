@@ -141,7 +141,11 @@ fn labels_of(values: &[String], span: &Span) -> Result<Vec<String>, Diagnostic> 
 
 /// Finds the jobs that inputs refer to.
 fn connect(graph: &mut Graph, diagnostics: &mut Vec<Diagnostic>) {
-    let by_name: HashMap<&str, JobId> = graph.ids().map(|id| (graph.job(id).name.as_str(), id)).collect();
+    // A wide plan refers to no job by name, and need not pay for an index of its names.
+    let is_needed =
+        (graph.plan.jobs.iter()).flat_map(sources).any(|(source, _)| matches!(source, InputSource::Job { .. }));
+    let ids = graph.ids().filter(|_| is_needed);
+    let by_name: HashMap<&str, JobId> = ids.map(|id| (graph.job(id).name.as_str(), id)).collect();
     let spec_by_name: HashMap<&str, usize> =
         graph.plan.jobs.iter().enumerate().map(|(index, spec)| (spec.name.value.as_str(), index)).collect();
     let mut upstreams = Vec::with_capacity(graph.jobs.len());

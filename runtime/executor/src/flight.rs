@@ -10,8 +10,15 @@ use wasmill_model::ActionKey;
 /// The action keys of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
-    states: Mutex<HashMap<ActionKey, Flight>>,
+    state: Mutex<State>,
     landed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    flights: HashMap<ActionKey, Flight>,
+    /// Threads that wait; waking nobody costs a system call.
+    waiting: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,18 +43,21 @@ pub(crate) struct Ticket<'a> {
 }
 
 impl Flights {
-    /// Asks for the right to execute `key`, waiting while somebody else does.
-    pub(crate) fn board(&self, key: ActionKey) -> Boarding<'_> {
-        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Asks for the right to execute `key`, waiting while somebody else does; `before_waiting` is called before.
+    pub(crate) fn board(&self, key: ActionKey, mut before_waiting: impl FnMut()) -> Boarding<'_> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match states.get(&key) {
+            match state.flights.get(&key) {
                 None => {
-                    states.insert(key, Flight::Under);
+                    state.flights.insert(key, Flight::Under);
                     return Boarding::First(Ticket { flights: self, key, recorded: false });
                 }
                 Some(Flight::Landed) => return Boarding::Landed,
                 Some(Flight::Under) => {
-                    states = self.landed.wait(states).unwrap_or_else(PoisonError::into_inner);
+                    before_waiting();
+                    state.waiting += 1;
+                    state = self.landed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state.waiting -= 1;
                 }
             }
         }
@@ -63,13 +73,15 @@ impl Ticket<'_> {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        let mut states = self.flights.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.flights.state.lock().unwrap_or_else(PoisonError::into_inner);
         if self.recorded {
-            states.insert(self.key, Flight::Landed);
+            state.flights.insert(self.key, Flight::Landed);
         } else {
-            states.remove(&self.key);
+            state.flights.remove(&self.key);
         }
-        self.flights.landed.notify_all();
+        if state.waiting > 0 {
+            self.flights.landed.notify_all();
+        }
     }
 }
 
@@ -88,7 +100,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    if let Boarding::First(ticket) = flights.board(ActionKey(Digest::EMPTY)) {
+                    if let Boarding::First(ticket) = flights.board(ActionKey(Digest::EMPTY), || ()) {
                         executed.fetch_add(1, Ordering::Relaxed);
                         std::thread::sleep(std::time::Duration::from_millis(5));
                         ticket.landed();
@@ -103,10 +115,10 @@ mod tests {
     fn without_a_recorded_result_the_next_one_may_try() {
         let flights = Flights::default();
         let key = ActionKey(Digest::EMPTY);
-        match flights.board(key) {
+        match flights.board(key, || ()) {
             Boarding::First(ticket) => drop(ticket),
             Boarding::Landed => panic!("nobody was there before"),
         }
-        assert!(matches!(flights.board(key), Boarding::First(_)));
+        assert!(matches!(flights.board(key, || ()), Boarding::First(_)));
     }
 }

@@ -136,6 +136,7 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
     candidates
         .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
         .filter(|&(likeness, _)| likeness > 0.6)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
+        // Of equally near ones the first by name, whatever the order they came in.
+        .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))
         .map(|(_, candidate)| candidate.to_owned())
 }

@@ -29,6 +29,17 @@ impl<T> Inbox<T> {
         }
     }
 
+    /// Adds several messages at once and leaves `from` empty.
+    fn append(&self, from: &mut Vec<T>) {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_empty = messages.is_empty();
+        messages.append(from);
+        if was_empty && !messages.is_empty() {
+            drop(messages);
+            self.filled.notify_one();
+        }
+    }
+
     /// Waits until there are messages, and takes them all by swapping with the empty `into`.
     pub(crate) async fn take(&self, into: &mut Vec<T>) {
         loop {
@@ -41,5 +52,42 @@ impl<T> Inbox<T> {
             }
             self.filled.notified().await;
         }
+    }
+}
+
+/// Most messages that an [`Outbox`] keeps back.
+const HELD_MAX: usize = 16;
+
+/// One thread's way to an inbox. What it posts may be kept back for a moment, because waking the reader costs more than
+/// a job whose result is known; the thread flushes before it does anything that takes time.
+pub(crate) struct Outbox<'a, T> {
+    inbox: &'a Inbox<T>,
+    held: Vec<T>,
+}
+
+impl<'a, T> Outbox<'a, T> {
+    pub(crate) fn new(inbox: &'a Inbox<T>) -> Self {
+        Self { inbox, held: Vec::with_capacity(HELD_MAX) }
+    }
+
+    /// Sends a message now or a little later.
+    pub(crate) fn post(&mut self, message: T) {
+        self.held.push(message);
+        if self.held.len() >= HELD_MAX {
+            self.flush();
+        }
+    }
+
+    /// Sends what was kept back.
+    pub(crate) fn flush(&mut self) {
+        if !self.held.is_empty() {
+            self.inbox.append(&mut self.held);
+        }
+    }
+}
+
+impl<T> Drop for Outbox<'_, T> {
+    fn drop(&mut self) {
+        self.flush();
     }
 }

@@ -16,7 +16,7 @@ use crate::error::{ResolveError, SaveError, chain};
 use crate::flight::{Boarding, Flights};
 use crate::graph::{Graph, JobId};
 use crate::import::{Importer, Trust};
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Outbox};
 use crate::modules::LoadedModules;
 use crate::resolve::Resolver;
 
@@ -95,21 +95,29 @@ impl Shared {
 
 /// Works until there are no more tasks.
 pub(crate) fn work(shared: &Shared, tasks: &crossbeam_channel::Receiver<Task>) {
-    for task in tasks {
+    let mut outbox = Outbox::new(&shared.inbox);
+    loop {
+        // Before waiting for work, everything is told: the work may depend on it.
+        let task = tasks.try_recv().or_else(|_| {
+            outbox.flush();
+            tasks.recv()
+        });
         match task {
-            Task::Execute(job) => {
-                let ended = execute(shared, job);
-                shared.inbox.push(Message::Ended(job, Box::new(ended)));
+            Ok(Task::Execute(job)) => {
+                let ended = execute(shared, job, &mut outbox);
+                outbox.post(Message::Ended(job, Box::new(ended)));
             }
-            Task::Save(job) => {
+            Ok(Task::Save(job)) => {
+                outbox.flush();
                 let (paths, error) = save(shared, job);
-                shared.inbox.push(Message::Saved(job, paths, error));
+                outbox.post(Message::Saved(job, paths, error));
             }
+            Err(crossbeam_channel::RecvError) => return,
         }
     }
 }
 
-fn execute(shared: &Shared, job: JobId) -> Ended {
+fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Message>) -> Ended {
     let started_ns = shared.elapsed_ns();
     let mut ended = Ended {
         status: JobStatus::Cancelled,
@@ -127,7 +135,7 @@ fn execute(shared: &Shared, job: JobId) -> Ended {
         return ended;
     }
     // A bug in one job's handling must not hang the run: whatever was locked is consistent or recovered.
-    match catch_unwind(AssertUnwindSafe(|| attempt(shared, job, &mut ended))) {
+    match catch_unwind(AssertUnwindSafe(|| attempt(shared, job, &mut ended, outbox))) {
         Ok(Ok(())) => {}
         Ok(Err(failure)) => {
             ended.status = JobStatus::Error;
@@ -176,11 +184,11 @@ impl Failure {
     }
 }
 
-fn attempt(shared: &Shared, job: JobId, ended: &mut Ended) -> Result<(), Failure> {
+fn attempt(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'_, Message>) -> Result<(), Failure> {
     let (mut action, mut staged) = shared.resolver().resolve(job, Trust::Remembered).map_err(Failure::Resolve)?;
     let mut key = action.key();
     ended.key = Some(key);
-    let ticket = match shared.flights.board(key) {
+    let ticket = match shared.flights.board(key, || outbox.flush()) {
         Boarding::Landed => {
             // Another job of this run recorded the result just now, so it may not be on disk yet.
             if let Some(record) = shared.ports.actions.lookup(&key).map_err(Failure::Store)? {
@@ -203,7 +211,8 @@ fn attempt(shared: &Shared, job: JobId, ended: &mut Ended) -> Result<(), Failure
         return Ok(());
     }
     staged.put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
-    shared.inbox.push(Message::Started(job));
+    outbox.post(Message::Started(job));
+    outbox.flush();
     let mut execution = run(shared, job, &action, key);
     if let Err(RunnerError::Store(StoreError::Missing(_))) = execution {
         // The store has lost an input that the stat cache still knows: read everything again, once.
