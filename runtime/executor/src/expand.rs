@@ -99,6 +99,8 @@ fn values_of(source: &Spanned<Items>, base: &Path) -> Result<Vec<String>, Diagno
                     .saying(error.to_string())
                     .hint(format!("it is looked for at {}", shown.display()))
             })?;
+            // Some editors put a byte order mark in front.
+            let text = text.trim_start_matches('\u{feff}');
             Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
         }
         Items::Glob(pattern) => {
