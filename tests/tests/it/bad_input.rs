@@ -175,7 +175,16 @@ fn run_unprivileged(space: &TestSpace, args: &[&str]) -> Said {
         unprivileged.env("WASMILL_STORE", space.path("store")).uid(65534).gid(65534);
         command = unprivileged;
     }
-    space.said(&command.output().unwrap())
+    // While the copy was written, another test may have started a process, which then holds it open for a moment.
+    for _ in 0..200 {
+        match command.output() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            output => return space.said(&output.unwrap()),
+        }
+    }
+    panic!("the copy of the program stays busy");
 }
 
 #[cfg(unix)]
