@@ -25,8 +25,6 @@ pub(crate) struct PreparedModule {
     pub(crate) instance: InstancePre<World>,
     /// `_start`, looked up once.
     pub(crate) start: ModuleExport,
-    /// `memory`, where the module exports one.
-    pub(crate) memory: Option<ModuleExport>,
 }
 
 /// A module that some thread makes while others wait for it.
@@ -90,11 +88,11 @@ impl Modules {
                 })?
             }
         };
+        validate::check_tables(&module).map_err(bad)?;
         validate::check_imports(&module, &engine.linker, &engine.engine).map_err(bad)?;
         let start = validate::find_start(&module).map_err(bad)?;
-        let memory = module.get_export_index("memory");
         let instance = engine.linker.instantiate_pre(&module).map_err(|error| host("link the module", error))?;
-        Ok(PreparedModule { instance, start, memory })
+        Ok(PreparedModule { instance, start })
     }
 
     fn load(&self, key: &Digest, engine: &Engine) -> Result<Option<Module>, RunnerError> {

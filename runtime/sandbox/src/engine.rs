@@ -19,7 +19,11 @@ use crate::wasi;
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 1_000_000;
 
 /// Most tables of one module; compilers make one, people who write modules by hand a few.
-const TABLES_MAX: u32 = 8;
+pub(crate) const TABLES_MAX: u32 = 8;
+
+/// Most bytes of an instance beside its memory and tables: mostly 32 bytes for each function that can be called
+/// indirectly. The 1 MiB that wasmtime allows is too little for large programs in Go.
+const INSTANCE_BYTES_MAX: usize = 16 << 20;
 
 /// Call stack of a guest. Threads that run guests need more than this (`executor` gives them 4 MiB).
 const STACK_BYTES: usize = 1 << 20;
@@ -34,8 +38,10 @@ const MEMORY_KEPT_BYTES: usize = 1 << 20;
 /// The same for tables.
 const TABLE_KEPT_BYTES: usize = 64 << 10;
 
-/// Slots given back to the system at once: each time, all cores have to hear of it.
-const DECOMMIT_BATCH: usize = 16;
+/// Slots whose memory beyond what is kept is given back to the system at once. More than one would be faster for
+/// guests that use more than is kept, but until a batch is full each slot in it holds all that its guest had: with 16,
+/// one worker with guests of 200 MiB held 3.2 GiB.
+const DECOMMIT_BATCH: usize = 1;
 
 /// Fewest slots of a pool. More than there are workers, so that a module finds a slot that still has its memory
 /// image even where several modules take turns.
@@ -169,6 +175,7 @@ fn pool(slots: usize) -> PoolingAllocationConfig {
     pool.total_core_instances(count)
         .total_memories(count)
         .total_tables(count.saturating_mul(TABLES_MAX))
+        .max_core_instance_size(INSTANCE_BYTES_MAX)
         .max_memories_per_module(1)
         .max_tables_per_module(TABLES_MAX)
         .table_elements(TABLE_ELEMENTS_MAX)

@@ -3,12 +3,13 @@
 //! Owns: the world that a guest lives in, the order of an attempt's steps, and what its end means. Does not know:
 //! how modules are compiled, what WASI's calls do.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wasmill_model::port::{BlobStore, Cancel, Execution, Request, RunnerError, StoreError};
-use wasmill_model::{Action, ActionKey, ActionResult, BlobRef, Digest, Outcome, TrapKind, Usage};
+use wasmill_model::{Action, ActionKey, ActionResult, BlobRef, Digest, Mount, Outcome, TrapKind, Usage};
 use wasmtime::{Extern, Memory, Store, UpdateDeadline};
 
 use crate::clock::Clock;
@@ -18,11 +19,12 @@ use crate::limits::MemoryLimits;
 use crate::platform;
 use crate::rng::Random;
 use crate::trap::{Failure, backtrace, classify};
-use crate::vfs::{Fail, Kind, NodeId, Vfs};
+use crate::vfs::{Fail, NodeId, Vfs};
 use crate::wasi::Descriptors;
 
 /// Everything that belongs to one guest. Nothing of it outlives the attempt.
 pub(crate) struct World {
+    /// The guest's exported memory, found with its first call.
     pub(crate) memory: Option<Memory>,
     /// `argv`, each with a NUL at its end.
     pub(crate) args: Vec<Vec<u8>>,
@@ -58,8 +60,8 @@ pub(crate) enum Stop {
 impl World {
     fn new(action: &Action, key: ActionKey, blobs: &Arc<dyn BlobStore>) -> Result<Self, Fail> {
         let limits = &action.limits;
-        let mut vfs = Vfs::new(action.mounts.iter(), Arc::clone(blobs), limits.output_bytes)?;
-        let preopens = preopens(action, &mut vfs)?;
+        let mut vfs = Vfs::new(Arc::clone(blobs), limits.output_bytes);
+        let preopens = mount(action, &mut vfs)?;
         let text = |text: String| {
             let mut bytes = text.into_bytes();
             bytes.push(0);
@@ -147,25 +149,25 @@ impl BlobStore for NoBlobs {
     }
 }
 
-/// What is open from the start: `/` first, then the writable directories, then every mounted directory by its
-/// own name, so that programs that look their directories up by name find them.
-fn preopens(action: &Action, vfs: &mut Vfs) -> Result<Vec<(String, NodeId, Kind)>, Fail> {
-    let mut names = vec!["/".to_owned(), "/out".to_owned(), "/tmp".to_owned()];
-    if action.mounts.keys().any(|path| path.as_str().starts_with("/in/")) {
-        names.push("/in".to_owned());
-    }
-    names.extend(action.mounts.keys().map(|path| path.as_str().to_owned()));
-    let mut preopens = Vec::with_capacity(names.len());
-    for name in names {
-        let node = match name.strip_prefix('/') {
-            Some("") | None => NodeId::ROOT,
-            Some(path) => vfs.walk(NodeId::ROOT, path, false)?.existing()?,
-        };
-        let kind = vfs.kind(node)?;
-        if kind == Kind::Directory && !preopens.iter().any(|(other, _, _)| *other == name) {
-            vfs.opened(node);
-            preopens.push((name, node, kind));
+/// Mounts what the action declares, and says what is open from the start: `/` first, then the writable directories,
+/// then `/in` and every mounted directory by its own name, so that programs that look their directories up by name
+/// find them.
+fn mount(action: &Action, vfs: &mut Vfs) -> Result<Vec<(Cow<'static, str>, NodeId)>, Fail> {
+    let mut preopens: Vec<(Cow<'static, str>, NodeId)> =
+        vec![("/".into(), NodeId::ROOT), ("/out".into(), NodeId::OUT), ("/tmp".into(), NodeId::TMP)];
+    let mut mounted = Vec::new();
+    for (path, mount) in &action.mounts {
+        let node = vfs.mount(path, mount)?;
+        if matches!(mount, Mount::Directory { .. }) {
+            mounted.push((path.as_str().to_owned().into(), node));
         }
+    }
+    if action.mounts.keys().any(|path| path.as_str().starts_with("/in/")) {
+        preopens.push(("/in".into(), vfs.walk(NodeId::ROOT, "in", false)?.existing()?));
+    }
+    preopens.append(&mut mounted);
+    for (_, node) in &preopens {
+        vfs.opened(*node);
     }
     Ok(preopens)
 }
@@ -230,8 +232,6 @@ fn watch(store: &mut Store<World>, deadline: Option<Instant>, cancel: Cancel) {
 
 fn run(store: &mut Store<World>, module: &PreparedModule) -> wasmtime::Result<()> {
     let instance = module.instance.instantiate(&mut *store)?;
-    let memory = module.memory.as_ref().and_then(|export| instance.get_module_export(&mut *store, export));
-    store.data_mut().memory = memory.and_then(Extern::into_memory);
     let start = instance.get_module_export(&mut *store, &module.start).and_then(Extern::into_func);
     let start = start.ok_or_else(|| wasmtime::Error::msg("`_start` is gone"))?;
     start.typed::<(), ()>(&*store)?.call(&mut *store, ())

@@ -99,8 +99,15 @@ impl std::fmt::Debug for Sandbox {
 /// Room in the pool: whoever comes when it is full waits instead of failing.
 #[derive(Debug)]
 struct Slots {
-    free: Mutex<usize>,
+    room: Mutex<Room>,
     freed: Condvar,
+}
+
+#[derive(Debug)]
+struct Room {
+    free: usize,
+    /// Threads that wait: where there is none, nobody need be woken, which is a call into the system.
+    waiting: usize,
 }
 
 /// Room for one instance, until it is dropped.
@@ -108,22 +115,27 @@ struct Slot<'a>(&'a Slots);
 
 impl Slots {
     fn new(count: usize) -> Self {
-        Self { free: Mutex::new(count), freed: Condvar::new() }
+        Self { room: Mutex::new(Room { free: count, waiting: 0 }), freed: Condvar::new() }
     }
 
     fn take(&self) -> Slot<'_> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        while *free == 0 {
-            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        while room.free == 0 {
+            room.waiting += 1;
+            room = self.freed.wait(room).unwrap_or_else(PoisonError::into_inner);
+            room.waiting -= 1;
         }
-        *free -= 1;
+        room.free -= 1;
         Slot(self)
     }
 }
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.freed.notify_one();
+        let mut room = self.0.room.lock().unwrap_or_else(PoisonError::into_inner);
+        room.free += 1;
+        if room.waiting > 0 {
+            self.0.freed.notify_one();
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Owns: the answers to a guest's wish for more memory or a larger table, which are the same on every machine.
 //! Does not know: what becomes of a guest that is refused.
 
+use wasmill_model::Limits;
 use wasmtime::ResourceLimiter;
 
 use crate::engine::TABLE_ELEMENTS_MAX;
@@ -20,14 +21,20 @@ pub(crate) struct MemoryLimits {
 
 impl MemoryLimits {
     pub(crate) fn new(limit_bytes: u64) -> Self {
-        Self { limit_bytes, peak_bytes: 0, refused_bytes: None, host_failed: false }
+        Self {
+            limit_bytes: limit_bytes.min(Limits::MEMORY_BYTES_MAX),
+            peak_bytes: 0,
+            refused_bytes: None,
+            host_failed: false,
+        }
     }
 }
 
 impl ResourceLimiter for MemoryLimits {
     fn memory_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let desired = desired as u64;
-        if maximum.is_some_and(|maximum| desired > maximum as u64) {
+        let own_maximum = maximum.map(|maximum| maximum as u64).filter(|maximum| *maximum < Limits::MEMORY_BYTES_MAX);
+        if own_maximum.is_some_and(|maximum| desired > maximum) {
             // The module's own maximum, which is no matter of ours.
             return Ok(false);
         }

@@ -5,6 +5,8 @@
 use wasmill_model::{Frame, TrapKind};
 use wasmtime::{Trap, WasmBacktrace};
 
+use crate::validate::printable;
+
 /// Longest function name in a backtrace; generic Rust code has names of kilobytes.
 const NAME_MAX: usize = 200;
 
@@ -55,5 +57,5 @@ pub(crate) fn backtrace(error: &wasmtime::Error) -> Vec<Frame> {
 fn readable(name: &str) -> String {
     // The alternate form leaves the hash at the end out.
     let name = format!("{:#}", rustc_demangle::demangle(name));
-    name.chars().take(NAME_MAX).map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+    printable(&name, NAME_MAX)
 }

@@ -5,11 +5,15 @@
 use wasmill_model::port::ModuleError;
 use wasmtime::{Engine, ExternType, Linker, Module, ModuleExport};
 
+use crate::engine::{TABLE_ELEMENTS_MAX, TABLES_MAX};
 use crate::instance::World;
 use crate::wasi;
 
 /// Longest text of the compiler that is passed on.
 const TEXT_MAX: usize = 600;
+
+/// Longest name of the module's that is passed on.
+const NAME_MAX: usize = 100;
 
 /// Most edits between a name and the one that was probably meant.
 const EDITS_MAX: usize = 3;
@@ -31,8 +35,27 @@ pub(crate) fn check_header(wasm: &[u8]) -> Result<(), ModuleError> {
 
 /// What the compiler says of an invalid module.
 pub(crate) fn invalid(error: &wasmtime::Error) -> ModuleError {
-    let text: String = format!("{error:#}").chars().take(TEXT_MAX).collect();
-    ModuleError::Invalid(text)
+    ModuleError::Invalid(printable(&format!("{error:#}"), TEXT_MAX))
+}
+
+/// Text out of a module, cut short and without what a terminal would obey.
+pub(crate) fn printable(text: &str, chars_max: usize) -> String {
+    text.chars().take(chars_max).map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+}
+
+/// Checks that the module's tables fit into a slot. A pool refuses others by itself; a host that could make no pool
+/// must give the same answer.
+pub(crate) fn check_tables(module: &Module) -> Result<(), ModuleError> {
+    let wanted = module.resources_required();
+    if wanted.num_tables > TABLES_MAX {
+        return Err(ModuleError::Invalid(format!("it has {} tables; at most {TABLES_MAX} fit", wanted.num_tables)));
+    }
+    match wanted.max_initial_table_size {
+        Some(elements) if elements > TABLE_ELEMENTS_MAX as u64 => Err(ModuleError::Invalid(format!(
+            "it has a table of {elements} elements; at most {TABLE_ELEMENTS_MAX} fit"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Checks that everything that the module imports is offered, with the same type.
@@ -49,7 +72,8 @@ pub(crate) fn check_imports(module: &Module, linker: &Linker<World>, engine: &En
             },
             Err(_) => missing(&mut store, linker, import.module(), import.name()),
         };
-        return Err(ModuleError::Import { module: import.module().to_owned(), name: import.name().to_owned(), wrong });
+        let (module, name) = (printable(import.module(), NAME_MAX), printable(import.name(), NAME_MAX));
+        return Err(ModuleError::Import { module, name, wrong });
     }
     Ok(())
 }
@@ -92,7 +116,8 @@ pub(crate) fn find_start(module: &Module) -> Result<ModuleExport, ModuleError> {
         }
         (None, _) if functions.is_empty() => Err(ModuleError::NoStart("it exports no function at all".to_owned())),
         (None, _) => {
-            let shown = functions.iter().take(10).copied().collect::<Vec<_>>().join("`, `");
+            let shown: Vec<String> = functions.iter().take(10).map(|name| printable(name, NAME_MAX)).collect();
+            let shown = shown.join("`, `");
             Err(ModuleError::NoStart(format!("it exports `{shown}`; build it as a program")))
         }
     }

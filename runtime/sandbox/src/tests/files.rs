@@ -100,6 +100,7 @@ fn only_out_and_tmp_can_be_written() {
     const CREATE: u32 = 1;
     let paths = ["in/t/new", "new", "in/new", "out/new", "tmp/new", "in/t/a", "in/t/d", "out"];
     assert_eq!(open_all(&paths, CREATE, 64), [ROFS, ROFS, ROFS, 0, 0, ROFS, ISDIR, ISDIR]);
+    assert_eq!(open_all(&["out"], 0, 66), [ISDIR]);
     // Truncating is writing.
     assert_eq!(open_all(&["in/t/a"], 8, 2), [ROFS]);
     // Exclusive creation, and creation of a directory by the wrong call.
@@ -258,4 +259,56 @@ fn what_a_program_is_given_is_what_it_gets() {
     assert_eq!(result.outcome, Outcome::SUCCESS);
     assert_eq!(space.text(result.stdout), "main\0\0ü\0A=1=2\0B=\0");
     assert_eq!(space.text(result.stderr), "standard input");
+}
+
+#[test]
+fn many_mounted_directories_leave_room_for_descriptors() {
+    let body = r#"(data (i32.const 0) "tmp/x")
+      (func (export "_start")
+        (call $expect (i32.const 1) (call $open (i32.const 0) (i32.const 5) (i32.const 1) (i64.const 64) (i32.const 0)) (i32.const 1507)))"#;
+    let space = Space::new(1);
+    let mut action = space.action(&program(body));
+    for n in 0..1500 {
+        action.mounts.insert(path(&format!("/in/{n}")), Mount::Directory { blob: BlobRef::EMPTY });
+    }
+    assert_eq!(space.run(&action).result.outcome, Outcome::SUCCESS);
+}
+
+#[test]
+fn where_no_descriptor_is_left_nothing_is_made() {
+    let body = r#"(data (i32.const 0) "tmp/x") (data (i32.const 8) "out/y")
+      (func (export "_start")
+        (loop $more (br_if $more (i32.gt_s (call $open (i32.const 0) (i32.const 5) (i32.const 1) (i64.const 64) (i32.const 0)) (i32.const 0))))
+        (call $expect (i32.const 1) (call $open (i32.const 8) (i32.const 5) (i32.const 1) (i64.const 64) (i32.const 0)) (i32.const -33)))"#;
+    let space = Space::new(1);
+    let result = space.run(&space.action(&program(body))).result;
+    assert_eq!((result.outcome, result.output), (Outcome::SUCCESS, BlobRef::EMPTY));
+}
+
+#[test]
+fn of_very_many_buffers_the_first_ones_are_written() {
+    let body = r#"
+      (func (export "_start") (local $at i32)
+        (loop $next
+          (i32.store offset=4 (local.get $at) (i32.const 1))
+          (local.set $at (i32.add (local.get $at) (i32.const 8)))
+          (br_if $next (i32.lt_u (local.get $at) (i32.const 60000))))
+        (call $expect (i32.const 1) (call $fd_write (i32.const 1) (i32.const 0) (i32.const -1) (i32.const 60000)) (i32.const 0))
+        (call $expect (i32.const 2) (i32.load (i32.const 60000)) (i32.const 1024)))"#;
+    let space = Space::new(1);
+    let result = space.run(&space.action(&program(body))).result;
+    assert_eq!((result.outcome, result.stdout.size_bytes), (Outcome::SUCCESS, 1024));
+}
+
+#[test]
+fn nothing_lies_before_the_start_or_beyond_the_largest_offset() {
+    let body = r#"(data (i32.const 0) "tmp/x")
+      (func (export "_start") (local $fd i32)
+        (local.set $fd (call $open (i32.const 0) (i32.const 5) (i32.const 1) (i64.const 66) (i32.const 0)))
+        (call $expect (i32.const 1) (call $fd_seek (local.get $fd) (i64.const 0x7fffffffffffffff) (i32.const 0) (i32.const 90)) (i32.const 0))
+        (call $expect (i32.const 2) (call $fd_seek (local.get $fd) (i64.const 1) (i32.const 1) (i32.const 90)) (i32.const 28))
+        (call $expect (i32.const 3) (call $read (local.get $fd) (i32.const 100) (i32.const 10)) (i32.const 0))
+        (call $expect (i32.const 4) (call $fd_seek (local.get $fd) (i64.const -1) (i32.const 0) (i32.const 90)) (i32.const 28))
+        (call $expect (i32.const 5) (call $fd_seek (i32.const 1) (i64.const 0) (i32.const 0) (i32.const 90)) (i32.const 70)))"#;
+    assert_eq!(Space::new(1).outcome(&program(body)), Outcome::SUCCESS);
 }

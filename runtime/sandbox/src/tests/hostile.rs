@@ -61,7 +61,7 @@ fn descriptors_run_out() {
           (local.set $n (i32.add (local.get $n) (i32.const 1)))
           (br_if $next (i32.gt_s (call $open (i32.const 0) (i32.const 3) (i32.const 2) (i64.const 0) (i32.const 0)) (i32.const 0))))
         (call $expect (i32.const 1) (call $open (i32.const 0) (i32.const 3) (i32.const 2) (i64.const 0) (i32.const 0)) (i32.const -33))
-        (call $expect (i32.const 2) (i32.lt_u (local.get $n) (i32.const 1025)) (i32.const 1))
+        (call $expect (i32.const 2) (local.get $n) (i32.const 1025))
         (call $expect (i32.const 3) (call $fd_close (i32.const 9)) (i32.const 0))
         (call $expect (i32.const 4) (call $open (i32.const 0) (i32.const 3) (i32.const 2) (i64.const 0) (i32.const 0)) (i32.const 9)))"#;
     assert_eq!(Space::new(1).outcome(&program(body)), Outcome::SUCCESS);
@@ -98,14 +98,18 @@ fn directories_nest_only_so_deep() {
 
 #[test]
 fn files_that_are_made_and_removed_forever_do_not_fill_the_host() {
-    // A million files take far more than the limit if anything of one stays.
+    // A hundred thousand files take more than the limit if anything of one stays, and their numbers, which are
+    // their inodes, tell whether their places are used again.
     let body = r#"(data (i32.const 0) "tmp/x")
       (func (export "_start") (local $n i32)
         (loop $again
           (call $expect (i32.const 1) (call $fd_close (call $open (i32.const 0) (i32.const 5) (i32.const 1) (i64.const 64) (i32.const 0))) (i32.const 0))
           (call $expect (i32.const 2) (call $path_unlink_file (i32.const 3) (i32.const 0) (i32.const 5)) (i32.const 0))
           (local.set $n (i32.add (local.get $n) (i32.const 1)))
-          (br_if $again (i32.lt_u (local.get $n) (i32.const 1000000)))))"#;
+          (br_if $again (i32.lt_u (local.get $n) (i32.const 100000))))
+        (drop (call $open (i32.const 0) (i32.const 5) (i32.const 1) (i64.const 64) (i32.const 0)))
+        (call $expect (i32.const 3) (call $path_filestat_get (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 5) (i32.const 100)) (i32.const 0))
+        (call $expect (i32.const 4) (i32.load (i32.const 108)) (i32.const 4)))"#;
     let space = Space::new(1);
     let action = space.action(&program(body));
     assert_eq!(space.run_with(&action, 60_000, &Cancel::new()).unwrap().result.outcome, Outcome::SUCCESS);
@@ -134,4 +138,99 @@ fn a_damaged_directory_is_an_error_and_no_outcome() {
     let mut action = space.action(&program(body));
     action.mounts.insert(path("/in/t"), Mount::Directory { blob: space.put("no directory") });
     assert!(matches!(space.try_run(&action), Err(RunnerError::Store(StoreError::Damaged { .. }))));
+}
+
+/// Makes 200 files in `/tmp`, then opens and lists the directory over and over, as `after` says.
+fn listings(after: &str) -> String {
+    format!(
+        r#"(data (i32.const 0) "tmp/xxx") (data (i32.const 16) "tmp")
+      (func (export "_start") (local $n i32) (local $fd i32)
+        (loop $make
+          (i32.store8 (i32.const 5) (i32.add (i32.const 97) (i32.rem_u (local.get $n) (i32.const 20))))
+          (i32.store8 (i32.const 6) (i32.add (i32.const 97) (i32.div_u (local.get $n) (i32.const 20))))
+          (drop (call $fd_close (call $open (i32.const 0) (i32.const 7) (i32.const 1) (i64.const 64) (i32.const 0))))
+          (local.set $n (i32.add (local.get $n) (i32.const 1)))
+          (br_if $make (i32.lt_u (local.get $n) (i32.const 200))))
+        (local.set $n (i32.const 0))
+        (loop $again
+          (local.set $fd (call $open (i32.const 16) (i32.const 3) (i32.const 2) (i64.const 0) (i32.const 0)))
+          (call $expect (i32.const 1) (call $fd_readdir (local.get $fd) (i32.const 100) (i32.const 1000) (i64.const 0) (i32.const 90)) (i32.const 0))
+          (call $expect (i32.const 2) (i32.load (i32.const 90)) (i32.const 1000))
+          {after}
+          (local.set $n (i32.add (local.get $n) (i32.const 1)))
+          (br_if $again (i32.lt_u (local.get $n) (i32.const 1000)))))"#
+    )
+}
+
+#[test]
+fn listings_that_are_kept_open_count_and_closed_ones_do_not() {
+    let space = Space::new(1);
+    let kept = program(&listings(""));
+    assert_eq!(space.outcome(&kept), Outcome::OutputTooLarge { limit_bytes: 1 << 20 });
+    let closed = program(&listings("(drop (call $fd_close (local.get $fd)))"));
+    assert_eq!(space.outcome(&closed), Outcome::SUCCESS);
+    let renumbered = program(&listings("(drop (call $fd_renumber (local.get $fd) (i32.const 0)))"));
+    assert_eq!(space.outcome(&renumbered), Outcome::SUCCESS);
+}
+
+#[test]
+fn listing_the_inputs_costs_a_guest_nothing() {
+    let body = r#"(data (i32.const 0) "in/t")
+      (func (export "_start") (local $n i32)
+        (loop $again
+          (call $expect (i32.const 1) (call $fd_readdir (call $open (i32.const 0) (i32.const 4) (i32.const 2) (i64.const 0) (i32.const 0)) (i32.const 100) (i32.const 60000) (i64.const 0) (i32.const 90)) (i32.const 0))
+          (call $expect (i32.const 2) (i32.load (i32.const 90)) (i32.const 14715))
+          (local.set $n (i32.add (local.get $n) (i32.const 1)))
+          (br_if $again (i32.lt_u (local.get $n) (i32.const 1000)))))"#;
+    let space = Space::new(1);
+    let name = |n: usize| format!("a-name-{n:03}-{}", "x".repeat(12));
+    let file = |n| wasmill_model::FileNode { name: name(n), blob: BlobRef::EMPTY, is_executable: false };
+    let mut tree = Directory { files: (0..312).map(file).collect(), ..Directory::default() };
+    let blob = space.put(tree.encode());
+    let mut action = space.action(&program(body));
+    action.mounts.insert(path("/in/t"), Mount::Directory { blob });
+    action.limits.output_bytes = 1;
+    assert_eq!(space.run(&action).result.outcome, Outcome::SUCCESS);
+}
+
+#[test]
+fn long_paths_and_long_links_are_refused_before_they_cost_anything() {
+    let body = r#"(data (i32.const 0) "tmp/l")
+      (func (export "_start")
+        (memory.fill (i32.const 100) (i32.const 97) (i32.const 50000))
+        (call $expect (i32.const 1) (call $path_symlink (i32.const 100) (i32.const 4097) (i32.const 3) (i32.const 0) (i32.const 5)) (i32.const 37))
+        (call $expect (i32.const 2) (call $path_symlink (i32.const 100) (i32.const 4096) (i32.const 3) (i32.const 0) (i32.const 5)) (i32.const 0))
+        (call $expect (i32.const 3) (call $path_create_directory (i32.const 3) (i32.const 100) (i32.const 4097)) (i32.const 37))
+        (call $expect (i32.const 4) (call $path_create_directory (i32.const 5) (i32.const 100) (i32.const 256)) (i32.const 37))
+        (call $expect (i32.const 5) (call $path_create_directory (i32.const 5) (i32.const 100) (i32.const 255)) (i32.const 0)))"#;
+    assert_eq!(Space::new(1).outcome(&program(body)), Outcome::SUCCESS);
+}
+
+#[test]
+fn a_long_link_among_the_inputs_leads_nowhere() {
+    let body = r#"(data (i32.const 0) "in/t/l")
+      (func (export "_start")
+        (call $expect (i32.const 1) (call $open (i32.const 0) (i32.const 6) (i32.const 0) (i64.const 2) (i32.const 0)) (i32.const -37)))"#;
+    let space = Space::new(1);
+    let link = wasmill_model::SymlinkNode { name: "l".to_owned(), target: "a/".repeat(1 << 20) };
+    let blob = space.put(Directory { symlinks: vec![link], ..Directory::default() }.encode());
+    let mut action = space.action(&program(body));
+    action.mounts.insert(path("/in/t"), Mount::Directory { blob });
+    assert_eq!(space.run(&action).result.outcome, Outcome::SUCCESS);
+}
+
+#[test]
+fn a_removed_directory_that_is_still_open_takes_nothing_in() {
+    let body = r#"(data (i32.const 0) "tmp/d") (data (i32.const 8) "x") (data (i32.const 16) "tmp/f")
+      (func (export "_start") (local $dir i32)
+        (call $expect (i32.const 1) (call $path_create_directory (i32.const 3) (i32.const 0) (i32.const 5)) (i32.const 0))
+        (drop (call $fd_close (call $open (i32.const 16) (i32.const 5) (i32.const 1) (i64.const 64) (i32.const 0))))
+        (local.set $dir (call $open (i32.const 0) (i32.const 5) (i32.const 2) (i64.const 0) (i32.const 0)))
+        (call $expect (i32.const 2) (call $path_remove_directory (i32.const 3) (i32.const 0) (i32.const 5)) (i32.const 0))
+        (call $expect (i32.const 3) (call $path_open (local.get $dir) (i32.const 0) (i32.const 8) (i32.const 1) (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 90)) (i32.const 44))
+        (call $expect (i32.const 4) (call $path_create_directory (local.get $dir) (i32.const 8) (i32.const 1)) (i32.const 44))
+        (call $expect (i32.const 5) (call $path_symlink (i32.const 8) (i32.const 1) (local.get $dir) (i32.const 8) (i32.const 1)) (i32.const 44))
+        (call $expect (i32.const 6) (call $path_link (i32.const 3) (i32.const 0) (i32.const 16) (i32.const 5) (local.get $dir) (i32.const 8) (i32.const 1)) (i32.const 44))
+        (call $expect (i32.const 7) (call $path_rename (i32.const 3) (i32.const 16) (i32.const 5) (local.get $dir) (i32.const 8) (i32.const 1)) (i32.const 44)))"#;
+    assert_eq!(Space::new(1).outcome(&program(body)), Outcome::SUCCESS);
 }

@@ -137,3 +137,43 @@ fn metered_and_unmetered_code_are_kept_apart() {
     space.run(&action);
     assert_eq!(space.memory.artifacts.lock().unwrap().len(), 2);
 }
+
+#[test]
+fn a_module_can_call_before_its_start() {
+    // What AssemblyScript does: everything happens in the start function, while the instance is being made.
+    let body = r#"(data (i32.const 0) "hello")
+      (func $early (drop (call $write (i32.const 1) (i32.const 0) (i32.const 5))))
+      (start $early)
+      (func (export "_start"))"#;
+    let space = Space::new(1);
+    let result = space.run(&space.action(&program(body))).result;
+    assert_eq!((result.outcome, space.text(result.stdout).as_str()), (Outcome::SUCCESS, "hello"));
+}
+
+#[test]
+fn an_instance_may_be_larger_than_the_engine_s_default() {
+    // Globals take 16 bytes each beside the memory, as much as half a function that is called indirectly.
+    let globals = "(global (mut i32) (i32.const 7))".repeat(80_000);
+    let text = format!(r#"(module {globals} (func (export "_start") (drop (global.get 79999))))"#);
+    assert_eq!(Space::new(1).outcome(&text), Outcome::SUCCESS);
+}
+
+#[test]
+fn tables_that_do_not_fit_are_the_modules_fault() {
+    let many = format!(r#"(module {} (func (export "_start")))"#, "(table 1 funcref)".repeat(9));
+    for text in [many.as_str(), r#"(module (table 1000001 funcref) (func (export "_start")))"#] {
+        assert!(matches!(error_of(wat(text)), ModuleError::Invalid(_)), "{text}");
+    }
+}
+
+#[test]
+fn names_out_of_a_module_cannot_write_to_a_terminal() {
+    let import = r#"(module (import "\1b[31m" "\07" (func)) (func (export "_start")))"#;
+    let export = r#"(module (func (export "\1b[31m")))"#;
+    for text in [import, export] {
+        let error = error_of(wat(text)).to_string();
+        assert!(!error.chars().any(char::is_control), "{error:?}");
+    }
+    let long = format!(r#"(module (import "env" "{}" (func)) (func (export "_start")))"#, "x".repeat(5000));
+    assert!(error_of(wat(&long)).to_string().len() < 1000);
+}

@@ -123,6 +123,29 @@ fn memory_beyond_the_limit_is_refused_and_may_be_survived() {
 }
 
 #[test]
+fn more_memory_than_there_can_be_is_refused_like_any_other() {
+    let space = Space::new(1);
+    let greedy = |pages: i64| {
+        format!(
+            r#"(module (memory (export "memory") 1) (func (export "_start")
+                (if (i32.eq (memory.grow (i32.const {pages})) (i32.const -1)) (then unreachable))))"#
+        )
+    };
+    for pages in [65_535, 65_536, 0x7fff_ffff, -1] {
+        for memory_bytes in [1 << 20, Limits::MEMORY_BYTES_MAX, u64::MAX] {
+            let mut action = space.action(&greedy(pages));
+            action.limits.memory_bytes = memory_bytes;
+            let outcome = space.run(&action).result.outcome;
+            if pages == 65_535 && memory_bytes > 1 << 20 {
+                assert_eq!(outcome, Outcome::SUCCESS, "4 GiB are allowed and take no memory until they are used");
+            } else {
+                assert!(matches!(outcome, Outcome::OutOfMemory { .. }), "{pages}: {outcome:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn tables_have_a_bound() {
     let space = Space::new(1);
     let grow = r#"(module (table 1 funcref) (func (export "_start")
@@ -272,4 +295,25 @@ fn a_missing_input_is_the_stores_failure_and_no_outcome() {
     assert!(
         matches!(space.try_run(&action), Err(RunnerError::Store(StoreError::Missing(digest))) if digest == lost.digest)
     );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_goes_back_when_its_guest_ends() {
+    let resident_bytes = || {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+    };
+    let wat = r#"(module (memory (export "memory") 512) (func (export "_start")
+        (memory.fill (i32.const 0) (i32.const 1) (i32.const 0x2000000))))"#;
+    let space = Space::new(1);
+    let mut action = space.action(wat);
+    action.limits.memory_bytes = 32 << 20;
+    let before = resident_bytes();
+    for _ in 0..14 {
+        assert_eq!(space.run(&action).result.outcome, Outcome::SUCCESS);
+    }
+    // 14 guests of 32 MiB had 448 MiB in all; other tests run beside this one, so there is some slack.
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 200 << 20, "{grown} bytes are still held");
 }

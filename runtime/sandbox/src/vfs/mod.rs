@@ -15,7 +15,7 @@ use wasmill_model::{BlobRef, Directory, GuestPath, Mount};
 
 use crate::wasi::Errno;
 
-pub(crate) use walk::Place;
+pub(crate) use walk::{PATH_BYTES_MAX, Place};
 
 /// A node's place in the filesystem; its number is also its inode, which is the same on every host because nodes
 /// come to be in the order in which the guest looks at them. A place becomes free when its node has no name and no
@@ -28,6 +28,8 @@ impl NodeId {
     pub(crate) const ROOT: NodeId = NodeId(0);
     /// `/out`.
     pub(crate) const OUT: NodeId = NodeId(1);
+    /// `/tmp`.
+    pub(crate) const TMP: NodeId = NodeId(2);
 
     pub(crate) fn inode(self) -> u64 {
         u64::from(self.0) + 1
@@ -59,6 +61,8 @@ struct Entries {
     by_name: BTreeMap<String, NodeId>,
     /// The stored directory that has not been read yet.
     unread: Option<BlobRef>,
+    /// The listing of a directory that never changes, made with the first look at it.
+    listing: Option<Arc<[Listed]>>,
     is_writable: bool,
     /// How many directories lie above it.
     depth: u32,
@@ -81,6 +85,22 @@ pub(crate) enum Kind {
     Directory,
     File,
     Link,
+}
+
+/// An entry of a directory, as it was when the directory was listed.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    pub(crate) node: NodeId,
+    pub(crate) kind: Kind,
+}
+
+/// The entries of a directory at one moment.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    pub(crate) entries: Arc<[Listed]>,
+    /// What it counts for against the budget, until it is [forgotten](Vfs::forget).
+    held_bytes: u64,
 }
 
 /// Why a call cannot be answered.
@@ -137,6 +157,9 @@ impl Budget {
 /// with empty files.
 const ENTRY_BYTES: u64 = 256;
 
+/// The bytes that an entry of a listing costs beside its name.
+const LISTED_BYTES: u64 = 48;
+
 /// Most directories above one that a guest makes. Paths are bounded, but directories can be made inside one another
 /// without a long path; what follows from their depth (the output's tree, its copy on the host) must not be unbounded.
 const DEPTH_MAX: u32 = 256;
@@ -150,22 +173,16 @@ pub(crate) struct Vfs {
 }
 
 impl Vfs {
-    /// `/` with an empty `/out` and `/tmp`, and the mounts.
-    pub(crate) fn new<'a>(
-        mounts: impl Iterator<Item = (&'a GuestPath, &'a Mount)>,
-        blobs: Arc<dyn BlobStore>,
-        limit_bytes: u64,
-    ) -> Result<Self, Fail> {
+    /// `/` with an empty `/out` and `/tmp`.
+    pub(crate) fn new(blobs: Arc<dyn BlobStore>, limit_bytes: u64) -> Self {
         let mut vfs = Self::empty(blobs);
         vfs.budget = Budget::new(limit_bytes);
-        let out = vfs.add(Node::Directory(Entries::new(true, 1)));
-        let tmp = vfs.add(Node::Directory(Entries::new(true, 1)));
-        vfs.put(NodeId::ROOT, "out", out);
-        vfs.put(NodeId::ROOT, "tmp", tmp);
-        for (path, mount) in mounts {
-            vfs.mount(path, mount)?;
+        for (name, id) in [("out", NodeId::OUT), ("tmp", NodeId::TMP)] {
+            let added = vfs.add(Node::Directory(Entries::new(true, 1)));
+            debug_assert_eq!(added, id, "places are given out in order");
+            vfs.put(NodeId::ROOT, name, added);
         }
-        Ok(vfs)
+        vfs
     }
 
     /// `/` with nothing in it.
@@ -176,7 +193,8 @@ impl Vfs {
         Self { nodes, free: Vec::new(), blobs, budget: Budget::new(0) }
     }
 
-    fn mount(&mut self, path: &GuestPath, mount: &Mount) -> Result<(), Fail> {
+    /// Lets something be seen at a path, with the directories above it; returns what is there then.
+    pub(crate) fn mount(&mut self, path: &GuestPath, mount: &Mount) -> Result<NodeId, Fail> {
         let mut here = NodeId::ROOT;
         let mut names = path.names().peekable();
         while let Some(name) = names.next() {
@@ -195,7 +213,7 @@ impl Vfs {
                 }
             };
         }
-        Ok(())
+        Ok(here)
     }
 
     /// Keeps a node that has no name yet.
@@ -263,6 +281,11 @@ impl Vfs {
         self.free.push(id);
     }
 
+    /// Whether a node was removed and is only still open.
+    fn is_nameless(&self, id: NodeId) -> bool {
+        self.nodes.get(id.0 as usize).is_none_or(|slot| slot.names == 0)
+    }
+
     fn node(&self, id: NodeId) -> Result<&Node, Errno> {
         self.nodes.get(id.0 as usize).map(|slot| &slot.node).ok_or(Errno::Io)
     }
@@ -313,11 +336,39 @@ impl Vfs {
         }
     }
 
-    /// A directory's entries, sorted by name.
-    pub(crate) fn list(&mut self, id: NodeId) -> Result<Vec<(String, NodeId, Kind)>, Fail> {
-        let entries: Vec<(String, NodeId)> =
-            self.entries(id)?.by_name.iter().map(|(name, id)| (name.clone(), *id)).collect();
-        entries.into_iter().map(|(name, id)| Ok((name, id, self.kind(id)?))).collect()
+    /// What a directory has in it now: `.` and `..`, then its entries by name. The listing of a directory that can
+    /// change is the guest's to hold and counts against its budget, or a thousand descriptors on one large directory
+    /// would fill the host's memory; that of a mounted one is shared.
+    pub(crate) fn list(&mut self, id: NodeId) -> Result<Listing, Fail> {
+        let entries = self.entries(id)?;
+        if let Some(listing) = &entries.listing {
+            return Ok(Listing { entries: Arc::clone(listing), held_bytes: 0 });
+        }
+        let is_writable = entries.is_writable;
+        let names = entries.by_name.iter();
+        let held_bytes = names.map(|(name, _)| LISTED_BYTES + name.len() as u64).sum();
+        if is_writable {
+            self.budget.take(held_bytes)?;
+        }
+        let named = |name: &str, node, kind| Listed { name: name.to_owned(), node, kind };
+        let mut listed = vec![named(".", id, Kind::Directory), named("..", id, Kind::Directory)];
+        if let Node::Directory(entries) = self.node(id)? {
+            listed.reserve(entries.by_name.len());
+            for (name, node) in &entries.by_name {
+                listed.push(named(name, *node, self.kind(*node)?));
+            }
+        }
+        let listing: Arc<[Listed]> = listed.into();
+        if is_writable {
+            return Ok(Listing { entries: listing, held_bytes });
+        }
+        self.entries(id)?.listing = Some(Arc::clone(&listing));
+        Ok(Listing { entries: listing, held_bytes: 0 })
+    }
+
+    /// A listing is gone.
+    pub(crate) fn forget(&mut self, listing: &Listing) {
+        self.budget.give_back(listing.held_bytes);
     }
 
     /// The size of a file, or of a link's target; directories have none.
@@ -408,12 +459,12 @@ impl Vfs {
 
 impl Entries {
     fn new(is_writable: bool, depth: u32) -> Self {
-        Self { by_name: BTreeMap::new(), unread: None, is_writable, depth }
+        Self { by_name: BTreeMap::new(), unread: None, listing: None, is_writable, depth }
     }
 
     /// A mounted directory; how deep it lies matters to nobody.
     fn unread(blob: BlobRef) -> Self {
-        Self { by_name: BTreeMap::new(), unread: Some(blob), is_writable: false, depth: 0 }
+        Self { unread: Some(blob), ..Self::new(false, 0) }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::wasi::Errno;
 const LINKS_MAX: usize = 40;
 
 /// Longest path in bytes, as Linux's `PATH_MAX`.
-const PATH_BYTES_MAX: usize = 4096;
+pub(crate) const PATH_BYTES_MAX: usize = 4096;
 
 /// Where a path leads.
 #[derive(Debug)]
@@ -83,16 +83,7 @@ impl Vfs {
                         if links > LINKS_MAX {
                             return Err(Errno::Loop.into());
                         }
-                        let target = target.clone();
-                        if let Some(rest) = target.strip_prefix('/') {
-                            if start != NodeId::ROOT {
-                                return Err(Errno::Perm.into());
-                            }
-                            above.truncate(1);
-                            names.extend(split(rest));
-                        } else {
-                            names.extend(split(&target));
-                        }
+                        follow(target, start, &mut above, &mut names)?;
                     }
                     _ if is_last => {
                         return Ok(Place { directory: here, name: Some(name), node: Some(node), wants_directory });
@@ -121,6 +112,10 @@ impl Vfs {
     }
 
     fn check_writable(&mut self, directory: NodeId) -> Result<(), Fail> {
+        // A removed directory that is still open takes nothing in: nobody could take it out again.
+        if self.is_nameless(directory) {
+            return Err(Errno::Noent.into());
+        }
         if self.entries(directory)?.is_writable { Ok(()) } else { Err(Errno::Rofs.into()) }
     }
 
@@ -276,6 +271,22 @@ impl Vfs {
     pub(super) fn by_name(&mut self, id: NodeId) -> Result<BTreeMap<String, NodeId>, Fail> {
         Ok(self.entries(id)?.by_name.clone())
     }
+}
+
+/// Goes on where a link points to: from its directory, or from `/` where the walk started there.
+fn follow(target: &str, start: NodeId, above: &mut Vec<NodeId>, names: &mut Vec<String>) -> Result<(), Errno> {
+    if target.len() > PATH_BYTES_MAX {
+        return Err(Errno::Nametoolong);
+    }
+    match target.strip_prefix('/') {
+        Some(_) if start != NodeId::ROOT => return Err(Errno::Perm),
+        Some(rest) => {
+            above.truncate(1);
+            names.extend(split(rest));
+        }
+        None => names.extend(split(target)),
+    }
+    Ok(())
 }
 
 /// The names of a path, the first one last.

@@ -2,10 +2,12 @@
 //!
 //! Owns: the table, and what each entry may be used for. Does not know: what calls do with them.
 
-use super::errno::Errno;
-use crate::vfs::{Kind, NodeId};
+use std::borrow::Cow;
 
-/// Most descriptors open at once, as the usual soft limit of Unix systems.
+use super::errno::Errno;
+use crate::vfs::{Listing, NodeId};
+
+/// Most descriptors that a guest has open at once beside what it starts with, as the usual soft limit of Unix systems.
 const OPEN_MAX: usize = 1024;
 
 /// Append to the end with every write (`fdflags`).
@@ -18,7 +20,7 @@ pub(super) mod right {
     pub(in crate::wasi) const FD_READ: u64 = 1 << 1;
     pub(in crate::wasi) const FD_WRITE: u64 = 1 << 6;
     /// Everything that can be done with a file.
-    pub(in crate::wasi) const FILE: u64 = 0x0820_01ff;
+    pub(in crate::wasi) const FILE: u64 = 0x08e0_01ff;
     /// Everything that can be done with a directory.
     pub(in crate::wasi) const DIRECTORY: u64 = 0x07bf_fe18;
     /// Everything that can be done with standard input, output and error.
@@ -37,7 +39,7 @@ pub(crate) enum Descriptor {
 
 impl Descriptor {
     /// What it is open on, unless it is a stream.
-    fn node(&self) -> Option<NodeId> {
+    pub(super) fn node(&self) -> Option<NodeId> {
         match self {
             Descriptor::File(file) => Some(file.node),
             Descriptor::Directory(directory) => Some(directory.node),
@@ -59,28 +61,37 @@ pub(crate) struct OpenFile {
 pub(crate) struct OpenDirectory {
     pub(crate) node: NodeId,
     /// The name that programs know it by, where it was open from the start.
-    pub(crate) preopen: Option<String>,
+    pub(crate) preopen: Option<Cow<'static, str>>,
     /// What was listed when reading began: removing entries in between must not move the others.
-    pub(crate) listing: Vec<(String, NodeId, Kind)>,
+    pub(crate) listing: Option<Listing>,
 }
 
 /// The descriptors, by number.
 #[derive(Debug)]
 pub(crate) struct Descriptors {
     open: Vec<Option<Descriptor>>,
+    /// How many are open.
+    count: usize,
+    count_max: usize,
 }
 
 impl Descriptors {
     /// The standard streams, and then `preopens` from 3 on.
-    pub(crate) fn new(preopens: Vec<(String, NodeId, Kind)>) -> Self {
+    pub(crate) fn new(preopens: Vec<(Cow<'static, str>, NodeId)>) -> Self {
         let mut open = Vec::with_capacity(preopens.len() + 4);
         open.push(Some(Descriptor::Stdin { offset: 0 }));
         open.push(Some(Descriptor::Stdout));
         open.push(Some(Descriptor::Stderr));
-        open.extend(preopens.into_iter().map(|(name, node, _)| {
-            Some(Descriptor::Directory(OpenDirectory { node, preopen: Some(name), listing: Vec::new() }))
+        open.extend(preopens.into_iter().map(|(name, node)| {
+            Some(Descriptor::Directory(OpenDirectory { node, preopen: Some(name), listing: None }))
         }));
-        Self { open }
+        let count = open.len();
+        Self { open, count, count_max: count + OPEN_MAX }
+    }
+
+    /// Whether no more can be opened.
+    pub(super) fn is_full(&self) -> bool {
+        self.count >= self.count_max
     }
 
     pub(super) fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {
@@ -108,10 +119,13 @@ impl Descriptors {
 
     /// Opens under the lowest free number.
     pub(super) fn insert(&mut self, descriptor: Descriptor) -> Result<u32, Errno> {
-        let free = self.open.iter().position(Option::is_none);
+        if self.is_full() {
+            return Err(Errno::Mfile);
+        }
+        let is_dense = self.count == self.open.len();
+        let free = if is_dense { None } else { self.open.iter().position(Option::is_none) };
         let place = match free {
             Some(place) => place,
-            None if self.open.len() >= OPEN_MAX => return Err(Errno::Mfile),
             None => {
                 self.open.push(None);
                 self.open.len() - 1
@@ -120,17 +134,20 @@ impl Descriptors {
         if let Some(slot) = self.open.get_mut(place) {
             *slot = Some(descriptor);
         }
+        self.count += 1;
         u32::try_from(place).map_err(|_| Errno::Mfile)
     }
 
-    /// Closes a descriptor and returns the node that it was open on, if any.
-    pub(super) fn close(&mut self, fd: u32) -> Result<Option<NodeId>, Errno> {
+    /// Closes a descriptor and returns what it was.
+    pub(super) fn close(&mut self, fd: u32) -> Result<Descriptor, Errno> {
         let slot = self.open.get_mut(fd as usize).ok_or(Errno::Badf)?;
-        Ok(slot.take().ok_or(Errno::Badf)?.node())
+        let closed = slot.take().ok_or(Errno::Badf)?;
+        self.count -= 1;
+        Ok(closed)
     }
 
-    /// Moves a descriptor to another number, closing what was there; returns the node that it was open on, if any.
-    pub(super) fn renumber(&mut self, from: u32, to: u32) -> Result<Option<NodeId>, Errno> {
+    /// Moves a descriptor to another number; returns what was there, if that was another one.
+    pub(super) fn renumber(&mut self, from: u32, to: u32) -> Result<Option<Descriptor>, Errno> {
         self.get(from)?;
         self.get(to)?;
         if from == to {
@@ -141,6 +158,6 @@ impl Descriptors {
         if let Some(slot) = self.open.get_mut(to as usize) {
             *slot = moved;
         }
-        Ok(closed)
+        Ok(Some(closed))
     }
 }

@@ -3,19 +3,20 @@
 //! Owns: reading, writing, seeking, listing, and what a descriptor says of itself. Does not know: how paths are
 //! walked or where bytes are kept.
 
-use super::descriptor::{APPEND, Descriptor, FLAGS, OpenFile, right};
+use super::descriptor::{APPEND, Descriptor, FLAGS, OpenDirectory, OpenFile, right};
 use super::errno::Errno;
 use super::guest::Guest;
 use crate::clock::Clock;
 use crate::instance::World;
-use crate::vfs::{Fail, Kind, NodeId};
+use crate::vfs::{Fail, Kind, Listed, NodeId};
 
-const TYPE_CHARACTER_DEVICE: u8 = 2;
+/// The standard streams are no terminals, or else programs would colour what they write, and write it line by line.
+const TYPE_UNKNOWN: u8 = 0;
 const TYPE_DIRECTORY: u8 = 3;
 const TYPE_REGULAR_FILE: u8 = 4;
 const TYPE_SYMBOLIC_LINK: u8 = 7;
 
-/// Most buffers of one read or write, as `IOV_MAX` of common systems.
+/// Most buffers of one read or write, as `IOV_MAX` of common systems; of more, the rest is left for the next call.
 const IOVS_MAX: u32 = 1024;
 
 const DIRENT_BYTES: usize = 24;
@@ -92,10 +93,19 @@ pub(super) fn fd_allocate(
 }
 
 pub(super) fn fd_close(_guest: &mut Guest<'_>, world: &mut World, fd: u32) -> Result<(), Fail> {
-    if let Some(node) = world.descriptors.close(fd)? {
+    let closed = world.descriptors.close(fd)?;
+    release(world, closed);
+    Ok(())
+}
+
+/// Gives back what a descriptor held.
+fn release(world: &mut World, closed: Descriptor) {
+    if let Some(node) = closed.node() {
         world.vfs.closed(node);
     }
-    Ok(())
+    if let Descriptor::Directory(OpenDirectory { listing: Some(listing), .. }) = closed {
+        world.vfs.forget(&listing);
+    }
 }
 
 /// What was written is where it stays: in memory.
@@ -112,8 +122,8 @@ pub(super) fn fd_datasync(guest: &mut Guest<'_>, world: &mut World, fd: u32) -> 
 
 pub(super) fn fd_fdstat_get(guest: &mut Guest<'_>, world: &mut World, fd: u32, stat: u32) -> Result<(), Fail> {
     let (kind, flags, base, inheriting) = match world.descriptors.get(fd)? {
-        Descriptor::Stdin { .. } => (TYPE_CHARACTER_DEVICE, 0, right::STREAM & !right::FD_WRITE, 0),
-        Descriptor::Stdout | Descriptor::Stderr => (TYPE_CHARACTER_DEVICE, APPEND, right::STREAM & !right::FD_READ, 0),
+        Descriptor::Stdin { .. } => (TYPE_UNKNOWN, 0, right::STREAM & !right::FD_WRITE, 0),
+        Descriptor::Stdout | Descriptor::Stderr => (TYPE_UNKNOWN, APPEND, right::STREAM & !right::FD_READ, 0),
         Descriptor::File(file) => {
             let mut rights = right::FILE;
             if !file.may_read {
@@ -160,7 +170,7 @@ pub(super) fn fd_filestat_get(guest: &mut Guest<'_>, world: &mut World, fd: u32,
     let node = match world.descriptors.get(fd)? {
         Descriptor::File(file) => file.node,
         Descriptor::Directory(directory) => directory.node,
-        _ => return Ok(guest.write(stat, &encode_filestat(0, TYPE_CHARACTER_DEVICE, 0))?),
+        _ => return Ok(guest.write(stat, &encode_filestat(0, TYPE_UNKNOWN, 0))?),
     };
     let bytes = filestat(world, node)?;
     Ok(guest.write(stat, &bytes)?)
@@ -208,11 +218,8 @@ fn scatter(
     mut offset: u64,
     mut read: impl FnMut(u64, &mut [u8]) -> Result<usize, Fail>,
 ) -> Result<u32, Fail> {
-    if count > IOVS_MAX {
-        return Err(Errno::Inval.into());
-    }
     let mut total: u32 = 0;
-    for index in 0..count {
+    for index in 0..count.min(IOVS_MAX) {
         let (at, len) = guest.iov(iovs, index)?;
         let buffer = guest.bytes_mut(at, len)?;
         let got = read(offset, buffer)?;
@@ -303,11 +310,8 @@ fn gather(
     count: u32,
     mut write: impl FnMut(&[u8]) -> Result<(), Fail>,
 ) -> Result<u32, Fail> {
-    if count > IOVS_MAX {
-        return Err(Errno::Inval.into());
-    }
     let mut total: u32 = 0;
-    for index in 0..count {
+    for index in 0..count.min(IOVS_MAX) {
         let (at, len) = guest.iov(iovs, index)?;
         total = total.checked_add(len).ok_or(Errno::Inval)?;
         write(guest.bytes(at, len)?)?;
@@ -421,17 +425,21 @@ pub(super) fn fd_readdir(
     cookie: u64,
     used: u32,
 ) -> Result<(), Fail> {
-    let node = world.descriptors.directory(fd)?.node;
-    if cookie == 0 {
-        let mut listing = vec![(".".to_owned(), node, Kind::Directory), ("..".to_owned(), node, Kind::Directory)];
-        listing.append(&mut world.vfs.list(node)?);
-        world.descriptors.directory(fd)?.listing = listing;
+    let directory = world.descriptors.directory(fd)?;
+    if cookie == 0
+        && let Some(listing) = directory.listing.take()
+    {
+        world.vfs.forget(&listing);
     }
-    let listing = &world.descriptors.directory(fd)?.listing;
+    let listing = match &directory.listing {
+        Some(listing) => listing,
+        None => directory.listing.insert(world.vfs.list(directory.node)?),
+    };
+    let listing = &listing.entries;
     let out = guest.bytes_mut(buffer, len)?;
     let mut filled = 0;
     let first = usize::try_from(cookie).unwrap_or(usize::MAX).min(listing.len());
-    for (index, (name, node, kind)) in listing.iter().enumerate().skip(first) {
+    for (index, Listed { name, node, kind }) in listing.iter().enumerate().skip(first) {
         let mut entry = [0; DIRENT_BYTES];
         entry[0..8].copy_from_slice(&(index as u64 + 1).to_le_bytes());
         entry[8..16].copy_from_slice(&node.inode().to_le_bytes());
@@ -450,8 +458,8 @@ pub(super) fn fd_readdir(
 }
 
 pub(super) fn fd_renumber(_guest: &mut Guest<'_>, world: &mut World, from: u32, to: u32) -> Result<(), Fail> {
-    if let Some(node) = world.descriptors.renumber(from, to)? {
-        world.vfs.closed(node);
+    if let Some(closed) = world.descriptors.renumber(from, to)? {
+        release(world, closed);
     }
     Ok(())
 }
@@ -474,8 +482,8 @@ pub(super) fn fd_seek(
         2 => world.vfs.size(file.node)?,
         _ => return Err(Errno::Inval.into()),
     };
-    file.offset = from.checked_add_signed(offset).ok_or(Errno::Inval)?;
-    let offset = file.offset;
+    let offset = from.checked_add_signed(offset).filter(|offset| i64::try_from(*offset).is_ok()).ok_or(Errno::Inval)?;
+    file.offset = offset;
     Ok(guest.write_u64(position, offset)?)
 }
 

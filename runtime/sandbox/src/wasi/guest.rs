@@ -4,6 +4,7 @@
 //! know: what the bytes mean.
 
 use super::errno::Errno;
+use crate::vfs::PATH_BYTES_MAX;
 
 /// The linear memory of the guest that is making a call.
 pub(crate) struct Guest<'a> {
@@ -65,10 +66,13 @@ impl<'a> Guest<'a> {
         self.bytes(at, len)?.try_into().map_err(|_| Errno::Fault)
     }
 
-    /// A path or another text.
-    pub(crate) fn text(&self, at: u32, len: u32) -> Result<String, Errno> {
-        let text = std::str::from_utf8(self.bytes(at, len)?).map_err(|_| Errno::Ilseq)?;
-        Ok(text.to_owned())
+    /// A path. One that is too long is not even looked at.
+    pub(crate) fn path(&self, at: u32, len: u32) -> Result<&str, Errno> {
+        let bytes = self.bytes(at, len)?;
+        if bytes.len() > PATH_BYTES_MAX {
+            return Err(Errno::Nametoolong);
+        }
+        std::str::from_utf8(bytes).map_err(|_| Errno::Ilseq)
     }
 
     /// The `index`th of the (pointer, length) pairs at `iovs`.

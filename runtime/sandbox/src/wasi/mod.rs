@@ -11,7 +11,7 @@ mod guest;
 mod path;
 mod time;
 
-use wasmtime::{Caller, Linker};
+use wasmtime::{Caller, Extern, Linker};
 
 pub(crate) use descriptor::Descriptors;
 pub(crate) use errno::Errno;
@@ -28,7 +28,16 @@ fn call(
     caller: &mut Caller<'_, World>,
     call: impl FnOnce(&mut Guest<'_>, &mut World) -> Result<(), Fail>,
 ) -> wasmtime::Result<u32> {
-    let answer = match caller.data().memory {
+    let memory = match caller.data().memory {
+        Some(memory) => Some(memory),
+        // The first call; it may come from the module's start function, before there is an instance.
+        None => {
+            let exported = caller.get_export("memory").and_then(Extern::into_memory);
+            caller.data_mut().memory = exported;
+            exported
+        }
+    };
+    let answer = match memory {
         Some(memory) => {
             let (bytes, world) = memory.data_and_store_mut(&mut *caller);
             call(&mut Guest::new(bytes), world)

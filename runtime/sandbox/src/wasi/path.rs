@@ -19,8 +19,7 @@ const TRUNCATE: u32 = 8;
 
 fn walk(guest: &Guest<'_>, world: &mut World, fd: u32, path: u32, len: u32, follow: bool) -> Result<Place, Fail> {
     let start = world.descriptors.directory(fd)?.node;
-    let path = guest.text(path, len)?;
-    world.vfs.walk(start, &path, follow)
+    world.vfs.walk(start, guest.path(path, len)?, follow)
 }
 
 pub(super) fn path_create_directory(
@@ -110,6 +109,10 @@ pub(super) fn path_open(
     let follow = follow & FOLLOW != 0 && open_flags & EXCLUSIVE == 0;
     let place = walk(guest, world, fd, path, len, follow)?;
     let wants_directory = open_flags & DIRECTORY != 0 || place.wants_directory;
+    // Before anything is made or cut.
+    if world.descriptors.is_full() {
+        return Err(Errno::Mfile.into());
+    }
     let (may_read, may_write) = (base & right::FD_READ != 0, base & right::FD_WRITE != 0);
     let node = match place.node {
         Some(_) if open_flags & (CREATE | EXCLUSIVE) == CREATE | EXCLUSIVE => return Err(Errno::Exist.into()),
@@ -122,10 +125,8 @@ pub(super) fn path_open(
     let descriptor = match world.vfs.kind(node)? {
         Kind::Link => return Err(Errno::Loop.into()),
         Kind::Directory if open_flags & TRUNCATE != 0 => return Err(Errno::Isdir.into()),
-        Kind::Directory if may_write && open_flags & DIRECTORY == 0 && !may_read => {
-            return Err(Errno::Isdir.into());
-        }
-        Kind::Directory => Descriptor::Directory(OpenDirectory { node, preopen: None, listing: Vec::new() }),
+        Kind::Directory if may_write && open_flags & DIRECTORY == 0 => return Err(Errno::Isdir.into()),
+        Kind::Directory => Descriptor::Directory(OpenDirectory { node, preopen: None, listing: None }),
         Kind::File if wants_directory => return Err(Errno::Notdir.into()),
         Kind::File => {
             let is_writable = world.vfs.is_writable_file(node)?;
@@ -197,13 +198,13 @@ pub(super) fn path_symlink(
     path: u32,
     len: u32,
 ) -> Result<(), Fail> {
-    let target = guest.text(target, target_len)?;
+    let target = guest.path(target, target_len)?;
     // As in wasmtime: a link that leads out of its directory by name is refused when it is made.
     if target.starts_with('/') {
         return Err(Errno::Perm.into());
     }
     let place = walk(guest, world, fd, path, len, false)?;
-    world.vfs.make_link(&place, target)
+    world.vfs.make_link(&place, target.to_owned())
 }
 
 pub(super) fn path_unlink_file(
