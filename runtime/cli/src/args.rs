@@ -118,7 +118,7 @@ pub(crate) struct ExecArgs {
     /// The guest's standard input: a file, or - for ours [default: nothing]
     #[arg(long, value_name = "FILE")]
     pub(crate) stdin: Option<PathBuf>,
-    /// The guest's argv[0]: for a module made with the SDK, which of its jobs
+    /// What the guest is called (the first of its arguments): for a module made with the SDK, which of its jobs
     #[arg(long, value_name = "NAME")]
     pub(crate) entry: Option<String>,
     /// Most memory, such as 64MiB [default: 256MiB]
