@@ -1,6 +1,7 @@
 //! What one warm job costs: a fresh instance, its output captured and digested, in memory; beside starting a process.
 //!
-//! `cargo bench -p wasmill-sandbox --bench warm`. Times are of one run on one machine: quote the ratios.
+//! `cargo bench -p wasmill-sandbox --bench warm [-- PART-OF-A-NAME]`. Times are of one run on one machine: quote the
+//! ratios.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
@@ -156,15 +157,17 @@ fn measure_processes() -> f64 {
 
 fn main() {
     let memory = Arc::new(Memory::default());
-    let cases = [
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
+    let mut cases = vec![
         case("empty module", EMPTY, &memory, false),
         case("1 KiB to stdout", STDOUT, &memory, false),
         case("the same, and 100 KiB touched", TOUCHED, &memory, false),
         case("1 KiB from /in to /out", COPY, &memory, true),
     ];
+    cases.retain(|case| case.name.contains(&wanted));
     let artifacts = Arc::new(Artifacts(tempfile::tempdir().unwrap()));
     let sandbox = Sandbox::new(Options { slots: 2 }, Arc::clone(&memory) as _, artifacts as _).unwrap();
-    let (mut one, mut two, mut processes) = ([0.0_f64; 4], [0.0_f64; 4], 0.0_f64);
+    let (mut one, mut two, mut processes) = (vec![0.0_f64; cases.len()], vec![0.0_f64; cases.len()], 0.0_f64);
     for _ in 0..ROUNDS {
         for (index, case) in cases.iter().enumerate() {
             one[index] = one[index].max(measure(&sandbox, case, 1));

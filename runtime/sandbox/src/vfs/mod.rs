@@ -4,6 +4,8 @@
 //! from the store when they are first looked at. Does not know: descriptors, WASI's structures, host paths.
 
 mod output;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::collections::BTreeMap;
