@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
+use wasmill_executor::chain;
 
 use crate::exit_code;
 
@@ -93,18 +94,4 @@ impl CliError {
 /// Further lines of a text line up under the first.
 fn indent(text: &str) -> String {
     text.trim_end().replace('\n', "\n    ")
-}
-
-/// An error and its causes, from the outside in, without repetitions.
-pub(crate) fn chain(error: &dyn Error) -> Vec<String> {
-    let mut lines = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(error) = source {
-        let line = error.to_string();
-        if lines.last() != Some(&line) {
-            lines.push(line);
-        }
-        source = error.source();
-    }
-    lines
 }

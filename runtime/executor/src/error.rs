@@ -251,8 +251,8 @@ pub enum ExecuteError {
     Loop(#[source] io::Error),
 }
 
-/// An error and its causes, from the outside in, each a line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> Vec<String> {
+/// An error and its causes, from the outside in, each a line, without repetitions.
+pub fn chain(error: &dyn std::error::Error) -> Vec<String> {
     let mut lines = vec![error.to_string()];
     let mut source = error.source();
     while let Some(error) = source {

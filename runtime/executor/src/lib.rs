@@ -22,7 +22,7 @@ mod scheduler;
 mod worker;
 
 pub use dispatcher::{ExecuteOptions, Ports, execute};
-pub use error::{ExecuteError, ImportError, ModuleLoadError, ModuleLoadErrorKind, ResolveError, SaveError};
+pub use error::{ExecuteError, ImportError, ModuleLoadError, ModuleLoadErrorKind, ResolveError, SaveError, chain};
 pub use expand::expand;
 pub use graph::{Graph, Job, JobId, UnknownJob};
 pub use guest_build::{BuildOutput, GuestBuildError, Toolchain};
