@@ -14,6 +14,10 @@ use crate::exit_code;
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
+    // This program is its own compiler: see `Compiler::Child`.
+    if let Some(code) = wasmill_sandbox::serve() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wasmill_model::{Digest, RunId};
+use wasmill_sandbox::Backend;
 
 /// Runs jobs that nobody has to trust, and gets the same bytes on every machine.
 #[derive(Debug, Parser)]
@@ -25,6 +26,15 @@ pub(crate) struct Global {
     /// For people or for programs (JSON lines on standard output)
     #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Human)]
     pub(crate) format: OutputFormat,
+    /// Who executes machine code: the processor, or an interpreter that gives the same results some ten times slower
+    #[arg(long, global = true, value_enum, default_value_t = EngineName::Cranelift, value_name = "ENGINE")]
+    pub(crate) engine: EngineName,
+    /// Most memory to compile a module with [default: 2GiB]
+    #[arg(long, global = true, value_name = "SIZE", hide_short_help = true)]
+    pub(crate) compile_memory: Option<String>,
+    /// Most CPU time to compile a module in [default: 2m]
+    #[arg(long, global = true, value_name = "TIME", hide_short_help = true)]
+    pub(crate) compile_time: Option<String>,
     /// Say nothing but errors
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
@@ -37,6 +47,22 @@ pub(crate) struct Global {
 pub(crate) enum OutputFormat {
     Human,
     Json,
+}
+
+/// Who executes machine code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineName {
+    Cranelift,
+    Pulley,
+}
+
+impl From<EngineName> for Backend {
+    fn from(name: EngineName) -> Self {
+        match name {
+            EngineName::Cranelift => Backend::Cranelift,
+            EngineName::Pulley => Backend::Pulley,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

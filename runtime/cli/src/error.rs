@@ -91,6 +91,11 @@ impl CliError {
     }
 }
 
+/// A flag whose value cannot be used.
+pub(crate) fn usage(flag: &str, wrong: &str) -> CliError {
+    CliError::new(exit_code::USAGE, format!("cannot use {flag}: {wrong}"))
+}
+
 /// Further lines of a text line up under the first.
 fn indent(text: &str) -> String {
     text.trim_end().replace('\n', "\n    ")

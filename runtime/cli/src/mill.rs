@@ -5,24 +5,27 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmill_executor::{
     BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, LoadedModules, Ports, Toolchain, execute,
 };
+use wasmill_model::plan::{parse_duration, parse_size};
 use wasmill_model::port::{Cancel, Execution, Request, Runner, RunnerError};
 use wasmill_model::{Event, RunSummary};
-use wasmill_sandbox::Sandbox;
+use wasmill_sandbox::{Backend, CompileLimits, Compiler, Sandbox};
 use wasmill_storage::{OpenError, Storage};
 
 use crate::args::Global;
-use crate::error::CliError;
+use crate::error::{CliError, usage};
 use crate::exit_code;
 
 /// A store with everything that works on it.
 pub(crate) struct Mill {
     pub(crate) storage: Arc<Storage>,
     pub(crate) importer: Importer,
+    backend: Backend,
+    compile_limits: CompileLimits,
 }
 
 impl Mill {
@@ -35,7 +38,15 @@ impl Mill {
         let storage = Storage::open(&dir, wasmill_storage::Options::default()).map_err(|error| open_error(&error))?;
         let storage = Arc::new(storage);
         let importer = Importer::new(Arc::clone(&storage) as _, Arc::clone(&storage) as _);
-        Ok(Self { storage, importer })
+        let mut compile_limits = CompileLimits::default();
+        if let Some(text) = &global.compile_memory {
+            compile_limits.memory_bytes = parse_size(text).map_err(|wrong| usage("--compile-memory", &wrong))?;
+        }
+        if let Some(text) = &global.compile_time {
+            let wall_ms = parse_duration(text).map_err(|wrong| usage("--compile-time", &wrong))?;
+            compile_limits.cpu_time = Duration::from_millis(wall_ms);
+        }
+        Ok(Self { storage, importer, backend: global.engine.into(), compile_limits })
     }
 
     /// Gets the modules that `graph` needs.
@@ -72,7 +83,7 @@ impl Mill {
             actions: Arc::clone(&self.storage) as _,
             runs: Arc::clone(&self.storage) as _,
             stats: Arc::clone(&self.storage) as _,
-            runner: Arc::new(LazySandbox::new(how.workers, Arc::clone(&self.storage))),
+            runner: Arc::new(LazySandbox::new(self.sandbox_options(how.workers)?, Arc::clone(&self.storage))),
         };
         let options = ExecuteOptions {
             workers: how.workers,
@@ -104,9 +115,16 @@ impl Mill {
         })
     }
 
+    fn sandbox_options(&self, slots: usize) -> Result<wasmill_sandbox::Options, CliError> {
+        let program = std::env::current_exe()
+            .map_err(|error| CliError::new(exit_code::HOST, "wasmill cannot find its own program").because(&error))?;
+        let compiler = Compiler::Child { program, limits: self.compile_limits };
+        Ok(wasmill_sandbox::Options { slots, backend: self.backend, compiler })
+    }
+
     /// Writes out what is still waiting.
     pub(crate) fn close(self) -> Result<(), CliError> {
-        let Self { storage, importer } = self;
+        let Self { storage, importer, .. } = self;
         drop(importer);
         match Arc::into_inner(storage) {
             Some(storage) => storage.close().map_err(|error| CliError::store(&error)),
@@ -133,15 +151,15 @@ pub(crate) fn default_workers() -> usize {
 /// A sandbox that is made when the first action has to be executed: a run in which everything is cached needs no
 /// engine.
 struct LazySandbox {
-    slots: usize,
+    options: wasmill_sandbox::Options,
     storage: Arc<Storage>,
     made: OnceLock<Sandbox>,
     making: Mutex<()>,
 }
 
 impl LazySandbox {
-    fn new(slots: usize, storage: Arc<Storage>) -> Self {
-        Self { slots, storage, made: OnceLock::new(), making: Mutex::new(()) }
+    fn new(options: wasmill_sandbox::Options, storage: Arc<Storage>) -> Self {
+        Self { options, storage, made: OnceLock::new(), making: Mutex::new(()) }
     }
 
     fn sandbox(&self) -> Result<&Sandbox, RunnerError> {
@@ -152,9 +170,12 @@ impl LazySandbox {
         if let Some(sandbox) = self.made.get() {
             return Ok(sandbox);
         }
-        let options = wasmill_sandbox::Options { slots: self.slots };
-        let sandbox = Sandbox::new(options, Arc::clone(&self.storage) as _, Arc::clone(&self.storage) as _)
-            .map_err(|error| RunnerError::Host { doing: "start the WebAssembly engine", source: Box::new(error) })?;
+        let sandbox =
+            Sandbox::new(self.options.clone(), Arc::clone(&self.storage) as _, Arc::clone(&self.storage) as _)
+                .map_err(|error| RunnerError::Host {
+                    doing: "start the WebAssembly engine",
+                    source: Box::new(error),
+                })?;
         Ok(self.made.get_or_init(|| sandbox))
     }
 }

@@ -179,6 +179,12 @@ impl Failure {
     fn hint(&self) -> Option<String> {
         match self {
             Failure::Resolve(error) => error.hint(),
+            Failure::Module(_, ModuleError::CompileMemory(_)) => {
+                Some("if the module is to be trusted, allow more with `--compile-memory SIZE`".to_owned())
+            }
+            Failure::Module(_, ModuleError::CompileTime(_)) => {
+                Some("if the module is to be trusted, allow more with `--compile-time TIME`".to_owned())
+            }
             Failure::Module(..) | Failure::Runner(_) | Failure::Store(_) => None,
         }
     }

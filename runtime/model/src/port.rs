@@ -14,7 +14,7 @@ use crate::action::{Action, ActionKey, ActionRecord, ActionResult};
 use crate::digest::{BlobRef, Digest};
 use crate::event::JobReport;
 use crate::limits::Timeout;
-use crate::outcome::Usage;
+use crate::outcome::{Outcome, Usage};
 use crate::run::{RunId, RunRecord};
 
 /// Why the store could not do what it was asked.
@@ -244,6 +244,15 @@ pub struct Execution {
     pub usage: Usage,
 }
 
+impl Execution {
+    /// An attempt that was cancelled before it began.
+    pub fn cancelled() -> Self {
+        let empty = BlobRef::EMPTY;
+        let result = ActionResult { outcome: Outcome::Cancelled, output: empty, stdout: empty, stderr: empty };
+        Self { result, usage: Usage::default() }
+    }
+}
+
 /// Why an action could not be executed at all. A job that fails is no such error: see [`crate::Outcome`].
 #[derive(Debug, thiserror::Error)]
 pub enum RunnerError {
@@ -292,6 +301,25 @@ pub enum ModuleError {
         /// What is offered instead.
         wrong: String,
     },
+    /// It is larger than anything that is compiled.
+    #[error("it has {found} {what}; at most {most} are allowed")]
+    TooLarge {
+        /// Of what it has too much.
+        what: &'static str,
+        /// How much it has.
+        found: u64,
+        /// How much it may have.
+        most: u64,
+    },
+    /// Compiling it took more memory than it may.
+    #[error("compiling it takes more than the {} MiB of memory that it may", .0 >> 20)]
+    CompileMemory(u64),
+    /// Compiling it took more CPU time than it may.
+    #[error("compiling it takes more than the {} s of CPU time that it may", *.0 as f64 / 1000.0)]
+    CompileTime(u64),
+    /// The process that compiled it ended: the system took it for its memory, or the module crashed the compiler.
+    #[error("the process that compiled it ended without an answer ({0})")]
+    CompilerDied(String),
     /// It has no function `_start` to run.
     #[error("it has no function `_start`: {0}")]
     NoStart(String),

@@ -166,7 +166,8 @@ fn main() {
     ];
     cases.retain(|case| case.name.contains(&wanted));
     let artifacts = Arc::new(Artifacts(tempfile::tempdir().unwrap()));
-    let sandbox = Sandbox::new(Options { slots: 2 }, Arc::clone(&memory) as _, artifacts as _).unwrap();
+    let sandbox =
+        Sandbox::new(Options { slots: 2, ..Options::default() }, Arc::clone(&memory) as _, artifacts as _).unwrap();
     let (mut one, mut two, mut processes) = (vec![0.0_f64; cases.len()], vec![0.0_f64; cases.len()], 0.0_f64);
     for _ in 0..ROUNDS {
         for (index, case) in cases.iter().enumerate() {

@@ -61,54 +61,108 @@ pub enum SandboxError {
     Thread(#[source] std::io::Error),
 }
 
+/// Who executes machine code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Backend {
+    /// The processor: Cranelift compiles for it.
+    #[default]
+    Cranelift,
+    /// Pulley, wasmtime's portable interpreter: some ten times slower, and another way to the same results.
+    Pulley,
+}
+
+/// Everything in which engines differ: each kind has machine code of its own for a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct EngineKind {
+    pub(crate) backend: Backend,
+    /// Whether it counts fuel.
+    pub(crate) metered: bool,
+    /// Whether NaNs are as the processor makes them, instead of one bit pattern.
+    pub(crate) native_floats: bool,
+}
+
+impl EngineKind {
+    /// Every kind, in the order of [`Self::index`].
+    fn all() -> impl Iterator<Item = EngineKind> {
+        [Backend::Cranelift, Backend::Pulley].into_iter().flat_map(|backend| {
+            [(false, false), (false, true), (true, false), (true, true)].map(|(metered, native_floats)| EngineKind {
+                backend,
+                metered,
+                native_floats,
+            })
+        })
+    }
+
+    fn index(self) -> usize {
+        (usize::from(self.backend == Backend::Pulley) << 2)
+            | (usize::from(self.metered) << 1)
+            | usize::from(self.native_floats)
+    }
+
+    /// What it is called between processes.
+    pub(crate) fn name(self) -> String {
+        let backend = match self.backend {
+            Backend::Cranelift => "cranelift",
+            Backend::Pulley => "pulley",
+        };
+        let metered = if self.metered { "+fuel" } else { "" };
+        let floats = if self.native_floats { "+native-floats" } else { "" };
+        format!("{backend}{metered}{floats}")
+    }
+
+    /// The kind of a name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::all().find(|kind| kind.name() == name)
+    }
+}
+
 /// An engine and what it offers to modules.
 pub(crate) struct PreparedEngine {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<World>,
-    /// Whether it counts fuel.
-    pub(crate) metered: bool,
+    pub(crate) kind: EngineKind,
 }
 
-/// The two engines: counting fuel makes code up to 1.8 times slower (3.9 times in vectorised loops), so only
-/// actions that have a limit of fuel pay for it. Each is made when it is first needed.
+/// The engines, one for each kind: counting fuel makes code up to 1.8 times slower (3.9 times in vectorised loops),
+/// so only actions that have a limit of fuel pay for it. Each is made when it is first needed.
 #[derive(Clone)]
 pub(crate) struct Engines(Arc<Inner>);
 
 struct Inner {
     slots: usize,
-    plain: OnceLock<PreparedEngine>,
-    metered: OnceLock<PreparedEngine>,
+    backend: Backend,
+    made: [OnceLock<PreparedEngine>; 8],
 }
 
 impl Engines {
-    /// Makes the engine without metering; the other one follows when it is needed.
-    pub(crate) fn new(slots: usize) -> Result<Self, SandboxError> {
-        let inner = Inner { slots, plain: OnceLock::new(), metered: OnceLock::new() };
-        let engines = Self(Arc::new(inner));
-        engines.get(false)?;
+    /// Makes the engine for most actions; the others follow when they are needed.
+    pub(crate) fn new(slots: usize, backend: Backend) -> Result<Self, SandboxError> {
+        let engines = Self(Arc::new(Inner { slots, backend, made: Default::default() }));
+        engines.get(false, false)?;
         Ok(engines)
     }
 
-    pub(crate) fn get(&self, metered: bool) -> Result<&PreparedEngine, SandboxError> {
-        let cell = if metered { &self.0.metered } else { &self.0.plain };
+    pub(crate) fn get(&self, metered: bool, native_floats: bool) -> Result<&PreparedEngine, SandboxError> {
+        let kind = EngineKind { backend: self.0.backend, metered, native_floats };
+        let cell = &self.0.made[kind.index()];
         if let Some(engine) = cell.get() {
             return Ok(engine);
         }
         // Two threads may both make one; the second is dropped.
-        let made = make(self.0.slots, metered).map_err(|error| SandboxError::Engine(error.into()))?;
+        let made = make(self.0.slots, kind).map_err(|error| SandboxError::Engine(error.into()))?;
         Ok(cell.get_or_init(|| made))
     }
 
     /// Lets a tick pass on each engine that there is.
     pub(crate) fn tick(&self) {
-        for engine in [&self.0.plain, &self.0.metered].into_iter().filter_map(OnceLock::get) {
+        for engine in self.0.made.iter().filter_map(OnceLock::get) {
             engine.engine.increment_epoch();
         }
     }
 }
 
-fn make(slots: usize, metered: bool) -> wasmtime::Result<PreparedEngine> {
-    let mut config = settings(metered);
+fn make(slots: usize, kind: EngineKind) -> wasmtime::Result<PreparedEngine> {
+    let mut config = settings(kind)?;
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots)));
     let engine = match Engine::new(&config) {
         Ok(engine) => engine,
@@ -121,11 +175,19 @@ fn make(slots: usize, metered: bool) -> wasmtime::Result<PreparedEngine> {
     };
     let mut linker = Linker::new(&engine);
     wasi::add_to_linker(&mut linker)?;
-    Ok(PreparedEngine { engine, linker, metered })
+    Ok(PreparedEngine { engine, linker, kind })
 }
 
-fn settings(metered: bool) -> Config {
+/// An engine that only compiles, and has no pool: that of [`Engines`] loads what it made.
+pub(crate) fn compiling(kind: EngineKind) -> wasmtime::Result<Engine> {
+    Engine::new(&settings(kind)?)
+}
+
+fn settings(kind: EngineKind) -> wasmtime::Result<Config> {
     let mut config = Config::new();
+    if kind.backend == Backend::Pulley {
+        config.target(if cfg!(target_endian = "big") { "pulley64be" } else { "pulley64" })?;
+    }
 
     // The proposals that compilers for WASI make use of, one by one: an upgrade of wasmtime must not let guests
     // do more than the version before. Everything else is off.
@@ -150,12 +212,12 @@ fn settings(metered: bool) -> Config {
     }
 
     // The same bytes on every machine: one bit pattern for every NaN, and relaxed SIMD without its freedom.
-    config.cranelift_nan_canonicalization(true);
+    config.cranelift_nan_canonicalization(!kind.native_floats);
     config.relaxed_simd_deterministic(true);
 
     // Guests are stopped by ticks of a clock (`epoch`), and by fuel where the action says so.
     config.epoch_interruption(true);
-    config.consume_fuel(metered);
+    config.consume_fuel(kind.metered);
     config.max_wasm_stack(STACK_BYTES);
     config.wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES_MAX));
 
@@ -165,7 +227,7 @@ fn settings(metered: bool) -> Config {
     // Off because nothing here needs them: each costs something with every call or instance.
     config.concurrency_support(false);
     config.gc_support(false);
-    config
+    Ok(config)
 }
 
 fn pool(slots: usize) -> PoolingAllocationConfig {

@@ -11,6 +11,7 @@ mod epoch;
 mod instance;
 mod limits;
 mod platform;
+mod prepare;
 mod rng;
 #[cfg(test)]
 mod tests;
@@ -24,23 +25,28 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use wasmill_model::Digest;
 use wasmill_model::port::{ArtifactCache, BlobStore, Cancel, Execution, Request, Runner, RunnerError};
 
-use compile::Modules;
+use compile::{CompileError, Modules};
 use engine::Engines;
 use epoch::Ticker;
 
-pub use engine::SandboxError;
+pub use compile::{CompileLimits, Compiler, serve};
+pub use engine::{Backend, SandboxError};
 
 /// How a sandbox is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Most instances at once; further attempts wait. As many as there are worker threads.
     pub slots: usize,
+    /// Who executes machine code.
+    pub backend: Backend,
+    /// Who makes it.
+    pub compiler: Compiler,
 }
 
 impl Default for Options {
-    /// One slot.
+    /// One slot, and modules are compiled in this process.
     fn default() -> Self {
-        Self { slots: 1 }
+        Self { slots: 1, backend: Backend::Cranelift, compiler: Compiler::Here }
     }
 }
 
@@ -63,10 +69,10 @@ impl Sandbox {
         blobs: Arc<dyn BlobStore>,
         artifacts: Arc<dyn ArtifactCache>,
     ) -> Result<Self, SandboxError> {
-        let Options { slots } = options;
-        let engines = Engines::new(slots.max(1))?;
+        let Options { slots, backend, compiler } = options;
+        let engines = Engines::new(slots.max(1), backend)?;
         let ticker = Ticker::start(engines.clone())?;
-        Ok(Self { modules: Modules::new(artifacts), slots: Slots::new(slots.max(1)), blobs, engines, ticker })
+        Ok(Self { modules: Modules::new(artifacts, compiler), slots: Slots::new(slots.max(1)), blobs, engines, ticker })
     }
 
     /// Checks that a module can be executed: that it compiles and that its imports are there.
@@ -74,16 +80,26 @@ impl Sandbox {
     /// # Errors
     /// What is wrong with it, or the store's failure.
     pub fn check_module(&self, module: &Digest) -> Result<(), RunnerError> {
-        let engine = self.engines.get(false).map_err(|error| engine::host("start the engine", error))?;
-        self.modules.get(module, engine, self.blobs.as_ref()).map(drop)
+        let engine = self.engines.get(false, false).map_err(|error| engine::host("start the engine", error))?;
+        match self.modules.get(module, engine, self.blobs.as_ref(), &Cancel::new()) {
+            Ok(_) | Err(CompileError::Cancelled) => Ok(()),
+            Err(CompileError::Runner(error)) => Err(error),
+            Err(CompileError::Module(source)) => Err(RunnerError::Module { module: *module, source }),
+        }
     }
 }
 
 impl Runner for Sandbox {
     fn run(&self, request: Request<'_>, cancel: &Cancel) -> Result<Execution, RunnerError> {
         let metered = request.action.limits.fuel.is_some();
-        let engine = self.engines.get(metered).map_err(|error| engine::host("start the engine", error))?;
-        let module = self.modules.get(&request.action.module, engine, self.blobs.as_ref())?;
+        let engine = self.engines.get(metered, false).map_err(|error| engine::host("start the engine", error))?;
+        let module = &request.action.module;
+        let module = match self.modules.get(module, engine, self.blobs.as_ref(), cancel) {
+            Ok(module) => module,
+            Err(CompileError::Cancelled) => return Ok(Execution::cancelled()),
+            Err(CompileError::Runner(error)) => return Err(error),
+            Err(CompileError::Module(source)) => return Err(RunnerError::Module { module: *module, source }),
+        };
         let _slot = self.slots.take();
         let _ticking = self.ticker.tick();
         instance::attempt(engine, &module, request, cancel, &self.blobs)

@@ -11,6 +11,40 @@ pub(crate) fn thread_cpu_ns() -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
 
+/// The CPU time that all threads of this process have used, in nanoseconds.
+#[cfg(unix)]
+pub(crate) fn process_cpu_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
+
+/// The CPU time that all threads of this process have used, in nanoseconds: here, the wall time since it first
+/// asked, which stops a process that computes no later.
+#[cfg(not(unix))]
+pub(crate) fn process_cpu_ns() -> u64 {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(FIRST.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Keeps Ctrl-C in a terminal from a process that is to be started: it is its parent's to end it.
+#[cfg(unix)]
+pub(crate) fn keep_from_interrupts(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    command.process_group(0);
+}
+
+/// Keeps Ctrl-C in a console from a process that is to be started: it is its parent's to end it.
+#[cfg(windows)]
+pub(crate) fn keep_from_interrupts(command: &mut std::process::Command) {
+    use std::os::windows::process::CommandExt;
+    const CREATE_NEW_PROCESS_GROUP: u32 = 0x0200;
+    command.creation_flags(CREATE_NEW_PROCESS_GROUP);
+}
+
 /// The CPU time that this thread has used, in nanoseconds: here, the wall time since it first asked. A guest does
 /// nothing but compute, so the two differ only where other processes take the core.
 #[cfg(not(unix))]

@@ -77,7 +77,9 @@ impl Space {
     fn new(slots: usize) -> Self {
         let memory = Memory { blobs: Mutex::default(), artifacts: Mutex::default(), dir: tempfile::tempdir().unwrap() };
         let memory = Arc::new(memory);
-        let sandbox = Sandbox::new(Options { slots }, Arc::clone(&memory) as _, Arc::clone(&memory) as _).unwrap();
+        let sandbox =
+            Sandbox::new(Options { slots, ..Options::default() }, Arc::clone(&memory) as _, Arc::clone(&memory) as _)
+                .unwrap();
         Self { memory, sandbox }
     }
 

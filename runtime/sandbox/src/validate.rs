@@ -3,6 +3,7 @@
 //! Owns: telling bad modules apart, in words that help. Does not know: how modules are compiled or run.
 
 use wasmill_model::port::ModuleError;
+use wasmparser::{Parser, Payload};
 use wasmtime::{Engine, ExternType, Linker, Module, ModuleExport};
 
 use crate::engine::{TABLE_ELEMENTS_MAX, TABLES_MAX};
@@ -14,6 +15,18 @@ const TEXT_MAX: usize = 600;
 
 /// Longest name of the module's that is passed on.
 const NAME_MAX: usize = 100;
+
+/// Largest module: five times `CPython` with its standard library in it.
+const MODULE_BYTES_MAX: u64 = 128 << 20;
+
+/// Most functions; `CPython` has 12 thousand, large programs in Go 30 thousand.
+const FUNCTIONS_MAX: u64 = 200_000;
+
+/// Most bytes of one function; the largest of `CPython`, its interpreter's loop, has 100 KB.
+const FUNCTION_BYTES_MAX: u64 = 2 << 20;
+
+/// Most data or element segments.
+const SEGMENTS_MAX: u64 = 100_000;
 
 /// Most edits between a name and the one that was probably meant.
 const EDITS_MAX: usize = 3;
@@ -34,8 +47,36 @@ pub(crate) fn check_header(wasm: &[u8]) -> Result<(), ModuleError> {
 }
 
 /// What the compiler says of an invalid module.
-pub(crate) fn invalid(error: &wasmtime::Error) -> ModuleError {
-    ModuleError::Invalid(printable(&format!("{error:#}"), TEXT_MAX))
+pub(crate) fn compiler_text(error: &wasmtime::Error) -> String {
+    printable(&format!("{error:#}"), TEXT_MAX)
+}
+
+/// Checks what can be told without reading functions, so that a module that is far too large is refused at once, in
+/// words of its own. What a compilation costs beyond that is watched while it goes on.
+pub(crate) fn check_bounds(wasm: &[u8]) -> Result<(), ModuleError> {
+    let bound = |what: &'static str, found: u64, most: u64| {
+        if found <= most { Ok(()) } else { Err(ModuleError::TooLarge { what, found, most }) }
+    };
+    bound("bytes", wasm.len() as u64, MODULE_BYTES_MAX)?;
+    let mut functions = 0;
+    for payload in Parser::new(0).parse_all(wasm) {
+        let payload = payload.map_err(|error| {
+            ModuleError::Invalid(printable(&format!("{error} (at {:#x})", error.offset()), TEXT_MAX))
+        })?;
+        match payload {
+            Payload::CodeSectionStart { count, .. } => {
+                functions += u64::from(count);
+                bound("functions", functions, FUNCTIONS_MAX)?;
+            }
+            Payload::CodeSectionEntry(body) => {
+                bound("bytes in one function", body.range().len() as u64, FUNCTION_BYTES_MAX)?;
+            }
+            Payload::DataSection(section) => bound("data segments", u64::from(section.count()), SEGMENTS_MAX)?,
+            Payload::ElementSection(section) => bound("element segments", u64::from(section.count()), SEGMENTS_MAX)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Text out of a module, cut short and without what a terminal would obey.

@@ -18,7 +18,7 @@ use wasmill_model::port::BlobStore as _;
 use wasmill_model::{BlobRef, Event, GuestPath, JobReport, JobStatus, Limits, Timeout};
 
 use crate::args::{ExecArgs, Global, OutputFormat};
-use crate::error::CliError;
+use crate::error::{CliError, usage};
 use crate::exit_code;
 use crate::mill::{How, Mill};
 use crate::report::{describe_failure, show_json};
@@ -151,10 +151,6 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
     };
     let name = args.module.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     Ok(Plan { name: format!("exec {name}"), modules: BTreeMap::from([(shown, spanned(module))]), jobs: vec![job] })
-}
-
-fn usage(flag: &str, wrong: &str) -> CliError {
-    CliError::new(exit_code::USAGE, format!("cannot use {flag}: {wrong}"))
 }
 
 fn spanned<T>(value: T) -> Spanned<T> {

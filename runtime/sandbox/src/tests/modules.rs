@@ -117,14 +117,14 @@ fn changed_machine_code_is_noticed_and_made_again() {
         std::fs::remove_file(&artifact.path).unwrap();
         std::fs::write(&artifact.path, &bad).unwrap();
         let memory = Arc::clone(&first.memory);
-        let sandbox = Sandbox::new(Options { slots: 1 }, Arc::clone(&memory) as _, memory as _).unwrap();
+        let sandbox = Sandbox::new(Options::default(), Arc::clone(&memory) as _, memory as _).unwrap();
         sandbox.check_module(&action.module).unwrap();
         assert_eq!(std::fs::read(&artifact.path).unwrap(), good, "byte {place}");
     }
     // A file that is gone is no more than that.
     std::fs::remove_file(&artifact.path).unwrap();
     let memory = Arc::clone(&first.memory);
-    let sandbox = Sandbox::new(Options { slots: 1 }, Arc::clone(&memory) as _, memory as _).unwrap();
+    let sandbox = Sandbox::new(Options::default(), Arc::clone(&memory) as _, memory as _).unwrap();
     sandbox.check_module(&action.module).unwrap();
 }
 

@@ -1,7 +1,10 @@
 //! Modules as machine code.
 //!
 //! Owns: compiling each module once per engine, keeping the code in the artifact cache, and loading it from there
-//! only if its digest is right. Does not know: what is wrong with a bad module (`validate`).
+//! only if its digest is right. Does not know: what is wrong with a bad module (`validate`), which process compiles
+//! (`child`).
+
+mod child;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,13 +12,16 @@ use std::hash::{Hash, Hasher as _};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use wasmill_model::port::{Artifact, ArtifactCache, BlobStore, ModuleError, RunnerError, StoreError};
+use wasmill_model::port::{Artifact, ArtifactCache, BlobStore, Cancel, ModuleError, RunnerError, StoreError};
 use wasmill_model::{Digest, Hasher};
 use wasmtime::{Engine, InstancePre, Module, ModuleExport};
 
-use crate::engine::{PreparedEngine, host};
+pub(crate) use child::CompileError;
+pub use child::{CompileLimits, Compiler, serve};
+
+use crate::engine::{EngineKind, PreparedEngine, host};
 use crate::instance::World;
-use crate::validate;
+use crate::{prepare, validate};
 
 /// What an artifact's key starts with; a change of how artifacts are made takes a new number.
 const KEY_MAGIC: &[u8] = b"wasmill artifact 1\n";
@@ -27,23 +33,24 @@ pub(crate) struct PreparedModule {
     pub(crate) start: ModuleExport,
 }
 
-/// A module that some thread makes while others wait for it.
+/// A module that some thread makes while others wait for it. What is wrong with a bad one is remembered too: finding
+/// it out may have cost minutes.
 #[derive(Default)]
 struct Making {
-    made: OnceLock<Arc<PreparedModule>>,
+    made: OnceLock<Result<Arc<PreparedModule>, ModuleError>>,
     one_at_a_time: Mutex<()>,
 }
 
 /// The modules of one sandbox.
 pub(crate) struct Modules {
     artifacts: Arc<dyn ArtifactCache>,
-    /// By digest, and by whether the engine counts fuel.
-    prepared: Mutex<HashMap<(Digest, bool), Arc<Making>>>,
+    compiler: Compiler,
+    prepared: Mutex<HashMap<(Digest, EngineKind), Arc<Making>>>,
 }
 
 impl Modules {
-    pub(crate) fn new(artifacts: Arc<dyn ArtifactCache>) -> Self {
-        Self { artifacts, prepared: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(artifacts: Arc<dyn ArtifactCache>, compiler: Compiler) -> Self {
+        Self { artifacts, compiler, prepared: Mutex::new(HashMap::new()) }
     }
 
     /// The module of a digest, compiled for `engine`. Threads that ask for the same one wait for the first.
@@ -52,20 +59,26 @@ impl Modules {
         digest: &Digest,
         engine: &PreparedEngine,
         blobs: &dyn BlobStore,
-    ) -> Result<Arc<PreparedModule>, RunnerError> {
+        cancel: &Cancel,
+    ) -> Result<Arc<PreparedModule>, CompileError> {
         let making = {
             let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(prepared.entry((*digest, engine.metered)).or_default())
+            Arc::clone(prepared.entry((*digest, engine.kind)).or_default())
         };
-        if let Some(module) = making.made.get() {
-            return Ok(Arc::clone(module));
+        if let Some(made) = making.made.get() {
+            return made.clone().map_err(CompileError::Module);
         }
         let _one_at_a_time = making.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(module) = making.made.get() {
-            return Ok(Arc::clone(module));
+        if let Some(made) = making.made.get() {
+            return made.clone().map_err(CompileError::Module);
         }
-        let module = Arc::new(self.prepare(digest, engine, blobs)?);
-        Ok(Arc::clone(making.made.get_or_init(|| module)))
+        let made = match self.prepare(digest, engine, blobs, cancel) {
+            Ok(module) => Ok(Arc::new(module)),
+            Err(CompileError::Module(error)) => Err(error),
+            // Perhaps it goes well next time.
+            Err(other) => return Err(other),
+        };
+        making.made.get_or_init(|| made).clone().map_err(CompileError::Module)
     }
 
     fn prepare(
@@ -73,19 +86,19 @@ impl Modules {
         digest: &Digest,
         engine: &PreparedEngine,
         blobs: &dyn BlobStore,
-    ) -> Result<PreparedModule, RunnerError> {
-        let bad = |source: ModuleError| RunnerError::Module { module: *digest, source };
+        cancel: &Cancel,
+    ) -> Result<PreparedModule, CompileError> {
+        let bad = CompileError::Module;
         let key = artifact_key(digest, &engine.engine);
         let module = match self.load(&key, &engine.engine)? {
             Some(module) => module,
             None => {
-                let blob = blobs.find(digest)?.ok_or(StoreError::Missing(*digest))?;
-                let wasm = blobs.get(&blob)?;
+                let blob = blobs.find(digest).map_err(RunnerError::from)?;
+                let blob = blob.ok_or(RunnerError::Store(StoreError::Missing(*digest)))?;
+                let wasm = blobs.get(&blob).map_err(RunnerError::from)?;
                 validate::check_header(&wasm).map_err(bad)?;
-                self.compile(&key, &wasm, &engine.engine).map_err(|error| match error {
-                    CompileError::Module(error) => bad(error),
-                    CompileError::Store(error) => RunnerError::Store(error),
-                })?
+                validate::check_bounds(&wasm).map_err(bad)?;
+                self.compile(&key, &wasm, engine, cancel)?
             }
         };
         validate::check_tables(&module).map_err(bad)?;
@@ -112,21 +125,25 @@ impl Modules {
         }
     }
 
-    fn compile(&self, key: &Digest, wasm: &[u8], engine: &Engine) -> Result<Module, CompileError> {
-        let code = engine.precompile_module(wasm).map_err(|error| CompileError::Module(validate::invalid(&error)))?;
-        let artifact = self.artifacts.keep_artifact(key, &code).map_err(CompileError::Store)?;
-        // Loaded from the file, as every later time, so that the pages are shared; or else from memory.
-        let loaded = open_checked(&artifact).ok().and_then(|file| deserialize(engine, file).ok());
-        match loaded {
-            Some(module) => Ok(module),
-            None => Module::new(engine, wasm).map_err(|error| CompileError::Module(validate::invalid(&error))),
-        }
+    fn compile(
+        &self,
+        key: &Digest,
+        wasm: &[u8],
+        engine: &PreparedEngine,
+        cancel: &Cancel,
+    ) -> Result<Module, CompileError> {
+        let code = match &self.compiler {
+            Compiler::Here => prepare::machine_code(&engine.engine, wasm)
+                .map_err(|wrong| CompileError::Module(ModuleError::Invalid(wrong)))?,
+            Compiler::Child { program, limits } => child::compile(program, *limits, engine.kind, wasm, cancel)?,
+        };
+        let artifact = self.artifacts.keep_artifact(key, &code).map_err(RunnerError::from)?;
+        // Loaded from the file, as every later time, so that the pages are shared.
+        let file = open_checked(&artifact).map_err(|error| host("read machine code back", error))?;
+        // What the pool has no room for is refused here.
+        deserialize(&engine.engine, file)
+            .map_err(|error| CompileError::Module(ModuleError::Invalid(validate::compiler_text(&error))))
     }
-}
-
-enum CompileError {
-    Module(ModuleError),
-    Store(StoreError),
 }
 
 /// The name of a module's machine code: whatever shapes the code is in it.
