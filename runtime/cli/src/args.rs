@@ -49,6 +49,13 @@ pub(crate) enum OutputFormat {
     Json,
 }
 
+/// What becomes of NaNs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FloatsName {
+    Canonical,
+    Native,
+}
+
 /// Who executes machine code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EngineName {
@@ -132,12 +139,13 @@ pub(crate) struct RunArgs {
 pub(crate) struct ExecArgs {
     /// A .wasm or .wat file, or the digest of a module in the store
     pub(crate) module: PathBuf,
-    /// Show the guest a host file or directory: GUEST=HOST, such as /in/data=./data
-    #[arg(long = "in", value_name = "GUEST=HOST")]
+    /// Show the guest a host file or directory: GUEST=HOST, such as /in/data=./data; with :rw at the end, it changes
+    /// a copy of its own
+    #[arg(long = "in", value_name = "GUEST=HOST[:rw]")]
     pub(crate) inputs: Vec<String>,
-    /// Copy what the guest wrote to /out into this folder
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
+    /// Copy what the guest wrote to /out into this folder; or what is at a path of the guest's, such as /work=./changed
+    #[arg(long, value_name = "[GUEST=]HOST")]
+    pub(crate) out: Vec<String>,
     /// Set an environment variable: NAME=VALUE
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<String>,
@@ -159,6 +167,9 @@ pub(crate) struct ExecArgs {
     /// Most output, such as 1MiB: /out, /tmp, stdout and stderr together [default: 256MiB]
     #[arg(long, value_name = "SIZE")]
     pub(crate) output: Option<String>,
+    /// Whether NaNs are the same everywhere, or as this kind of processor makes them, which can be faster
+    #[arg(long, value_enum, default_value_t = FloatsName::Canonical, value_name = "FLOATS")]
+    pub(crate) floats: FloatsName,
     /// Makes random numbers differ
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) seed: u64,

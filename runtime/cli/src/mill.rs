@@ -11,7 +11,7 @@ use wasmill_executor::{
     BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, LoadedModules, Ports, Toolchain, execute,
 };
 use wasmill_model::plan::{parse_duration, parse_size};
-use wasmill_model::port::{Cancel, Execution, Request, Runner, RunnerError};
+use wasmill_model::port::{Cancel, Execution, Request, Runner, RunnerError, Traits};
 use wasmill_model::{Event, RunSummary};
 use wasmill_sandbox::{Backend, CompileLimits, Compiler, Sandbox};
 use wasmill_storage::{OpenError, Storage};
@@ -119,7 +119,15 @@ impl Mill {
         let program = std::env::current_exe()
             .map_err(|error| CliError::new(exit_code::HOST, "wasmill cannot find its own program").because(&error))?;
         let compiler = Compiler::Child { program, limits: self.compile_limits };
-        Ok(wasmill_sandbox::Options { slots, backend: self.backend, compiler })
+        // Beside the blobs that they become, where there is room for them.
+        let spill_dir = self.storage.temp_dir().to_owned();
+        Ok(wasmill_sandbox::Options {
+            slots,
+            backend: self.backend,
+            compiler,
+            spill_dir,
+            ..wasmill_sandbox::Options::default()
+        })
     }
 
     /// Writes out what is still waiting.
@@ -183,6 +191,10 @@ impl LazySandbox {
 impl Runner for LazySandbox {
     fn run(&self, request: Request<'_>, cancel: &Cancel) -> Result<Execution, RunnerError> {
         self.sandbox()?.run(request, cancel)
+    }
+
+    fn traits(&self) -> Traits {
+        wasmill_sandbox::traits(self.options.backend)
     }
 }
 

@@ -87,6 +87,7 @@ pub async fn execute(
         importer: Importer::new(Arc::clone(&ports.blobs), Arc::clone(&ports.stats)),
         results: (0..graph.jobs.len()).map(|_| OnceLock::new()).collect(),
         modules,
+        traits: ports.runner.traits(),
         ports,
         flights: Flights::default(),
         inbox: Arc::new(Inbox::new()),

@@ -95,6 +95,9 @@ pub enum ResolveError {
     /// Standard input must be one file.
     #[error("standard input is a directory; it must be one file")]
     StdinDirectory,
+    /// What is mounted at `/` must be a directory.
+    #[error("the input at `/` is a file; it must be a directory")]
+    FileAtRoot,
     /// A text cannot be handed to a program.
     #[error("{what} has a NUL character in it")]
     Nul {

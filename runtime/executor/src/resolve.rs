@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use wasmill_model::plan::{Bindings, InputSource, JsonTemplate, Stdin};
-use wasmill_model::port::BlobStore;
+use wasmill_model::port::{BlobStore, Traits};
 use wasmill_model::{
-    Action, ActionResult, BlobRef, Digest, Directory, DirectoryNode, FileNode, GuestPath, Mount, OutputPath,
+    Action, ActionResult, BlobRef, Digest, Directory, DirectoryNode, FileNode, Floats, GuestPath, Input, Mount,
+    OutputPath,
 };
 
 use crate::error::ResolveError;
@@ -26,6 +27,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) results: &'a [OnceLock<ActionResult>],
     pub(crate) importer: &'a Importer,
     pub(crate) blobs: &'a dyn BlobStore,
+    /// What of the runner can decide a result.
+    pub(crate) traits: &'a Traits,
 }
 
 impl Resolver<'_> {
@@ -43,11 +46,14 @@ impl Resolver<'_> {
             spec.env.iter().map(|(name, value)| (name.clone(), value.render(&job.bindings))).collect();
         check_nul(&args, &env)?;
 
-        let mut mounts: BTreeMap<GuestPath, Mount> = BTreeMap::new();
+        let mut mounts: BTreeMap<GuestPath, Input> = BTreeMap::new();
         for mount in &spec.mounts {
             let at = mount.at.value.as_str();
-            let source = self.input(at, &mount.source.value, &job.bindings, &mut upstream, &mut staged, trust)?;
-            mounts.insert(mount.at.value.clone(), source);
+            let content = self.input(at, &mount.source.value, &job.bindings, &mut upstream, &mut staged, trust)?;
+            if matches!(content, Mount::File { .. }) && mount.at.value.names().next().is_none() {
+                return Err(ResolveError::FileAtRoot);
+            }
+            mounts.insert(mount.at.value.clone(), Input { content, mode: mount.mode });
         }
         let stdin = match spec.stdin.as_ref().map(|stdin| &stdin.value) {
             None => BlobRef::EMPTY,
@@ -70,6 +76,11 @@ impl Resolver<'_> {
             outputs: spec.outputs.iter().map(|output| output.value.clone()).collect::<BTreeSet<OutputPath>>(),
             seed: spec.seed,
             limits: spec.limits.clone(),
+            fuel_schedule: if spec.limits.fuel.is_some() { self.traits.fuel_schedule } else { 0 },
+            floats: match spec.native_floats {
+                false => Floats::Canonical,
+                true => Floats::Native { architecture: self.traits.float_architecture.clone() },
+            },
         };
         Ok((action, staged))
     }

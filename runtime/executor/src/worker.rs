@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use wasmill_model::port::{Cancel, Execution, ModuleError, Request, RunnerError, StoreError};
+use wasmill_model::port::{Cancel, Execution, ModuleError, Request, RunnerError, StoreError, Traits};
 use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, JobStatus, Outcome, Usage};
 
 use crate::dispatcher::Ports;
@@ -75,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) retry_failed: bool,
     pub(crate) fresh: bool,
     pub(crate) began: Instant,
+    /// What of the runner can decide a result.
+    pub(crate) traits: Traits,
 }
 
 impl Shared {
@@ -89,6 +91,7 @@ impl Shared {
             results: &self.results,
             importer: &self.importer,
             blobs: self.ports.blobs.as_ref(),
+            traits: &self.traits,
         }
     }
 }

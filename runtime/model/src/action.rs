@@ -15,7 +15,7 @@ use crate::outcome::{Outcome, Usage};
 
 /// What the encoding starts with. A change to the encoding, or to anything a guest can see that is not in the
 /// action (the virtual clock's start, the order of directory listings), takes a new number.
-const MAGIC: &[u8] = b"wasmill action 1\n";
+const MAGIC: &[u8] = b"wasmill action 2\n";
 
 /// Everything that decides a job's result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,14 +30,58 @@ pub struct Action {
     pub env: BTreeMap<String, String>,
     /// Standard input; empty where there is none.
     pub stdin: BlobRef,
-    /// What the job sees where, read-only.
-    pub mounts: BTreeMap<GuestPath, Mount>,
-    /// The outputs that are kept; none means all of `/out`.
+    /// What the job sees where.
+    pub mounts: BTreeMap<GuestPath, Input>,
+    /// The outputs that are kept; none means all of `/out`. An absolute one is kept under its names.
     pub outputs: BTreeSet<OutputPath>,
     /// Chosen by the plan, to get different random numbers from equal jobs.
     pub seed: u64,
     /// The limits that decide a result.
     pub limits: Limits,
+    /// What one unit of fuel buys, where there is a limit of fuel: 0 where there is none. See [`Traits`].
+    ///
+    /// [`Traits`]: crate::port::Traits
+    pub fuel_schedule: u32,
+    /// What becomes of NaNs.
+    pub floats: Floats,
+}
+
+/// What becomes of the bits of a NaN, which WebAssembly leaves to the processor.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Floats {
+    /// One bit pattern for all, on every machine. Costs up to 2.9 times in floating-point kernels.
+    Canonical,
+    /// Whatever the processor makes of them; the result holds for that kind of processor only.
+    Native {
+        /// Which, as [`Traits::float_architecture`](crate::port::Traits::float_architecture) has it.
+        architecture: String,
+    },
+}
+
+/// Something that a job sees at a path, and what it may do with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// What is there.
+    pub content: Mount,
+    /// What the job may do with it.
+    pub mode: MountMode,
+}
+
+/// What a job may do with an input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum MountMode {
+    /// Read it.
+    #[default]
+    ReadOnly,
+    /// Change it; what it changes is a copy of its own.
+    CopyOnWrite,
+}
+
+impl From<Mount> for Input {
+    /// To read.
+    fn from(content: Mount) -> Self {
+        Self { content, mode: MountMode::ReadOnly }
+    }
 }
 
 /// Something that a job sees at a path.
@@ -138,19 +182,21 @@ mod tests {
             env: BTreeMap::from([("LANG".to_owned(), "C".to_owned())]),
             stdin: BlobRef::of(b"{}"),
             mounts: BTreeMap::from([
-                (GuestPath::new("/in/a").unwrap(), Mount::File { blob: BlobRef::of(b"a"), is_executable: true }),
-                (GuestPath::new("/in/d").unwrap(), Mount::Directory { blob: BlobRef::EMPTY }),
+                (GuestPath::new("/in/a").unwrap(), Mount::File { blob: BlobRef::of(b"a"), is_executable: true }.into()),
+                (GuestPath::new("/in/d").unwrap(), Mount::Directory { blob: BlobRef::EMPTY }.into()),
             ]),
             outputs: BTreeSet::from([OutputPath::new("report.html").unwrap()]),
             seed: 7,
             limits: Limits { memory_bytes: 1 << 20, fuel: Some(1000), output_bytes: 1 << 16 },
+            fuel_schedule: 1,
+            floats: Floats::Canonical,
         }
     }
 
     /// A change here throws every cache away, and must come with a new number in `MAGIC`.
     #[test]
     fn the_key_of_an_action_stays_what_it_is() {
-        assert_eq!(action().key().to_string(), "dbeed4076efc4ff7a4c4520ee81cef511f7756ef873675ea122d243aa41a61dc");
+        assert_eq!(action().key().to_string(), "fcec6df858cb90c835e9df6adf97039d5a3cce6b1c5eb78b28a883de46303251");
         let bare = Action {
             abi: 1,
             module: Digest::EMPTY,
@@ -161,8 +207,10 @@ mod tests {
             outputs: BTreeSet::new(),
             seed: 0,
             limits: Limits::default(),
+            fuel_schedule: 0,
+            floats: Floats::Canonical,
         };
-        assert_eq!(bare.key().to_string(), "985b32a3737253268334869281893d1ba0a0944e51a1179b6f71a7e812e92cb0");
+        assert_eq!(bare.key().to_string(), "6174d35c9b70c34ef4e7044802023677054a186bd2c72333c68f1f9a27305300");
     }
 
     #[test]
@@ -172,7 +220,7 @@ mod tests {
 
     #[test]
     fn every_field_is_in_the_key() {
-        let changes: [fn(&mut Action); 10] = [
+        let changes: [fn(&mut Action); 13] = [
             |a| a.abi += 1,
             |a| a.module = Digest::EMPTY,
             |a| a.args.push(String::new()),
@@ -183,6 +231,9 @@ mod tests {
             |a| a.seed += 1,
             |a| a.limits.fuel = None,
             |a| a.limits.output_bytes += 1,
+            |a| a.fuel_schedule += 1,
+            |a| a.floats = Floats::Native { architecture: "x86_64".to_owned() },
+            |a| a.mounts.values_mut().for_each(|input| input.mode = MountMode::CopyOnWrite),
         ];
         let mut keys = BTreeSet::from([action().key()]);
         for change in changes {
@@ -195,7 +246,7 @@ mod tests {
     #[test]
     fn damaged_bytes_are_an_error() {
         let bytes = action().encode();
-        assert_eq!(Action::decode(b"wasmill action 2\n"), Err(ActionError::Version));
+        assert_eq!(Action::decode(b"wasmill action 1\n"), Err(ActionError::Version));
         for cut in 0..bytes.len() {
             assert!(Action::decode(&bytes[..cut]).is_err());
         }

@@ -11,12 +11,14 @@ use crate::tree::check_name;
 /// Longest guest path in bytes, as Linux's `PATH_MAX`.
 const PATH_BYTES_MAX: usize = 4096;
 
-/// An absolute, normalised path inside the sandbox, such as `/in/crate`.
+/// A normalised path inside the sandbox, such as `/in/crate`. A relative one, such as `data` or `.`, starts from `/`
+/// too; it differs in how it is written, which is the name that a program finds the mount under.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GuestPath(String);
 
-/// A normalised path below `/out`, such as `pages/index.html`.
+/// A normalised path of something that a job leaves: below `/out`, such as `pages/index.html`, or an absolute one,
+/// such as `/work`. In the tree of the outputs it stands under its names, whichever it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct OutputPath(String);
@@ -27,12 +29,6 @@ pub enum GuestPathError {
     /// It is longer than the limit.
     #[error("the path is {0} bytes long; at most {PATH_BYTES_MAX} are allowed")]
     TooLong(usize),
-    /// A mount must start with `/`.
-    #[error("`{0}` is not absolute: a path inside the sandbox starts with `/`")]
-    NotAbsolute(String),
-    /// An output path is relative to `/out`.
-    #[error("`{0}` is absolute: an output path is relative to `/out`")]
-    NotRelative(String),
     /// A `..` leads out of the directory.
     #[error("`{0}` escapes: `..` is not allowed in it")]
     Escapes(String),
@@ -50,22 +46,27 @@ impl GuestPath {
     /// Normalises `text`: repeated and trailing slashes and `.` are dropped.
     ///
     /// # Errors
-    /// A path that is not absolute, has `..` in it, is too long, or has an unusable name.
+    /// A path that is empty, has `..` in it, is too long, or has an unusable name.
     pub fn new(text: &str) -> Result<Self, GuestPathError> {
-        let Some(rest) = text.strip_prefix('/') else {
-            return Err(GuestPathError::NotAbsolute(shorten(text)));
-        };
-        Ok(Self(format!("/{}", normalise(text, rest)?)))
+        if text.is_empty() {
+            return Err(GuestPathError::Name { path: String::new(), wrong: "it is empty".to_owned() });
+        }
+        let path = normalise(text)?;
+        Ok(Self(match (text.starts_with('/'), path.is_empty()) {
+            (true, _) => format!("/{path}"),
+            (false, true) => ".".to_owned(),
+            (false, false) => path,
+        }))
     }
 
-    /// The path, starting with `/`.
+    /// The path as programs know it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The names on the way from the root; none for `/` itself.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.split('/').filter(|name| !name.is_empty())
+        self.0.split('/').filter(|name| !matches!(*name, "" | "."))
     }
 
     /// Whether `self` is `other` or lies above it.
@@ -76,38 +77,45 @@ impl GuestPath {
 }
 
 impl OutputPath {
-    /// Normalises `text`: repeated and trailing slashes and `.` are dropped.
+    /// Normalises `text`: repeated and trailing slashes and `.` are dropped, and `/out/x` is `x`.
     ///
     /// # Errors
-    /// A path that is absolute, empty, has `..` in it, is too long, or has an unusable name.
+    /// A path that is empty or `/out` itself, has `..` in it, is too long, or has an unusable name.
     pub fn new(text: &str) -> Result<Self, GuestPathError> {
-        if text.starts_with('/') {
-            return Err(GuestPathError::NotRelative(shorten(text)));
+        let path = normalise(text)?;
+        let nothing = |wrong: &str| GuestPathError::Name { path: shorten(text), wrong: wrong.to_owned() };
+        if !text.starts_with('/') {
+            return if path.is_empty() { Err(nothing("it names nothing")) } else { Ok(Self(path)) };
         }
-        let path = normalise(text, text)?;
-        if path.is_empty() {
-            return Err(GuestPathError::Name { path: shorten(text), wrong: "it names nothing".to_owned() });
+        match path.strip_prefix("out/") {
+            Some(below) => Ok(Self(below.to_owned())),
+            None if path == "out" => Err(nothing("all of `/out` is what is kept where no output is named")),
+            None => Ok(Self(format!("/{path}"))),
         }
-        Ok(Self(path))
     }
 
-    /// The path, relative to `/out`.
+    /// The path: relative to `/out` unless it starts with `/`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The names on the way from `/out`.
+    /// Whether it is not below `/out`.
+    pub fn is_absolute(&self) -> bool {
+        self.0.starts_with('/')
+    }
+
+    /// The names on the way from `/out`, or from `/` where it is absolute; none for `/` itself.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.split('/')
+        self.0.split('/').filter(|name| !name.is_empty())
     }
 }
 
-fn normalise(whole: &str, relative: &str) -> Result<String, GuestPathError> {
+fn normalise(whole: &str) -> Result<String, GuestPathError> {
     if whole.len() > PATH_BYTES_MAX {
         return Err(GuestPathError::TooLong(whole.len()));
     }
-    let mut path = String::with_capacity(relative.len());
-    for name in relative.split('/').filter(|name| !matches!(*name, "" | ".")) {
+    let mut path = String::with_capacity(whole.len());
+    for name in whole.split('/').filter(|name| !matches!(*name, "" | ".")) {
         if name == ".." {
             return Err(GuestPathError::Escapes(shorten(whole)));
         }
@@ -157,15 +165,22 @@ mod tests {
             assert_eq!(GuestPath::new(text).unwrap().as_str(), "/in/a");
         }
         assert_eq!(GuestPath::new("/").unwrap().as_str(), "/");
+        for (text, path) in [("in", "in"), ("./in//a/", "in/a"), (".", "."), ("./", ".")] {
+            assert_eq!(GuestPath::new(text).unwrap().as_str(), path);
+        }
+        assert_eq!(GuestPath::new(".").unwrap().names().count(), 0);
         assert_eq!(OutputPath::new("./a//b/").unwrap().as_str(), "a/b");
+        assert_eq!(OutputPath::new("/out//a").unwrap().as_str(), "a");
+        assert_eq!(OutputPath::new("/w/a/").unwrap().as_str(), "/w/a");
+        assert_eq!(OutputPath::new("/").unwrap().names().count(), 0);
     }
 
     #[test]
     fn nothing_escapes() {
-        for text in ["/..", "/in/../..", "/a/..", "in", ""] {
+        for text in ["/..", "/in/../..", "/a/..", "..", ""] {
             assert!(GuestPath::new(text).is_err(), "{text}");
         }
-        for text in ["..", "a/../b", "/etc/passwd", "", ".", "a\0b"] {
+        for text in ["..", "a/../b", "/a/..", "/out", "", ".", "a\0b"] {
             assert!(OutputPath::new(text).is_err(), "{text}");
         }
         assert!(GuestPath::new(&format!("/{}", "a/".repeat(4000))).is_err());

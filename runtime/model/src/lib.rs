@@ -15,7 +15,7 @@ pub mod port;
 mod run;
 mod tree;
 
-pub use action::{Action, ActionError, ActionKey, ActionRecord, ActionResult, Mount};
+pub use action::{Action, ActionError, ActionKey, ActionRecord, ActionResult, Floats, Input, Mount, MountMode};
 pub use digest::{BlobRef, Digest, DigestError, Hasher};
 pub use event::{Event, JobReport, JobStatus, RunCounts, RunSummary};
 pub use guest_path::{GuestPath, GuestPathError, OutputPath};

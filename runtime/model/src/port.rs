@@ -325,6 +325,15 @@ pub enum ModuleError {
     NoStart(String),
 }
 
+/// What of a runner can decide a result beside the action, and is put into it where it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traits {
+    /// On what floating-point numbers are computed, for actions with [`Floats::Native`](crate::Floats::Native).
+    pub float_architecture: String,
+    /// Which instructions cost how much fuel, as a number that changes with it.
+    pub fuel_schedule: u32,
+}
+
 /// Executes actions. Called from several threads at once, each call blocking its thread until the end.
 pub trait Runner: Send + Sync {
     /// Executes one action.
@@ -332,4 +341,7 @@ pub trait Runner: Send + Sync {
     /// # Errors
     /// Only where the action could not be executed; see [`RunnerError`].
     fn run(&self, request: Request<'_>, cancel: &Cancel) -> Result<Execution, RunnerError>;
+
+    /// What of it can decide a result.
+    fn traits(&self) -> Traits;
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wasmill_model::port::{Artifact, ArtifactCache, BlobStore, Cancel, Request, Runner, StoreError};
-use wasmill_model::{Action, BlobRef, Digest, GuestPath, Limits, Mount, Outcome, Timeout};
+use wasmill_model::{Action, BlobRef, Digest, Floats, GuestPath, Limits, Mount, Outcome, Timeout};
 use wasmill_sandbox::{Options, Sandbox};
 
 /// How long each measurement takes.
@@ -101,7 +101,7 @@ fn case(name: &'static str, wat: &str, memory: &Memory, with_input: bool) -> Cas
     let mut mounts = BTreeMap::new();
     if with_input {
         let blob = memory.put(vec![b'x'; 1024].into()).unwrap();
-        mounts.insert(GuestPath::new("/in/x").unwrap(), Mount::File { blob, is_executable: false });
+        mounts.insert(GuestPath::new("/in/x").unwrap(), Mount::File { blob, is_executable: false }.into());
     }
     let action = Action {
         abi: 1,
@@ -113,6 +113,8 @@ fn case(name: &'static str, wat: &str, memory: &Memory, with_input: bool) -> Cas
         outputs: BTreeSet::new(),
         seed: 0,
         limits: Limits::default(),
+        fuel_schedule: 1,
+        floats: Floats::Canonical,
     };
     Case { name, action }
 }

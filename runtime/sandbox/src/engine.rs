@@ -6,7 +6,7 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 
-use wasmill_model::port::RunnerError;
+use wasmill_model::port::{RunnerError, Traits};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, Linker, OptLevel, PoolingAllocationConfig, WasmFeatures,
 };
@@ -69,6 +69,20 @@ pub enum Backend {
     Cranelift,
     /// Pulley, wasmtime's portable interpreter: some ten times slower, and another way to the same results.
     Pulley,
+}
+
+/// Which instructions cost how much fuel: a new number for every version of wasmtime that counts otherwise, which a
+/// test notices.
+const FUEL_SCHEDULE: u32 = 1;
+
+/// What of a sandbox with this backend can decide a result beside the action.
+pub fn traits(backend: Backend) -> Traits {
+    let processor = std::env::consts::ARCH;
+    let float_architecture = match backend {
+        Backend::Cranelift => processor.to_owned(),
+        Backend::Pulley => format!("pulley-{processor}"),
+    };
+    Traits { float_architecture, fuel_schedule: FUEL_SCHEDULE }
 }
 
 /// Everything in which engines differ: each kind has machine code of its own for a module.

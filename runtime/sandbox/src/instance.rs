@@ -4,6 +4,7 @@
 //! how modules are compiled, what WASI's calls do.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use crate::limits::MemoryLimits;
 use crate::platform;
 use crate::rng::Random;
 use crate::trap::{Failure, backtrace, classify};
-use crate::vfs::{Fail, NodeId, Vfs};
+use crate::vfs::{Buffer, Fail, NodeId, Spill, Vfs};
 use crate::wasi::Descriptors;
 
 /// Everything that belongs to one guest. Nothing of it outlives the attempt.
@@ -32,8 +33,8 @@ pub(crate) struct World {
     pub(crate) env: Vec<Vec<u8>>,
     pub(crate) stdin: BlobRef,
     stdin_read: Option<Bytes>,
-    pub(crate) stdout: Vec<u8>,
-    pub(crate) stderr: Vec<u8>,
+    pub(crate) stdout: Buffer,
+    pub(crate) stderr: Buffer,
     pub(crate) vfs: Vfs,
     pub(crate) descriptors: Descriptors,
     pub(crate) clock: Clock,
@@ -55,13 +56,15 @@ pub(crate) enum Stop {
     Cancelled,
     /// The store failed.
     Store(StoreError),
+    /// The host has no room for what it wrote.
+    Disk(std::io::Error),
 }
 
 impl World {
-    fn new(action: &Action, key: ActionKey, blobs: &Arc<dyn BlobStore>) -> Result<Self, Fail> {
+    fn new(action: &Action, key: ActionKey, blobs: &Arc<dyn BlobStore>, spill: Spill) -> Result<Self, Fail> {
         let limits = &action.limits;
-        let mut vfs = Vfs::new(Arc::clone(blobs), limits.output_bytes);
-        let preopens = mount(action, &mut vfs)?;
+        let mut vfs = Vfs::new(Arc::clone(blobs), limits.output_bytes, spill, &action.mounts)?;
+        let preopens = preopens(action, &mut vfs)?;
         let text = |text: String| {
             let mut bytes = text.into_bytes();
             bytes.push(0);
@@ -73,8 +76,8 @@ impl World {
             env: action.env.iter().map(|(name, value)| text(format!("{name}={value}"))).collect(),
             stdin: action.stdin,
             stdin_read: None,
-            stdout: Vec::new(),
-            stderr: Vec::new(),
+            stdout: Buffer::default(),
+            stderr: Buffer::default(),
             descriptors: Descriptors::new(preopens),
             vfs,
             clock: Clock::new(),
@@ -89,15 +92,15 @@ impl World {
     /// The world of no guest, for linking.
     pub(crate) fn nobody() -> Self {
         let blobs: Arc<dyn BlobStore> = Arc::new(NoBlobs);
-        let vfs = Vfs::empty(Arc::clone(&blobs));
+        let vfs = Vfs::empty(Arc::clone(&blobs), Spill { dir: Path::new("").into(), memory_bytes: 0 });
         Self {
             memory: None,
             args: Vec::new(),
             env: Vec::new(),
             stdin: BlobRef::EMPTY,
             stdin_read: None,
-            stdout: Vec::new(),
-            stderr: Vec::new(),
+            stdout: Buffer::default(),
+            stderr: Buffer::default(),
             descriptors: Descriptors::new(Vec::new()),
             vfs,
             clock: Clock::new(),
@@ -122,6 +125,12 @@ impl World {
         let bytes = self.blobs.get(&self.stdin)?;
         self.stdin_read = Some(bytes.clone());
         Ok(bytes)
+    }
+
+    /// Appends to standard output, or to standard error.
+    pub(crate) fn write_stream(&mut self, is_stdout: bool, bytes: &[u8]) -> Result<(), Fail> {
+        let stream = if is_stdout { &mut self.stdout } else { &mut self.stderr };
+        self.vfs.append(stream, bytes)
     }
 
     /// Notes why the guest is stopped; the error unwinds it.
@@ -149,23 +158,26 @@ impl BlobStore for NoBlobs {
     }
 }
 
-/// Mounts what the action declares, and says what is open from the start: `/` first, then the writable directories,
-/// then `/in` and every mounted directory by its own name, so that programs that look their directories up by name
-/// find them.
-fn mount(action: &Action, vfs: &mut Vfs) -> Result<Vec<(Cow<'static, str>, NodeId)>, Fail> {
+/// What is open from the start: `/` first, then the writable directories, then `/in` and every mounted directory by its
+/// own name, so that programs that look their directories up by name find them.
+fn preopens(action: &Action, vfs: &mut Vfs) -> Result<Vec<(Cow<'static, str>, NodeId)>, Fail> {
     let mut preopens: Vec<(Cow<'static, str>, NodeId)> =
-        vec![("/".into(), NodeId::ROOT), ("/out".into(), NodeId::OUT), ("/tmp".into(), NodeId::TMP)];
-    let mut mounted = Vec::new();
-    for (path, mount) in &action.mounts {
-        let node = vfs.mount(path, mount)?;
-        if matches!(mount, Mount::Directory { .. }) {
-            mounted.push((path.as_str().to_owned().into(), node));
-        }
-    }
+        vec![("/".into(), NodeId::ROOT), ("/out".into(), vfs.out()), ("/tmp".into(), vfs.tmp())];
     if action.mounts.keys().any(|path| path.as_str().starts_with("/in/")) {
         preopens.push(("/in".into(), vfs.walk(NodeId::ROOT, "in", false)?.existing()?));
     }
-    preopens.append(&mut mounted);
+    for (path, input) in &action.mounts {
+        let is_listed = preopens.iter().any(|(name, _)| name == path.as_str());
+        if is_listed || !matches!(input.content, Mount::Directory { .. }) {
+            continue;
+        }
+        let names: Vec<&str> = path.names().collect();
+        let node = match names.is_empty() {
+            true => NodeId::ROOT,
+            false => vfs.walk(NodeId::ROOT, &names.join("/"), false)?.existing()?,
+        };
+        preopens.push((path.as_str().to_owned().into(), node));
+    }
     for (_, node) in &preopens {
         vfs.opened(*node);
     }
@@ -179,11 +191,17 @@ pub(crate) fn attempt(
     request: Request<'_>,
     cancel: &Cancel,
     blobs: &Arc<dyn BlobStore>,
+    spill: &Spill,
 ) -> Result<Execution, RunnerError> {
     let began = Instant::now();
     let cpu_began_ns = platform::thread_cpu_ns();
     let Request { action, key, timeout } = request;
-    let world = World::new(action, key, blobs).map_err(in_set_up)?;
+    let world = match World::new(action, key, blobs, spill.clone()) {
+        Ok(world) => world,
+        // What is mounted to be changed has too many names.
+        Err(Fail::OutputTooLarge) => return Ok(output_too_large(action)),
+        Err(fail) => return Err(in_set_up(fail)),
+    };
     let mut store = Store::new(&engine.engine, world);
     store.limiter(|world| &mut world.limits);
     if let Some(fuel) = action.limits.fuel {
@@ -198,13 +216,15 @@ pub(crate) fn attempt(
     let mut outcome = conclude(ended, &mut world, action, timeout.wall_ms)?;
     let mut output = BlobRef::EMPTY;
     if outcome.is_success() {
-        match world.vfs.take_outputs(&action.outputs).map_err(in_set_up)? {
-            Ok(tree) => output = tree,
-            Err(missing) => outcome = Outcome::OutputMissing { path: missing.to_string() },
+        match world.vfs.take_outputs(&action.outputs) {
+            Ok(Ok(tree)) => output = tree,
+            Ok(Err(missing)) => outcome = Outcome::OutputMissing { path: missing.to_string() },
+            Err(Fail::OutputTooLarge) => outcome = output_too_large(action).result.outcome,
+            Err(fail) => return Err(in_set_up(fail)),
         }
     }
-    let stdout = keep(blobs, world.stdout)?;
-    let stderr = keep(blobs, world.stderr)?;
+    let stdout = world.stdout.store(blobs.as_ref())?;
+    let stderr = world.stderr.store(blobs.as_ref())?;
     let usage = Usage {
         wall_ns: u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX),
         cpu_ns: platform::thread_cpu_ns().saturating_sub(cpu_began_ns),
@@ -256,6 +276,7 @@ fn conclude(
         Some(Stop::TimedOut) => return Ok(Outcome::TimedOut { limit_ms }),
         Some(Stop::Cancelled) => return Ok(Outcome::Cancelled),
         Some(Stop::Store(error)) => return Err(RunnerError::Store(error)),
+        Some(Stop::Disk(error)) => return Err(host("keep what the guest wrote in a temporary file", error)),
         None => {}
     }
     let out_of_memory = |wanted_bytes| Outcome::OutOfMemory { limit_bytes: action.limits.memory_bytes, wanted_bytes };
@@ -271,14 +292,18 @@ fn conclude(
     }
 }
 
-fn keep(blobs: &Arc<dyn BlobStore>, bytes: Vec<u8>) -> Result<BlobRef, StoreError> {
-    if bytes.is_empty() { Ok(BlobRef::EMPTY) } else { blobs.put(Bytes::from(bytes)) }
+/// A guest that was not even begun, as it would hold more than it may.
+fn output_too_large(action: &Action) -> Execution {
+    let outcome = Outcome::OutputTooLarge { limit_bytes: action.limits.output_bytes };
+    let empty = BlobRef::EMPTY;
+    Execution { result: ActionResult { outcome, output: empty, stdout: empty, stderr: empty }, usage: Usage::default() }
 }
 
 /// A failure outside of the guest's own time.
 fn in_set_up(fail: Fail) -> RunnerError {
     match fail {
         Fail::Store(error) => RunnerError::Store(error),
+        Fail::Disk(error) => host("keep what the guest wrote in a temporary file", error),
         Fail::Errno(errno) => host("set up or read the guest's files", format!("{errno:?}")),
         Fail::OutputTooLarge => host("set up or read the guest's files", "too large"),
     }

@@ -20,17 +20,19 @@ mod validate;
 mod vfs;
 mod wasi;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use wasmill_model::Digest;
-use wasmill_model::port::{ArtifactCache, BlobStore, Cancel, Execution, Request, Runner, RunnerError};
+use wasmill_model::port::{ArtifactCache, BlobStore, Cancel, Execution, Request, Runner, RunnerError, Traits};
+use wasmill_model::{Action, Digest, Floats};
 
 use compile::{CompileError, Modules};
 use engine::Engines;
 use epoch::Ticker;
+use vfs::Spill;
 
 pub use compile::{CompileLimits, Compiler, serve};
-pub use engine::{Backend, SandboxError};
+pub use engine::{Backend, SandboxError, traits};
 
 /// How a sandbox is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +43,23 @@ pub struct Options {
     pub backend: Backend,
     /// Who makes it.
     pub compiler: Compiler,
+    /// Most bytes that one guest's files and streams take of memory; more of them are kept in files without names.
+    pub spill_above_bytes: u64,
+    /// Where these files are.
+    pub spill_dir: PathBuf,
 }
 
 impl Default for Options {
-    /// One slot, and modules are compiled in this process.
+    /// One slot, modules are compiled in this process, and what guests write above 64 MiB goes to the system's folder
+    /// for temporary files.
     fn default() -> Self {
-        Self { slots: 1, backend: Backend::Cranelift, compiler: Compiler::Here }
+        Self {
+            slots: 1,
+            backend: Backend::Cranelift,
+            compiler: Compiler::Here,
+            spill_above_bytes: 64 << 20,
+            spill_dir: std::env::temp_dir(),
+        }
     }
 }
 
@@ -57,6 +70,8 @@ pub struct Sandbox {
     modules: Modules,
     ticker: Ticker,
     slots: Slots,
+    spill: Spill,
+    backend: Backend,
 }
 
 impl Sandbox {
@@ -69,10 +84,37 @@ impl Sandbox {
         blobs: Arc<dyn BlobStore>,
         artifacts: Arc<dyn ArtifactCache>,
     ) -> Result<Self, SandboxError> {
-        let Options { slots, backend, compiler } = options;
+        let Options { slots, backend, compiler, spill_above_bytes, spill_dir } = options;
+        let spill = Spill { dir: spill_dir.into(), memory_bytes: spill_above_bytes };
         let engines = Engines::new(slots.max(1), backend)?;
         let ticker = Ticker::start(engines.clone())?;
-        Ok(Self { modules: Modules::new(artifacts, compiler), slots: Slots::new(slots.max(1)), blobs, engines, ticker })
+        Ok(Self {
+            modules: Modules::new(artifacts, compiler),
+            slots: Slots::new(slots.max(1)),
+            blobs,
+            engines,
+            ticker,
+            spill,
+            backend,
+        })
+    }
+
+    /// Checks that an action is one that gives the same here as where it was made; says whether NaNs may be native.
+    fn check_traits(&self, action: &Action) -> Result<bool, RunnerError> {
+        let traits = traits(self.backend);
+        let elsewhere = |what: String| engine::host("execute an action that was made for another engine", what);
+        if action.limits.fuel.is_some() && action.fuel_schedule != traits.fuel_schedule {
+            let (theirs, ours) = (action.fuel_schedule, traits.fuel_schedule);
+            return Err(elsewhere(format!("its fuel is of schedule {theirs}, this engine's of {ours}")));
+        }
+        match &action.floats {
+            Floats::Canonical => Ok(false),
+            Floats::Native { architecture } if *architecture == traits.float_architecture => Ok(true),
+            Floats::Native { architecture } => Err(elsewhere(format!(
+                "its floating-point numbers are those of {architecture}, here they are those of {}",
+                traits.float_architecture
+            ))),
+        }
     }
 
     /// Checks that a module can be executed: that it compiles and that its imports are there.
@@ -92,7 +134,9 @@ impl Sandbox {
 impl Runner for Sandbox {
     fn run(&self, request: Request<'_>, cancel: &Cancel) -> Result<Execution, RunnerError> {
         let metered = request.action.limits.fuel.is_some();
-        let engine = self.engines.get(metered, false).map_err(|error| engine::host("start the engine", error))?;
+        let native_floats = self.check_traits(request.action)?;
+        let engine =
+            self.engines.get(metered, native_floats).map_err(|error| engine::host("start the engine", error))?;
         let module = &request.action.module;
         let module = match self.modules.get(module, engine, self.blobs.as_ref(), cancel) {
             Ok(module) => module,
@@ -102,7 +146,11 @@ impl Runner for Sandbox {
         };
         let _slot = self.slots.take();
         let _ticking = self.ticker.tick();
-        instance::attempt(engine, &module, request, cancel, &self.blobs)
+        instance::attempt(engine, &module, request, cancel, &self.blobs, &self.spill)
+    }
+
+    fn traits(&self) -> Traits {
+        traits(self.backend)
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Owns: every difference between hosts in this crate. Does not know: what the answers are used for.
 
+use std::fs::File;
+use std::io;
+
 /// The CPU time that this thread has used, in nanoseconds.
 #[cfg(unix)]
 pub(crate) fn thread_cpu_ns() -> u64 {
@@ -9,6 +12,52 @@ pub(crate) fn thread_cpu_ns() -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
+
+/// Fills `to` with what a file has at `offset`.
+#[cfg(unix)]
+pub(crate) fn read_exact_at(file: &File, to: &mut [u8], offset: u64) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    file.read_exact_at(to, offset)
+}
+
+/// Fills `to` with what a file has at `offset`. Moves the file's own position, which nobody uses.
+#[cfg(windows)]
+pub(crate) fn read_exact_at(file: &File, mut to: &mut [u8], mut offset: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    while !to.is_empty() {
+        match file.seek_read(to, offset)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                to = to.get_mut(read..).unwrap_or_default();
+                offset += read as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes `from` to a file at `offset`.
+#[cfg(unix)]
+pub(crate) fn write_all_at(file: &File, from: &[u8], offset: u64) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    file.write_all_at(from, offset)
+}
+
+/// Writes `from` to a file at `offset`. Moves the file's own position, which nobody uses.
+#[cfg(windows)]
+pub(crate) fn write_all_at(file: &File, mut from: &[u8], mut offset: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    while !from.is_empty() {
+        match file.seek_write(from, offset)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => {
+                from = from.get(written..).unwrap_or_default();
+                offset += written as u64;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The CPU time that all threads of this process have used, in nanoseconds.

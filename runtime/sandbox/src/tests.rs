@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use wasmill_model::port::{Artifact, StoreError};
 use wasmill_model::{
-    Action, ActionResult, BlobRef, Directory, GuestPath, Hasher, Limits, Mount, Outcome, OutputPath, Timeout,
+    Action, ActionResult, BlobRef, Directory, Floats, GuestPath, Hasher, Limits, Mount, Outcome, OutputPath, Timeout,
 };
 
 use super::*;
@@ -100,6 +100,8 @@ impl Space {
             outputs: BTreeSet::new(),
             seed: 0,
             limits: Limits { memory_bytes: 16 << 20, fuel: None, output_bytes: 1 << 20 },
+            fuel_schedule: 1,
+            floats: Floats::Canonical,
         }
     }
 

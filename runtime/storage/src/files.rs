@@ -48,6 +48,11 @@ impl Files {
         Ok(files)
     }
 
+    /// The folder for temporary files.
+    pub(crate) fn temp_dir(&self) -> &Path {
+        &self.temp
+    }
+
     /// Where the file of a large blob lies: `blobs/aa/<64 digits>`, `aa` being the first two.
     pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
         let hex = digest.to_hex();

@@ -21,6 +21,7 @@ mod tables;
 mod tests;
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -52,6 +53,11 @@ struct Shared {
 }
 
 impl Storage {
+    /// A folder for temporary files, on the same filesystem as the blobs. Empty when the store is opened.
+    pub fn temp_dir(&self) -> &Path {
+        self.shared.files.temp_dir()
+    }
+
     /// Writes what is pending and closes the store.
     ///
     /// # Errors

@@ -44,6 +44,8 @@ fn action(number: u64) -> Action {
         outputs: [].into(),
         seed: number,
         limits: Limits::default(),
+        fuel_schedule: 0,
+        floats: wasmill_model::Floats::Canonical,
     }
 }
 

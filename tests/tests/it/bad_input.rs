@@ -94,7 +94,7 @@ fn flags_that_make_no_sense() {
     space.write("a.wat", EMPTY);
     for args in [
         ["--in", "x"],
-        ["--in", "in/x=a.wat"],
+        ["--in", "in/../x=a.wat"],
         ["--in", "/out/x=a.wat"],
         ["--in", "/in/../../x=a.wat"],
         ["--env", "=x"],

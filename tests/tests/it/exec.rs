@@ -164,3 +164,68 @@ fn a_second_time_comes_from_the_cache() {
     let said = space.run(&["show", "3", "exec"]);
     assert!(said.stdout.starts_with("exec: failed, cached\n"), "{}", said.stdout);
 }
+
+/// A tree for `edit_tree`, below `NAME`.
+fn tree(space: &TestSpace, name: &str) {
+    let files =
+        [("replaced", "old"), ("appended", "first"), ("dir/old", "moved"), ("dir/kept", "kept"), ("gone/x", "")];
+    for (path, content) in files {
+        space.write(&format!("{name}/{path}"), content);
+    }
+}
+
+#[test]
+fn a_guest_changes_a_copy_and_the_changed_tree_is_an_output() {
+    // The path on which it is mounted, and the one by which the guest finds it.
+    for (at, seen) in
+        [("/w", "/w"), ("w", "w"), ("/", "/"), (".", "."), ("/out", "/out"), ("/a/b", "a/b"), ("/tmp/t", "/tmp/t")]
+    {
+        let space = TestSpace::new();
+        space.guest("edit_tree");
+        tree(&space, "tree");
+        let out = format!("/{}=changed", at.trim_start_matches(['/', '.']));
+        let said = space.run(&["exec", "edit_tree.wasm", "--in", &format!("{at}=tree:rw"), "--out", &out, "--", seen]);
+        assert_eq!(said.code, 0, "{at}: {said:?}");
+        assert_eq!(space.read("changed/added"), "added", "{at}");
+        assert_eq!(space.read("changed/replaced"), "replaced", "{at}");
+        assert_eq!(space.read("changed/appended"), "first and more", "{at}");
+        assert_eq!(space.read("changed/new"), "moved", "{at}");
+        assert_eq!(space.read("changed/dir/kept"), "kept", "{at}");
+        assert!(!space.path("changed/gone").exists() && !space.path("changed/dir/old").exists(), "{at}");
+        // The host's own is as it was.
+        assert_eq!(space.read("tree/appended"), "first", "{at}");
+        assert!(space.path("tree/gone/x").exists() && !space.path("tree/added").exists(), "{at}");
+    }
+}
+
+#[test]
+fn what_is_mounted_to_be_read_cannot_be_changed_wherever_it_is() {
+    for at in ["/w", "/", "w"] {
+        let space = TestSpace::new();
+        space.guest("edit_tree");
+        tree(&space, "tree");
+        let said = space.run(&["exec", "edit_tree.wasm", "--in", &format!("{at}=tree"), "--", at]);
+        assert!(said.stderr.contains("a file can be added") && said.stderr.contains("Read-only"), "{at}: {said:?}");
+    }
+}
+
+#[test]
+fn mounts_and_outputs_that_do_not_go_together_are_refused() {
+    for (args, wrong) in [
+        (&["--in", "/out=x"][..], "nothing can be mounted read-only at or below `/out`"),
+        (&["--in", "/=x", "--in", ".=x"], "two inputs are mounted at `/`"),
+        (&["--in", "/a=x", "--in", "a/b=x"], "`a/b` is mounted inside `/a`"),
+        (&["--out", "x", "--out", "/w=x"], "either all of /out is copied, or some paths"),
+        (&["--out", "/out/w=x", "--out", "/w=y"], "the outputs `w` and `/w` would be kept in the same place"),
+    ] {
+        let space = TestSpace::new();
+        space.guest("hello").write("x/y", "");
+        let said = space.run(&[&["exec", "hello.wasm"], args].concat());
+        assert_eq!(said.code, 101, "{said:?}");
+        assert!(said.stderr.contains(wrong), "{said:?}");
+    }
+    let space = TestSpace::new();
+    space.guest("hello").write("file", "");
+    let said = space.run(&["exec", "hello.wasm", "--in", "/=file"]);
+    assert!(said.stderr.contains("the input at `/` is a file; it must be a directory"), "{said:?}");
+}

@@ -12,12 +12,12 @@ use std::time::Instant;
 use wasmill_executor::{BuildOutput, expand};
 use wasmill_model::plan::{
     InputSource, JobSpec, ModuleSource, MountSpec, Plan, SaveSpec, Spanned, Stdin, Template, check_mounts,
-    parse_duration, parse_size,
+    check_outputs, parse_duration, parse_size,
 };
 use wasmill_model::port::BlobStore as _;
-use wasmill_model::{BlobRef, Event, GuestPath, JobReport, JobStatus, Limits, Timeout};
+use wasmill_model::{BlobRef, Event, GuestPath, JobReport, JobStatus, Limits, MountMode, OutputPath, Timeout};
 
-use crate::args::{ExecArgs, Global, OutputFormat};
+use crate::args::{ExecArgs, FloatsName, Global, OutputFormat};
 use crate::error::{CliError, usage};
 use crate::exit_code;
 use crate::mill::{How, Mill};
@@ -120,8 +120,11 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
         timeout.wall_ms = parse_duration(text).map_err(|wrong| usage("--timeout", &wrong))?;
     }
     let mounts = args.inputs.iter().map(|pair| mount(pair)).collect::<Result<Vec<_>, _>>()?;
-    let places: Vec<GuestPath> = mounts.iter().map(|mount| mount.at.value.clone()).collect();
+    let places: Vec<_> = mounts.iter().map(|mount| (mount.at.value.clone(), mount.mode)).collect();
     check_mounts(&places).map_err(|wrong| usage("--in", &wrong))?;
+    let save = saves(&args.out)?;
+    let outputs: Vec<OutputPath> = save.iter().filter_map(|save| save.from.clone()).collect();
+    check_outputs(&outputs).map_err(|wrong| usage("--out", &wrong))?;
     let stdin = args.stdin.map(|path| stdin_of(&path, mill)).transpose()?;
     let shown = args.module.display().to_string();
     let job = JobSpec {
@@ -138,12 +141,13 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
         env: args.env.iter().map(|pair| variable(pair)).collect::<Result<BTreeMap<_, _>, _>>()?,
         stdin,
         mounts,
-        outputs: Vec::new(),
-        save: args.out.iter().map(|dir| save(dir)).collect(),
+        outputs: outputs.into_iter().map(spanned).collect(),
+        save,
         for_each: Vec::new(),
         limits,
         timeout,
         seed: args.seed,
+        native_floats: args.floats == FloatsName::Native,
     };
     let module = match args.module.to_str().map(str::parse) {
         Some(Ok(digest)) if !args.module.exists() => ModuleSource::Digest(digest),
@@ -169,11 +173,34 @@ fn mount(pair: &str) -> Result<MountSpec, CliError> {
         return Err(usage("--in", &format!("`{pair}` is not of the form GUEST=HOST")));
     };
     let at = GuestPath::new(guest).map_err(|error| usage("--in", &error.to_string()))?;
-    Ok(MountSpec { at: spanned(at), source: spanned(InputSource::Path(Template::literal(host))) })
+    let (host, mode) = match (host.strip_suffix(":rw"), host.strip_suffix(":ro")) {
+        (Some(host), _) => (host, MountMode::CopyOnWrite),
+        (_, Some(host)) => (host, MountMode::ReadOnly),
+        _ => (host, MountMode::ReadOnly),
+    };
+    Ok(MountSpec { at: spanned(at), source: spanned(InputSource::Path(Template::literal(host))), mode })
 }
 
-fn save(dir: &Path) -> SaveSpec {
-    SaveSpec { from: None, to: spanned(Template::literal(dir.to_string_lossy())) }
+/// What to copy where. All of `/out`, or some paths: what is not named is not kept.
+fn saves(outs: &[String]) -> Result<Vec<SaveSpec>, CliError> {
+    let mut saves = Vec::new();
+    for out in outs {
+        let (from, to) = match out.split_once('=') {
+            Some((guest, host)) if guest.starts_with('/') => (Some(guest), host),
+            _ => (None, out.as_str()),
+        };
+        let from = match from.map(|guest| guest.trim_end_matches('/')) {
+            None | Some("/out") => None,
+            Some("") => Some(OutputPath::new("/").map_err(|error| usage("--out", &error.to_string()))?),
+            Some(guest) => Some(OutputPath::new(guest).map_err(|error| usage("--out", &error.to_string()))?),
+        };
+        saves.push(SaveSpec { from, to: spanned(Template::literal(to)) });
+    }
+    let whole = saves.iter().filter(|save| save.from.is_none()).count();
+    if whole > 0 && whole < saves.len() {
+        return Err(usage("--out", "either all of /out is copied, or some paths; name those below /out as well"));
+    }
+    Ok(saves)
 }
 
 fn stdin_of(path: &Path, mill: &Mill) -> Result<Spanned<Stdin>, CliError> {

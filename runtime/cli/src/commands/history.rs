@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use wasmill_model::port::{ActionCache as _, BlobStore as _, RunLog as _};
-use wasmill_model::{Action, Directory, Event, JobReport, JobStatus, Mount, Outcome, RunId, RunRecord, RunState};
+use wasmill_model::{
+    Action, Directory, Event, Floats, JobReport, JobStatus, Mount, MountMode, Outcome, RunId, RunRecord, RunState,
+};
 
 use crate::args::{Global, OutputFormat};
 use crate::error::CliError;
@@ -175,9 +177,13 @@ fn describe_action(text: &mut String, action: &Action) {
     if action.stdin.size_bytes > 0 {
         let _ = writeln!(text, "  stdin        {}", action.stdin.digest);
     }
-    for (at, mount) in &action.mounts {
-        let (Mount::File { blob, .. } | Mount::Directory { blob }) = mount;
-        let _ = writeln!(text, "  in           {}  {at}", blob.digest);
+    for (at, input) in &action.mounts {
+        let (Mount::File { blob, .. } | Mount::Directory { blob }) = &input.content;
+        let mode = if input.mode == MountMode::CopyOnWrite { " (rw)" } else { "" };
+        let _ = writeln!(text, "  in           {}  {at}{mode}", blob.digest);
+    }
+    if let Floats::Native { architecture } = &action.floats {
+        let _ = writeln!(text, "  floats       native ({})", architecture.escape_debug());
     }
     let limits = &action.limits;
     let fuel = limits.fuel.map_or_else(|| "not metered".to_owned(), |fuel| fuel.to_string());

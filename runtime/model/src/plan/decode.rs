@@ -32,6 +32,7 @@ pub(super) struct Defaults {
     pub(super) module: Option<Spanned<String>>,
     pub(super) env: BTreeMap<String, Template>,
     pub(super) limits: LimitFields,
+    pub(super) native_floats: Option<bool>,
 }
 
 /// Reads a plan.
@@ -128,8 +129,9 @@ fn defaults(
     let module = fields.take("module").map(|field| job::module_name(&field, modules, errors));
     let env = fields.take("env").map(|field| job::env(&field, &Variables::default(), errors));
     let limits = fields.take("limits").map(|field| LimitFields::read(&field, errors));
+    let native_floats = fields.take("floats").and_then(|field| job::native_floats(&field, errors));
     fields.finish(errors);
-    Defaults { module, env: env.unwrap_or_default(), limits: limits.unwrap_or_default() }
+    Defaults { module, env: env.unwrap_or_default(), limits: limits.unwrap_or_default(), native_floats }
 }
 
 /// The value as a name that is shown to people.

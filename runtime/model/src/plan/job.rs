@@ -10,6 +10,7 @@ use super::document::{Key, Node, Value};
 use super::fields::{Field, Fields, Subject};
 use super::graph::Reference;
 use super::limits::LimitFields;
+use super::places::check_kept;
 use super::source::Reader;
 use super::{Items, JobSpec, ModuleSource, SaveSpec, Spanned, Stdin, Template, TemplateError};
 use crate::guest_path::OutputPath;
@@ -50,6 +51,7 @@ pub(super) fn job(
     let own_limits = fields.take("limits").map(|field| LimitFields::read(&field, errors)).unwrap_or_default();
     let (limits, timeout) = own_limits.over(context.defaults.limits);
     let seed = fields.take("seed").and_then(|field| field.whole(0, errors)).unwrap_or(0);
+    let floats = fields.take("floats").and_then(|field| native_floats(&field, errors));
     let meant = fields.finish(errors);
 
     let module = module.or_else(|| context.defaults.module.clone()).unwrap_or_else(|| {
@@ -63,7 +65,35 @@ pub(super) fn job(
     env.extend(own_env);
     let name = Spanned { value: key.text.to_string(), span: key.span.clone() };
     let save = save.into_iter().map(|(save, _)| save).collect();
-    JobSpec { name, module, entry, args, env, stdin, mounts, outputs, save, for_each, limits, timeout, seed }
+    let native_floats = floats.or(context.defaults.native_floats).unwrap_or(false);
+    JobSpec {
+        name,
+        module,
+        entry,
+        args,
+        env,
+        stdin,
+        mounts,
+        outputs,
+        save,
+        for_each,
+        limits,
+        timeout,
+        seed,
+        native_floats,
+    }
+}
+
+/// Reads `floats`.
+pub(super) fn native_floats(field: &Field<'_>, errors: &mut Diagnostics) -> Option<bool> {
+    match field.string(errors)? {
+        "canonical" => Some(false),
+        "native" => Some(true),
+        _ => {
+            field.wrong("it is `canonical` (the same NaNs everywhere) or `native` (as the processor has them)", errors);
+            None
+        }
+    }
 }
 
 /// Reads the name of a module that has to be there.
@@ -130,9 +160,14 @@ fn outputs(field: &Field<'_>, variables: &Variables<'_>, errors: &mut Diagnostic
         let wrong = Diagnostic::new(format!("{} names no output", field.subject), field.span());
         errors.push(wrong.hint("leave `out` out to keep everything that the job writes"));
     }
-    let items = field.items(errors);
-    let output = |item: &Field<'_>| Some(Spanned { value: variables.output_path(item, errors)?, span: item.span() });
-    items.iter().filter_map(output).collect()
+    let mut outputs = Vec::new();
+    for item in field.items(errors) {
+        if let Some(value) = variables.output_path(&item, errors) {
+            outputs.push(Spanned { value, span: item.span() });
+        }
+    }
+    check_kept(field, &outputs, errors);
+    outputs
 }
 
 type ForEach = Vec<(Spanned<String>, Spanned<Items>)>;
@@ -305,12 +340,12 @@ impl<'a> Variables<'a> {
         self.template(field, errors)
     }
 
-    /// Reads a path below `/out`.
+    /// Reads a path of an output.
     pub(super) fn output_path(&self, field: &Field<'_>, errors: &mut Diagnostics) -> Option<OutputPath> {
         self.checked_output(field.string(errors)?, &field.span(), errors)
     }
 
-    /// Checks a path below `/out`.
+    /// Checks a path of an output.
     fn checked_output(&self, text: &str, span: &Span, errors: &mut Diagnostics) -> Option<OutputPath> {
         self.refuse_in_path(text, span, errors);
         let path = OutputPath::new(text);

@@ -11,6 +11,7 @@ mod graph;
 mod job;
 mod limits;
 mod overlap;
+mod places;
 mod quantity;
 mod source;
 mod spelling;
@@ -20,10 +21,11 @@ use std::collections::BTreeMap;
 
 pub use decode::{Format, parse};
 pub use diagnostic::{Diagnostic, Label, Span};
+pub use places::{check_mounts, check_outputs};
 pub use quantity::{bytes as parse_size, milliseconds as parse_duration};
-pub use source::check_mounts;
 pub use template::{Bindings, Template, TemplateError};
 
+use crate::action::MountMode;
 use crate::digest::{BlobRef, Digest};
 use crate::guest_path::{GuestPath, OutputPath};
 use crate::limits::{Limits, Timeout};
@@ -96,6 +98,8 @@ pub struct JobSpec {
     pub timeout: Timeout,
     /// Makes random numbers differ between equal jobs.
     pub seed: u64,
+    /// Whether NaNs may be as the processor makes them, which is faster and holds for one kind of processor.
+    pub native_floats: bool,
 }
 
 /// Where standard input comes from.
@@ -135,6 +139,8 @@ pub struct MountSpec {
     pub at: Spanned<GuestPath>,
     /// What it is.
     pub source: Spanned<InputSource>,
+    /// What the job may do with it.
+    pub mode: MountMode,
 }
 
 /// What an input is.

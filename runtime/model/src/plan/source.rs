@@ -7,8 +7,9 @@ use super::document::{Key, Node, Value};
 use super::fields::{Field, Fields};
 use super::graph::{Reference, Target};
 use super::job::Variables;
-use super::overlap::overlaps;
+use super::places::check_places;
 use super::{InputSource, JsonTemplate, MountSpec, Spanned, Stdin};
+use crate::action::MountMode;
 use crate::guest_path::{GuestPath, OutputPath};
 
 /// What is needed to read the inputs of one job.
@@ -36,10 +37,11 @@ impl Reader<'_> {
                 }
             };
             self.variables.refuse_in_path(&key.text, &key.span, errors);
-            let source = self.source(&Field::of(entry, &field.subject), errors);
+            let mut mode = MountMode::ReadOnly;
+            let source = self.source(&Field::of(entry, &field.subject), Some(&mut mode), errors);
             if let (Some(at), Some(source)) = (at, source) {
                 let at = Spanned { value: at, span: key.span.clone() };
-                mounts.push(MountSpec { at, source: Spanned { value: source, span: node.span.clone() } });
+                mounts.push(MountSpec { at, source: Spanned { value: source, span: node.span.clone() }, mode });
             }
         }
         check_places(field, &mounts, errors);
@@ -48,7 +50,7 @@ impl Reader<'_> {
 
     /// Reads `stdin`, a source that is one file.
     pub(super) fn stdin(&mut self, field: &Field<'_>, errors: &mut Diagnostics) -> Option<Spanned<Stdin>> {
-        let source = self.source(field, errors)?;
+        let source = self.source(field, None, errors)?;
         let wrong = match &source {
             InputSource::Path(_) | InputSource::Text(_) | InputSource::Job { path: Some(_), .. } => None,
             InputSource::Job { path: None, .. } => Some("a job's whole output is a directory; say which `path` of it"),
@@ -93,7 +95,13 @@ impl Reader<'_> {
         }
     }
 
-    fn source(&mut self, field: &Field<'_>, errors: &mut Diagnostics) -> Option<InputSource> {
+    /// Reads a source; and, where it is one for a mount, the `mode` beside it.
+    fn source(
+        &mut self,
+        field: &Field<'_>,
+        mode: Option<&mut MountMode>,
+        errors: &mut Diagnostics,
+    ) -> Option<InputSource> {
         let entries = match &field.node.value {
             Value::String(_) => return Some(InputSource::Path(self.variables.path(field, errors)?)),
             Value::Table(entries) => entries,
@@ -105,6 +113,9 @@ impl Reader<'_> {
         let mut fields = Fields::of(entries, &field.subject);
         let path = fields.take("path");
         let others = [fields.take("glob"), fields.take("text"), fields.take("job"), fields.take("jobs")];
+        if let Some(mode) = mode {
+            *mode = fields.take("mode").and_then(|field| mount_mode(&field, errors)).unwrap_or_default();
+        }
         let meant = fields.finish(errors);
         let mut given = others.iter().flatten();
         if let (Some(first), Some(second)) = (given.next(), given.next()) {
@@ -170,60 +181,13 @@ impl Reader<'_> {
     }
 }
 
-/// Where no input can be mounted: what the job writes to lies there.
-const WRITABLE: [&str; 2] = ["out", "tmp"];
-
-/// Checks places for inputs that do not come from a plan's text.
-///
-/// # Errors
-/// What is wrong with the first bad one, as a sentence.
-pub fn check_mounts(places: &[GuestPath]) -> Result<(), String> {
-    for place in places {
-        match place.names().next() {
-            None => return Err("nothing can be mounted at `/`; mount it below, at `/in` for instance".to_owned()),
-            Some(first) if WRITABLE.contains(&first) => {
-                return Err(format!("nothing can be mounted below `/{first}`, where the job itself writes"));
-            }
-            Some(_) => {}
+fn mount_mode(field: &Field<'_>, errors: &mut Diagnostics) -> Option<MountMode> {
+    match field.string(errors)? {
+        "ro" => Some(MountMode::ReadOnly),
+        "rw" => Some(MountMode::CopyOnWrite),
+        _ => {
+            field.wrong("it is `ro` (to read) or `rw` (the job changes a copy of its own)", errors);
+            None
         }
-    }
-    let paths: Vec<Vec<&str>> = places.iter().map(|place| place.names().collect()).collect();
-    match overlaps(&paths).first().map(|overlap| (places.get(overlap.outer), places.get(overlap.inner))) {
-        Some((Some(outer), Some(inner))) if outer == inner => Err(format!("two inputs are mounted at `{inner}`")),
-        Some((Some(outer), Some(inner))) => Err(format!("`{inner}` is mounted inside `{outer}`")),
-        _ => Ok(()),
-    }
-}
-
-fn check_places(field: &Field<'_>, mounts: &[MountSpec], errors: &mut Diagnostics) {
-    let paths: Vec<Vec<&str>> = mounts.iter().map(|mount| mount.at.value.names().collect()).collect();
-    for (mount, names) in mounts.iter().zip(&paths) {
-        let at = &mount.at;
-        match names.first() {
-            None => errors.push(
-                Diagnostic::new(format!("{}: nothing can be mounted at `/`", field.subject), at.span.clone())
-                    .hint("mount it below, at `/in` for instance"),
-            ),
-            Some(first) if WRITABLE.contains(first) => errors.push(
-                Diagnostic::new(format!("{}: nothing can be mounted below `/{first}`", field.subject), at.span.clone())
-                    .saying("the job itself writes there")
-                    .hint("mount it somewhere else, below `/in` for instance"),
-            ),
-            Some(_) => {}
-        }
-    }
-    for overlap in overlaps(&paths) {
-        let (Some(outer), Some(inner)) = (mounts.get(overlap.outer), mounts.get(overlap.inner)) else { continue };
-        if outer.at.value.names().next().is_none() {
-            continue;
-        }
-        let (outer, inner) = (&outer.at, &inner.at);
-        let message = if overlap.is_same {
-            format!("{}: two inputs are mounted at `{}`", field.subject, inner.value)
-        } else {
-            format!("{}: `{}` is mounted inside `{}`", field.subject, inner.value, outer.value)
-        };
-        let text = if overlap.is_same { "the first is here" } else { "the outer one is here" };
-        errors.push(Diagnostic::new(message, inner.span.clone()).and_at(outer.span.clone(), text));
     }
 }

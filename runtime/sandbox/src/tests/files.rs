@@ -21,7 +21,7 @@ fn with_tree(body: &str) -> (Space, Action) {
     };
     let blob = space.put(tree.encode());
     let mut action = space.action(&program(body));
-    action.mounts.insert(path("/in/t"), Mount::Directory { blob });
+    action.mounts.insert(path("/in/t"), Mount::Directory { blob }.into());
     (space, action)
 }
 
@@ -227,8 +227,8 @@ fn every_mounted_directory_is_open_from_the_start_by_its_name() {
         (local.set $fd (i32.add (local.get $fd) (i32.const 1)))
         (br $next))))"#;
     let (space, mut action) = with_tree(body);
-    action.mounts.insert(path("/data/set"), Mount::Directory { blob: BlobRef::EMPTY });
-    action.mounts.insert(path("/in/file"), Mount::File { blob: BlobRef::EMPTY, is_executable: false });
+    action.mounts.insert(path("/data/set"), Mount::Directory { blob: BlobRef::EMPTY }.into());
+    action.mounts.insert(path("/in/file"), Mount::File { blob: BlobRef::EMPTY, is_executable: false }.into());
     let result = space.run(&action).result;
     assert_eq!(space.text(result.stdout), "/\n/out\n/tmp\n/in\n/data/set\n/in/t\n");
 }
@@ -269,7 +269,7 @@ fn many_mounted_directories_leave_room_for_descriptors() {
     let space = Space::new(1);
     let mut action = space.action(&program(body));
     for n in 0..1500 {
-        action.mounts.insert(path(&format!("/in/{n}")), Mount::Directory { blob: BlobRef::EMPTY });
+        action.mounts.insert(path(&format!("/in/{n}")), Mount::Directory { blob: BlobRef::EMPTY }.into());
     }
     assert_eq!(space.run(&action).result.outcome, Outcome::SUCCESS);
 }

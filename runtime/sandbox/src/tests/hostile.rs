@@ -136,7 +136,7 @@ fn a_damaged_directory_is_an_error_and_no_outcome() {
     let body = r#"(data (i32.const 0) "in/t/x")
       (func (export "_start") (drop (call $open (i32.const 0) (i32.const 6) (i32.const 0) (i64.const 2) (i32.const 0))))"#;
     let mut action = space.action(&program(body));
-    action.mounts.insert(path("/in/t"), Mount::Directory { blob: space.put("no directory") });
+    action.mounts.insert(path("/in/t"), Mount::Directory { blob: space.put("no directory") }.into());
     assert!(matches!(space.try_run(&action), Err(RunnerError::Store(StoreError::Damaged { .. }))));
 }
 
@@ -188,7 +188,7 @@ fn listing_the_inputs_costs_a_guest_nothing() {
     let mut tree = Directory { files: (0..312).map(file).collect(), ..Directory::default() };
     let blob = space.put(tree.encode());
     let mut action = space.action(&program(body));
-    action.mounts.insert(path("/in/t"), Mount::Directory { blob });
+    action.mounts.insert(path("/in/t"), Mount::Directory { blob }.into());
     action.limits.output_bytes = 1;
     assert_eq!(space.run(&action).result.outcome, Outcome::SUCCESS);
 }
@@ -215,7 +215,7 @@ fn a_long_link_among_the_inputs_leads_nowhere() {
     let link = wasmill_model::SymlinkNode { name: "l".to_owned(), target: "a/".repeat(1 << 20) };
     let blob = space.put(Directory { symlinks: vec![link], ..Directory::default() }.encode());
     let mut action = space.action(&program(body));
-    action.mounts.insert(path("/in/t"), Mount::Directory { blob });
+    action.mounts.insert(path("/in/t"), Mount::Directory { blob }.into());
     assert_eq!(space.run(&action).result.outcome, Outcome::SUCCESS);
 }
 

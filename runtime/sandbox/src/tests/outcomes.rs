@@ -291,7 +291,7 @@ fn a_missing_input_is_the_stores_failure_and_no_outcome() {
         (drop (call $read (call $open (i32.const 0) (i32.const 4) (i32.const 0) (i64.const 2) (i32.const 0)) (i32.const 100) (i32.const 10))))"#;
     let mut action = space.action(&program(body));
     let lost = BlobRef::of(b"never put");
-    action.mounts.insert(path("/in/x"), Mount::File { blob: lost, is_executable: false });
+    action.mounts.insert(path("/in/x"), Mount::File { blob: lost, is_executable: false }.into());
     assert!(
         matches!(space.try_run(&action), Err(RunnerError::Store(StoreError::Missing(digest))) if digest == lost.digest)
     );

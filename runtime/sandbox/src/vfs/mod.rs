@@ -3,20 +3,26 @@
 //! Owns: the nodes (directories, files, links), what may be written, how many bytes are held, and reading mounts
 //! from the store when they are first looked at. Does not know: descriptors, WASI's structures, host paths.
 
+mod buffer;
+mod content;
 mod output;
 #[cfg(test)]
 mod tests;
 mod walk;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use wasmill_model::port::{BlobStore, StoreError};
-use wasmill_model::{BlobRef, Directory, GuestPath, Mount};
+use wasmill_model::{BlobRef, Directory, GuestPath, Input, Mount, MountMode};
 
 use crate::wasi::Errno;
 
+pub(crate) use buffer::Buffer;
+use content::Content;
+pub(crate) use content::Spill;
 pub(crate) use walk::{PATH_BYTES_MAX, Place};
 
 /// A node's place in the filesystem; its number is also its inode, which is the same on every host because nodes
@@ -28,10 +34,6 @@ pub(crate) struct NodeId(u32);
 impl NodeId {
     /// `/`.
     pub(crate) const ROOT: NodeId = NodeId(0);
-    /// `/out`.
-    pub(crate) const OUT: NodeId = NodeId(1);
-    /// `/tmp`.
-    pub(crate) const TMP: NodeId = NodeId(2);
 
     pub(crate) fn inode(self) -> u64 {
         u64::from(self.0) + 1
@@ -52,7 +54,11 @@ struct Slot {
 enum Node {
     Directory(Entries),
     File(Content),
-    Link(String),
+    Link {
+        target: String,
+        /// What it counts for against the budget: nothing in a mount that never changes.
+        held_bytes: u64,
+    },
     /// Nothing: the place is free.
     Free,
 }
@@ -68,17 +74,6 @@ struct Entries {
     is_writable: bool,
     /// How many directories lie above it.
     depth: u32,
-}
-
-/// What a file has in it.
-#[derive(Debug)]
-enum Content {
-    /// A stored blob that has not been opened yet.
-    Unread(BlobRef),
-    /// A stored blob.
-    Read(Bytes),
-    /// What the guest wrote.
-    Written(Vec<u8>),
 }
 
 /// What a node is.
@@ -114,6 +109,8 @@ pub(crate) enum Fail {
     OutputTooLarge,
     /// The guest is stopped: the store failed.
     Store(StoreError),
+    /// The guest is stopped: the host has no room for what it wrote.
+    Disk(io::Error),
 }
 
 impl From<Errno> for Fail {
@@ -166,56 +163,118 @@ const LISTED_BYTES: u64 = 48;
 /// without a long path; what follows from their depth (the output's tree, its copy on the host) must not be unbounded.
 const DEPTH_MAX: u32 = 256;
 
+/// Most directories above an entry of a mounted directory that is looked into: a tree that was nested deeper still, by
+/// mounting one in another, is not walked to its end.
+const MOUNTED_DEPTH_MAX: u32 = 1024;
+
 /// The filesystem of one attempt.
 pub(crate) struct Vfs {
     nodes: Vec<Slot>,
     free: Vec<NodeId>,
     blobs: Arc<dyn BlobStore>,
     pub(crate) budget: Budget,
+    spill: Spill,
+    /// Bytes of files and streams that are in memory.
+    memory_bytes: u64,
+    out: NodeId,
+    tmp: NodeId,
 }
 
 impl Vfs {
-    /// `/` with an empty `/out` and `/tmp`.
-    pub(crate) fn new(blobs: Arc<dyn BlobStore>, limit_bytes: u64) -> Self {
-        let mut vfs = Self::empty(blobs);
+    /// `/` with what is mounted, `/out` and `/tmp`.
+    pub(crate) fn new(
+        blobs: Arc<dyn BlobStore>,
+        limit_bytes: u64,
+        spill: Spill,
+        mounts: &BTreeMap<GuestPath, Input>,
+    ) -> Result<Self, Fail> {
+        let mut vfs = Self::empty(blobs, spill);
         vfs.budget = Budget::new(limit_bytes);
-        for (name, id) in [("out", NodeId::OUT), ("tmp", NodeId::TMP)] {
-            let added = vfs.add(Node::Directory(Entries::new(true, 1)));
-            debug_assert_eq!(added, id, "places are given out in order");
-            vfs.put(NodeId::ROOT, name, added);
+        if let Some((_, input)) = mounts.iter().find(|(path, _)| path.names().next().is_none())
+            && let Mount::Directory { blob } = input.content
+        {
+            let root = Entries::unread(blob, input.mode == MountMode::CopyOnWrite, 0);
+            vfs.nodes[0].node = Node::Directory(root);
+            // What follows is seen in front of it.
+            vfs.entries(NodeId::ROOT)?;
         }
-        vfs
+        vfs.out = vfs.own_directory("out")?;
+        vfs.tmp = vfs.own_directory("tmp")?;
+        for (path, input) in mounts.iter().filter(|(path, _)| path.names().next().is_some()) {
+            vfs.mount(path, input)?;
+        }
+        // Something may have been mounted right there.
+        vfs.out = vfs.walk(NodeId::ROOT, "out", false)?.existing()?;
+        vfs.tmp = vfs.walk(NodeId::ROOT, "tmp", false)?.existing()?;
+        Ok(vfs)
     }
 
     /// `/` with nothing in it.
-    pub(crate) fn empty(blobs: Arc<dyn BlobStore>) -> Self {
+    pub(crate) fn empty(blobs: Arc<dyn BlobStore>, spill: Spill) -> Self {
         let root = Slot { node: Node::Directory(Entries::new(false, 0)), names: 1, descriptors: 0 };
         let mut nodes = Vec::with_capacity(8);
         nodes.push(root);
-        Self { nodes, free: Vec::new(), blobs, budget: Budget::new(0) }
+        let (out, tmp) = (NodeId::ROOT, NodeId::ROOT);
+        Self { nodes, free: Vec::new(), blobs, budget: Budget::new(0), spill, memory_bytes: 0, out, tmp }
     }
 
-    /// Lets something be seen at a path, with the directories above it; returns what is there then.
-    pub(crate) fn mount(&mut self, path: &GuestPath, mount: &Mount) -> Result<NodeId, Fail> {
+    /// `/out`.
+    pub(crate) fn out(&self) -> NodeId {
+        self.out
+    }
+
+    /// `/tmp`.
+    pub(crate) fn tmp(&self) -> NodeId {
+        self.tmp
+    }
+
+    /// The directory of a name in `/` that the guest may write to: one that is mounted with `/`, or a new one.
+    fn own_directory(&mut self, name: &str) -> Result<NodeId, Fail> {
+        let existing = self.entries(NodeId::ROOT)?.by_name.get(name).copied();
+        match existing {
+            Some(node) if matches!(self.node(node)?, Node::Directory(entries) if entries.is_writable) => Ok(node),
+            _ => self.shadow(NodeId::ROOT, name, Node::Directory(Entries::new(true, 1))),
+        }
+    }
+
+    /// Lets something be seen at a path below `/`, with the directories above it.
+    fn mount(&mut self, path: &GuestPath, input: &Input) -> Result<(), Fail> {
+        let is_writable = input.mode == MountMode::CopyOnWrite;
         let mut here = NodeId::ROOT;
+        let mut depth = 0;
         let mut names = path.names().peekable();
         while let Some(name) = names.next() {
+            depth += 1;
             let existing = self.entries(here)?.by_name.get(name).copied();
-            here = match existing {
-                Some(node) => node,
-                None => {
-                    let node = match (names.peek().is_none(), mount) {
-                        (false, _) => Node::Directory(Entries::new(false, 0)),
-                        (true, Mount::File { blob, .. }) => Node::File(Content::Unread(*blob)),
-                        (true, Mount::Directory { blob }) => Node::Directory(Entries::unread(*blob)),
+            here = match (names.peek().is_none(), existing) {
+                (false, Some(node)) if matches!(self.node(node)?, Node::Directory(_)) => node,
+                (false, _) => self.shadow(here, name, Node::Directory(Entries::new(false, depth)))?,
+                (true, _) => {
+                    let node = match input.content {
+                        Mount::File { blob, is_executable } => {
+                            Node::File(Content::Stored { blob, bytes: None, is_executable, is_writable })
+                        }
+                        Mount::Directory { blob } => Node::Directory(Entries::unread(blob, is_writable, depth)),
                     };
-                    let node = self.add(node);
-                    self.put(here, name, node);
-                    node
+                    self.shadow(here, name, node)?
                 }
             };
         }
-        Ok(here)
+        Ok(())
+    }
+
+    /// Puts a node in front of whatever has its name.
+    fn shadow(&mut self, directory: NodeId, name: &str, node: Node) -> Result<NodeId, Fail> {
+        let replaced = self.entries(directory)?.by_name.remove(name);
+        let id = self.add(node);
+        self.put(directory, name, id);
+        match replaced {
+            Some(replaced) => self.unnamed(replaced),
+            // In a directory that can change every entry counts, or removing this one would give back too much.
+            None if self.entries(directory)?.is_writable => self.budget.take(ENTRY_BYTES + name.len() as u64)?,
+            None => {}
+        }
+        Ok(id)
     }
 
     /// Keeps a node that has no name yet.
@@ -275,8 +334,11 @@ impl Vfs {
             return;
         }
         match std::mem::replace(&mut slot.node, Node::Free) {
-            Node::File(Content::Written(bytes)) => self.budget.give_back(bytes.len() as u64),
-            Node::Link(target) => self.budget.give_back(target.len() as u64),
+            Node::File(Content::Written { buffer, .. }) => {
+                self.budget.give_back(buffer.len());
+                self.memory_bytes = self.memory_bytes.saturating_sub(buffer.memory_bytes());
+            }
+            Node::Link { held_bytes, .. } => self.budget.give_back(held_bytes),
             Node::File(_) | Node::Directory(_) => {}
             Node::Free => return,
         }
@@ -300,7 +362,7 @@ impl Vfs {
         Ok(match self.node(id)? {
             Node::Directory(_) => Kind::Directory,
             Node::File(_) => Kind::File,
-            Node::Link(_) => Kind::Link,
+            Node::Link { .. } => Kind::Link,
             Node::Free => return Err(Errno::Io),
         })
     }
@@ -315,7 +377,7 @@ impl Vfs {
             let directory = self.blobs.get(&blob)?;
             let directory = Directory::decode(&directory)
                 .map_err(|error| StoreError::Damaged { digest: blob.digest, wrong: error.to_string() })?;
-            self.read_entries(id, directory);
+            self.read_entries(id, directory)?;
         }
         match self.node_mut(id)? {
             Node::Directory(entries) => Ok(entries),
@@ -323,19 +385,37 @@ impl Vfs {
         }
     }
 
-    fn read_entries(&mut self, id: NodeId, directory: Directory) {
+    /// Gives a directory its stored entries. Where the guest may change it, they count as if the guest had made them:
+    /// it can take them away again.
+    fn read_entries(&mut self, id: NodeId, directory: Directory) -> Result<(), Fail> {
+        let (is_writable, depth) = match self.node(id)? {
+            Node::Directory(entries) => (entries.is_writable, entries.depth + 1),
+            _ => return Err(Errno::Notdir.into()),
+        };
+        if depth > MOUNTED_DEPTH_MAX {
+            return Err(Errno::Nametoolong.into());
+        }
+        let mut add = |name: &str, node: Node, held_bytes: u64| -> Result<(), Fail> {
+            if is_writable {
+                self.budget.take(ENTRY_BYTES + name.len() as u64 + held_bytes)?;
+            }
+            let node = self.add(node);
+            self.put(id, name, node);
+            Ok(())
+        };
         for file in directory.files {
-            let node = self.add(Node::File(Content::Unread(file.blob)));
-            self.put(id, &file.name, node);
+            let (blob, is_executable) = (file.blob, file.is_executable);
+            let content = Content::Stored { blob, bytes: None, is_executable, is_writable };
+            add(&file.name, Node::File(content), 0)?;
         }
         for below in directory.directories {
-            let node = self.add(Node::Directory(Entries::unread(below.blob)));
-            self.put(id, &below.name, node);
+            add(&below.name, Node::Directory(Entries::unread(below.blob, is_writable, depth)), 0)?;
         }
         for link in directory.symlinks {
-            let node = self.add(Node::Link(link.target));
-            self.put(id, &link.name, node);
+            let held_bytes = if is_writable { link.target.len() as u64 } else { 0 };
+            add(&link.name, Node::Link { target: link.target, held_bytes }, held_bytes)?;
         }
+        Ok(())
     }
 
     /// What a directory has in it now: `.` and `..`, then its entries by name. The listing of a directory that can
@@ -377,84 +457,17 @@ impl Vfs {
     pub(crate) fn size(&self, id: NodeId) -> Result<u64, Errno> {
         Ok(match self.node(id)? {
             Node::Directory(_) | Node::Free => 0,
-            Node::File(Content::Unread(blob)) => blob.size_bytes,
-            Node::File(Content::Read(bytes)) => bytes.len() as u64,
-            Node::File(Content::Written(bytes)) => bytes.len() as u64,
-            Node::Link(target) => target.len() as u64,
+            Node::File(Content::Stored { blob, .. }) => blob.size_bytes,
+            Node::File(Content::Written { buffer, .. }) => buffer.len(),
+            Node::Link { target, .. } => target.len() as u64,
         })
     }
 
     /// What a symbolic link points to.
     pub(crate) fn link_target(&self, id: NodeId) -> Result<&str, Errno> {
         match self.node(id)? {
-            Node::Link(target) => Ok(target),
+            Node::Link { target, .. } => Ok(target),
             _ => Err(Errno::Inval),
-        }
-    }
-
-    /// The bytes of a file from `offset` on; empty at and past its end.
-    pub(crate) fn read(&mut self, id: NodeId, offset: u64) -> Result<&[u8], Fail> {
-        let unread = match self.node(id)? {
-            Node::File(Content::Unread(blob)) => Some(*blob),
-            Node::File(_) => None,
-            Node::Directory(_) => return Err(Errno::Isdir.into()),
-            Node::Link(_) | Node::Free => return Err(Errno::Inval.into()),
-        };
-        if let Some(blob) = unread {
-            let bytes = self.blobs.get(&blob)?;
-            *self.node_mut(id)? = Node::File(Content::Read(bytes));
-        }
-        let bytes: &[u8] = match self.node(id)? {
-            Node::File(Content::Read(bytes)) => bytes,
-            Node::File(Content::Written(bytes)) => bytes,
-            _ => &[],
-        };
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-        Ok(&bytes[start..])
-    }
-
-    /// Whether a file may be written.
-    pub(crate) fn is_writable_file(&self, id: NodeId) -> Result<bool, Errno> {
-        Ok(matches!(self.node(id)?, Node::File(Content::Written(_))))
-    }
-
-    /// Writes to a file, filling a gap before `offset` with zeros; returns the end of what was written.
-    pub(crate) fn write(&mut self, id: NodeId, offset: u64, bytes: &[u8]) -> Result<u64, Fail> {
-        let end = offset.checked_add(bytes.len() as u64).ok_or(Errno::Fbig)?;
-        let file = Self::written(&mut self.nodes, id)?;
-        let grown = end.saturating_sub(file.len() as u64);
-        self.budget.take(grown)?;
-        let (start, end) = (to_index(offset)?, to_index(end)?);
-        if start == file.len() {
-            file.extend_from_slice(bytes);
-        } else {
-            if end > file.len() {
-                file.resize(end, 0);
-            }
-            file.get_mut(start..end).ok_or(Errno::Fbig)?.copy_from_slice(bytes);
-        }
-        Ok(end as u64)
-    }
-
-    /// Cuts a file or lets it grow with zeros.
-    pub(crate) fn resize(&mut self, id: NodeId, size: u64) -> Result<(), Fail> {
-        let file = Self::written(&mut self.nodes, id)?;
-        let before = file.len() as u64;
-        self.budget.take(size.saturating_sub(before))?;
-        file.resize(to_index(size)?, 0);
-        if size < before {
-            file.shrink_to_fit();
-            self.budget.give_back(before - size);
-        }
-        Ok(())
-    }
-
-    fn written(nodes: &mut [Slot], id: NodeId) -> Result<&mut Vec<u8>, Errno> {
-        match nodes.get_mut(id.0 as usize).map(|slot| &mut slot.node) {
-            Some(Node::File(Content::Written(bytes))) => Ok(bytes),
-            Some(Node::File(_)) => Err(Errno::Rofs),
-            Some(Node::Directory(_)) => Err(Errno::Isdir),
-            _ => Err(Errno::Badf),
         }
     }
 }
@@ -464,12 +477,8 @@ impl Entries {
         Self { by_name: BTreeMap::new(), unread: None, listing: None, is_writable, depth }
     }
 
-    /// A mounted directory; how deep it lies matters to nobody.
-    fn unread(blob: BlobRef) -> Self {
-        Self { unread: Some(blob), ..Self::new(false, 0) }
+    /// A stored directory.
+    fn unread(blob: BlobRef, is_writable: bool, depth: u32) -> Self {
+        Self { unread: Some(blob), ..Self::new(is_writable, depth) }
     }
-}
-
-fn to_index(offset: u64) -> Result<usize, Errno> {
-    usize::try_from(offset).map_err(|_| Errno::Fbig)
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use wasmill_model::check_name;
 
-use super::{Content, DEPTH_MAX, ENTRY_BYTES, Entries, Fail, Kind, Node, NodeId, Vfs};
+use super::{Buffer, Content, DEPTH_MAX, ENTRY_BYTES, Entries, Fail, Kind, Node, NodeId, Vfs};
 use crate::wasi::Errno;
 
 /// Links that one path may lead through, as on Linux.
@@ -78,7 +78,7 @@ impl Vfs {
             let node = self.entries(here)?.by_name.get(&name).copied();
             match node {
                 Some(node) => match self.node(node)? {
-                    Node::Link(target) if !is_last || follow_last || wants_directory => {
+                    Node::Link { target, .. } if !is_last || follow_last || wants_directory => {
                         links += 1;
                         if links > LINKS_MAX {
                             return Err(Errno::Loop.into());
@@ -132,7 +132,7 @@ impl Vfs {
         if place.wants_directory {
             return Err(Errno::Isdir.into());
         }
-        self.make(place, Node::File(Content::Written(Vec::new())))
+        self.make(place, Node::File(Content::Written { buffer: Buffer::default(), is_executable: false }))
     }
 
     /// Makes an empty directory.
@@ -154,13 +154,14 @@ impl Vfs {
         }
         self.free_name(place)?;
         self.budget.take(target.len() as u64)?;
-        self.make(place, Node::Link(target)).map(drop)
+        let held_bytes = target.len() as u64;
+        self.make(place, Node::Link { target, held_bytes }).map(drop)
     }
 
     /// Gives a file a second name.
     pub(crate) fn make_hard_link(&mut self, node: NodeId, place: &Place) -> Result<(), Fail> {
         match self.node(node)? {
-            Node::File(Content::Written(_)) => {}
+            Node::File(Content::Written { .. } | Content::Stored { is_writable: true, .. }) => {}
             Node::Directory(_) => return Err(Errno::Perm.into()),
             // A second name below /out would make a file of the inputs writable.
             _ => return Err(Errno::Rofs.into()),
@@ -246,7 +247,9 @@ impl Vfs {
         self.budget.take(ENTRY_BYTES + new.len() as u64)?;
         self.put(to.directory, new, moved);
         for (node, below) in moved_directories {
-            self.entries(node)?.depth = depth + below;
+            if let Node::Directory(entries) = self.node_mut(node)? {
+                entries.depth = depth + below;
+            }
         }
         self.take_out(from.directory, old)
     }
@@ -256,7 +259,11 @@ impl Vfs {
         let mut found = vec![(directory, 0)];
         let mut next = 0;
         while let Some((here, depth)) = found.get(next).copied() {
-            let below: Vec<NodeId> = self.entries(here)?.by_name.values().copied().collect();
+            // What has not been looked into yet takes its depth from this one when it is.
+            let below: Vec<NodeId> = match self.node(here)? {
+                Node::Directory(entries) => entries.by_name.values().copied().collect(),
+                _ => Vec::new(),
+            };
             for id in below {
                 if self.kind(id)? == Kind::Directory {
                     found.push((id, depth + 1));

@@ -249,7 +249,7 @@ fn read_file(
     offset: u64,
 ) -> Result<u32, Fail> {
     let vfs = &mut world.vfs;
-    scatter(guest, iovs, count, offset, |offset, buffer| Ok(copy_start(vfs.read(node, offset)?, buffer)))
+    scatter(guest, iovs, count, offset, |offset, buffer| vfs.read(node, offset, buffer))
 }
 
 pub(super) fn fd_read(
@@ -347,13 +347,8 @@ pub(super) fn fd_write(
 ) -> Result<(), Fail> {
     let wrote = match world.descriptors.get(fd)? {
         stream @ (Descriptor::Stdout | Descriptor::Stderr) => {
-            let to = if matches!(stream, Descriptor::Stdout) { &mut world.stdout } else { &mut world.stderr };
-            let budget = &mut world.vfs.budget;
-            gather(guest, iovs, count, |bytes| {
-                budget.take(bytes.len() as u64)?;
-                to.extend_from_slice(bytes);
-                Ok(())
-            })?
+            let is_stdout = matches!(stream, Descriptor::Stdout);
+            gather(guest, iovs, count, |bytes| world.write_stream(is_stdout, bytes))?
         }
         Descriptor::File(file) if file.may_write => {
             let node = file.node;

@@ -50,6 +50,7 @@ fn call(
         Err(Fail::Errno(errno)) => Ok(errno as u32),
         Err(Fail::OutputTooLarge) => Err(caller.data_mut().stop(Stop::OutputTooLarge)),
         Err(Fail::Store(error)) => Err(caller.data_mut().stop(Stop::Store(error))),
+        Err(Fail::Disk(error)) => Err(caller.data_mut().stop(Stop::Disk(error))),
     }
 }
 

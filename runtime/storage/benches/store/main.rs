@@ -71,6 +71,8 @@ fn action(number: usize) -> Action {
         outputs: std::collections::BTreeSet::new(),
         seed: 0,
         limits: Limits::default(),
+        fuel_schedule: 0,
+        floats: wasmill_model::Floats::Canonical,
     }
 }
 
