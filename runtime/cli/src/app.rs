@@ -33,6 +33,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Plan { command: PlanCommand::Check { plan } } => commands::plan::check(&cli.global, &plan),
         Command::Runs { limit } => commands::history::runs(&cli.global, limit),
         Command::Show { run, job } => commands::history::show(&cli.global, run, job.as_deref()),
+        Command::Verify { run, sample, jobs } => commands::verify::verify(&cli.global, run, sample, jobs),
         Command::Cat { digest } => commands::content::cat(&cli.global, digest),
         Command::Ls { digest, recursive } => commands::content::ls(&cli.global, digest, recursive),
     };

@@ -63,6 +63,15 @@ pub(crate) enum EngineName {
     Pulley,
 }
 
+impl std::fmt::Display for EngineName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            EngineName::Cranelift => "cranelift",
+            EngineName::Pulley => "pulley",
+        })
+    }
+}
+
 impl From<EngineName> for Backend {
     fn from(name: EngineName) -> Self {
         match name {
@@ -97,6 +106,18 @@ pub(crate) enum Command {
         run: RunId,
         /// The job's name
         job: Option<String>,
+    },
+    /// Execute the recorded actions of a run again, from nothing, and compare every digest
+    #[command(after_help = "With `--engine pulley`, on an interpreter instead of the processor.")]
+    Verify {
+        /// The run's number [default: the latest run]
+        run: Option<RunId>,
+        /// Only so many of its actions, spread evenly
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        sample: Option<u32>,
+        /// Worker threads [default: one for each core]
+        #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+        jobs: Option<u16>,
     },
     /// Write a blob to standard output
     Cat {

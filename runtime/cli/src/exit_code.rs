@@ -20,6 +20,9 @@ pub(crate) const STORE: u8 = 104;
 /// The host could not do what was needed, or wasmill has a bug.
 pub(crate) const HOST: u8 = 105;
 
+/// `verify`: a recorded result did not come about again.
+pub(crate) const NOT_REPRODUCED: u8 = 106;
+
 /// `exec`: the guest trapped.
 pub(crate) const TRAPPED: u8 = 110;
 /// `exec`: the guest ran out of fuel.

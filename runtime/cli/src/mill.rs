@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use wasmill_executor::{
-    BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, LoadedModules, Ports, Toolchain, execute,
+    BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, LoadedModules, Ports, Recorded, Toolchain, Verdict,
+    VerifyPorts, execute,
 };
 use wasmill_model::plan::{parse_duration, parse_size};
 use wasmill_model::port::{Cancel, Execution, Request, Runner, RunnerError, Traits};
@@ -73,17 +74,14 @@ impl Mill {
         how: &How,
         on_event: &mut (dyn FnMut(&Event) + Send),
     ) -> Result<RunSummary, CliError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| CliError::from_error(exit_code::HOST, &ExecuteError::Loop(error)))?;
+        let runtime = event_loop()?;
         let cancel = Cancel::new();
         let ports = Ports {
             blobs: Arc::clone(&self.storage) as _,
             actions: Arc::clone(&self.storage) as _,
             runs: Arc::clone(&self.storage) as _,
             stats: Arc::clone(&self.storage) as _,
-            runner: Arc::new(LazySandbox::new(self.sandbox_options(how.workers)?, Arc::clone(&self.storage))),
+            runner: Arc::new(LazySandbox::new(self.sandbox_options(how.workers, true)?, Arc::clone(&self.storage))),
         };
         let options = ExecuteOptions {
             workers: how.workers,
@@ -94,17 +92,7 @@ impl Mill {
             began: how.began,
         };
         let result = runtime.block_on(async {
-            tokio::spawn(async move {
-                let mut presses = 0;
-                while tokio::signal::ctrl_c().await.is_ok() {
-                    presses += 1;
-                    cancel.cancel();
-                    if presses == 2 {
-                        // What is durable stays so; the store is made to be killed at any time.
-                        std::process::exit(i32::from(exit_code::CANCELLED));
-                    }
-                }
-            });
+            tokio::spawn(cancel_on_interrupt(cancel));
             execute(graph, modules, ports, options, on_event).await
         });
         self.importer.remember().map_err(|error| CliError::store(&error))?;
@@ -115,7 +103,28 @@ impl Mill {
         })
     }
 
-    fn sandbox_options(&self, slots: usize) -> Result<wasmill_sandbox::Options, CliError> {
+    /// Executes recorded actions again, each in an instance that is made from nothing, and tells `on_done` about each.
+    pub(crate) fn verify(
+        &self,
+        recorded: Vec<Recorded>,
+        workers: usize,
+        mut on_done: impl FnMut(&Recorded, Verdict) + Send + 'static,
+    ) -> Result<(), CliError> {
+        let runner = LazySandbox::new(self.sandbox_options(workers, false)?, Arc::clone(&self.storage));
+        let storage = Arc::clone(&self.storage);
+        let cancel = Cancel::new();
+        let done = event_loop()?.block_on(async {
+            tokio::spawn(cancel_on_interrupt(cancel.clone()));
+            let verifying = tokio::task::spawn_blocking(move || {
+                let ports = VerifyPorts { actions: storage.as_ref(), blobs: storage.as_ref(), runner: &runner };
+                wasmill_executor::verify(&recorded, ports, workers, &cancel, &mut on_done);
+            });
+            verifying.await
+        });
+        done.map_err(|error| CliError::new(exit_code::HOST, "verifying did not come to its end").because(&error))
+    }
+
+    fn sandbox_options(&self, slots: usize, pooled: bool) -> Result<wasmill_sandbox::Options, CliError> {
         let program = std::env::current_exe()
             .map_err(|error| CliError::new(exit_code::HOST, "wasmill cannot find its own program").because(&error))?;
         let compiler = Compiler::Child { program, limits: self.compile_limits };
@@ -123,6 +132,7 @@ impl Mill {
         let spill_dir = self.storage.temp_dir().to_owned();
         Ok(wasmill_sandbox::Options {
             slots,
+            pooled,
             backend: self.backend,
             compiler,
             spill_dir,
@@ -137,6 +147,26 @@ impl Mill {
         match Arc::into_inner(storage) {
             Some(storage) => storage.close().map_err(|error| CliError::store(&error)),
             None => Ok(()),
+        }
+    }
+}
+
+fn event_loop() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::from_error(exit_code::HOST, &ExecuteError::Loop(error)))
+}
+
+/// Ctrl-C cancels; a second one ends the process.
+async fn cancel_on_interrupt(cancel: Cancel) {
+    let mut presses = 0;
+    while tokio::signal::ctrl_c().await.is_ok() {
+        presses += 1;
+        cancel.cancel();
+        if presses == 2 {
+            // What is durable stays so; the store is made to be killed at any time.
+            std::process::exit(i32::from(exit_code::CANCELLED));
         }
     }
 }

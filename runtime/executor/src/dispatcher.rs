@@ -20,7 +20,7 @@ use crate::import::Importer;
 use crate::inbox::Inbox;
 use crate::modules::LoadedModules;
 use crate::scheduler::{Command, Ending, Scheduler, Signal};
-use crate::worker::{Ended, Message, Shared, Task, work};
+use crate::worker::{Ended, Message, STACK_BYTES, Shared, Task, work};
 
 /// Jobs handed to the threads ahead of time, for each thread: enough that none waits for the dispatcher, few
 /// enough that the order of importance holds.
@@ -141,8 +141,7 @@ fn start_threads(
             let (shared, tasks) = (Arc::clone(shared), tasks.clone());
             std::thread::Builder::new()
                 .name(format!("worker-{index}"))
-                // Guests get 1 MiB of stack (the sandbox's limit); the host calls beneath them need theirs.
-                .stack_size(4 << 20)
+                .stack_size(STACK_BYTES)
                 .spawn(move || work(&shared, &tasks))
                 .map_err(ExecuteError::Thread)
         })

@@ -19,6 +19,7 @@ mod platform;
 mod resolve;
 mod save;
 mod scheduler;
+mod verify;
 mod worker;
 
 pub use dispatcher::{ExecuteOptions, Ports, execute};
@@ -30,3 +31,4 @@ pub use import::Importer;
 pub use modules::LoadedModules;
 pub use save::export;
 pub use scheduler::{Command, Ending, Scheduler, Signal};
+pub use verify::{Difference, Recorded, Verdict, VerifyPorts, recorded, verify};

@@ -20,6 +20,10 @@ use crate::inbox::{Inbox, Outbox};
 use crate::modules::LoadedModules;
 use crate::resolve::Resolver;
 
+/// The stack of a thread that runs guests: they get 1 MiB of it (the sandbox's limit); the host calls beneath them need
+/// theirs.
+pub(crate) const STACK_BYTES: usize = 4 << 20;
+
 /// Work for a thread.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Task {

@@ -144,14 +144,15 @@ pub(crate) struct Engines(Arc<Inner>);
 
 struct Inner {
     slots: usize,
+    pooled: bool,
     backend: Backend,
     made: [OnceLock<PreparedEngine>; 8],
 }
 
 impl Engines {
     /// Makes the engine for most actions; the others follow when they are needed.
-    pub(crate) fn new(slots: usize, backend: Backend) -> Result<Self, SandboxError> {
-        let engines = Self(Arc::new(Inner { slots, backend, made: Default::default() }));
+    pub(crate) fn new(slots: usize, pooled: bool, backend: Backend) -> Result<Self, SandboxError> {
+        let engines = Self(Arc::new(Inner { slots, pooled, backend, made: Default::default() }));
         engines.get(false, false)?;
         Ok(engines)
     }
@@ -163,7 +164,8 @@ impl Engines {
             return Ok(engine);
         }
         // Two threads may both make one; the second is dropped.
-        let made = make(self.0.slots, kind).map_err(|error| SandboxError::Engine(error.into()))?;
+        let made =
+            make(self.0.pooled.then_some(self.0.slots), kind).map_err(|error| SandboxError::Engine(error.into()))?;
         Ok(cell.get_or_init(|| made))
     }
 
@@ -175,11 +177,15 @@ impl Engines {
     }
 }
 
-fn make(slots: usize, kind: EngineKind) -> wasmtime::Result<PreparedEngine> {
+/// An engine with a pool of so many slots, or without one.
+fn make(slots: Option<usize>, kind: EngineKind) -> wasmtime::Result<PreparedEngine> {
     let mut config = settings(kind)?;
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots)));
+    if let Some(slots) = slots {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots)));
+    }
     let engine = match Engine::new(&config) {
         Ok(engine) => engine,
+        Err(error) if slots.is_none() => return Err(error),
         Err(error) => {
             // A container or a 32-bit-like address space: correct all the same, only slower to start instances.
             tracing::warn!("no pool of instances on this host, they are made one by one: {error:#}");

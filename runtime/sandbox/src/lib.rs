@@ -39,6 +39,9 @@ pub use engine::{Backend, SandboxError, traits};
 pub struct Options {
     /// Most instances at once; further attempts wait. As many as there are worker threads.
     pub slots: usize,
+    /// Whether instances come from a pool that is kept ready. Without it each one is made from nothing, which is slower
+    /// and comes to the same.
+    pub pooled: bool,
     /// Who executes machine code.
     pub backend: Backend,
     /// Who makes it.
@@ -55,6 +58,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             slots: 1,
+            pooled: true,
             backend: Backend::Cranelift,
             compiler: Compiler::Here,
             spill_above_bytes: 64 << 20,
@@ -84,9 +88,9 @@ impl Sandbox {
         blobs: Arc<dyn BlobStore>,
         artifacts: Arc<dyn ArtifactCache>,
     ) -> Result<Self, SandboxError> {
-        let Options { slots, backend, compiler, spill_above_bytes, spill_dir } = options;
+        let Options { slots, pooled, backend, compiler, spill_above_bytes, spill_dir } = options;
         let spill = Spill { dir: spill_dir.into(), memory_bytes: spill_above_bytes };
-        let engines = Engines::new(slots.max(1), backend)?;
+        let engines = Engines::new(slots.max(1), pooled, backend)?;
         let ticker = Ticker::start(engines.clone())?;
         Ok(Self {
             modules: Modules::new(artifacts, compiler),

@@ -10,3 +10,4 @@ mod history;
 mod plans;
 mod support;
 mod tidy;
+mod verify;

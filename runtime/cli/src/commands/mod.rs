@@ -7,3 +7,4 @@ pub(crate) mod exec;
 pub(crate) mod history;
 pub(crate) mod plan;
 pub(crate) mod run;
+pub(crate) mod verify;

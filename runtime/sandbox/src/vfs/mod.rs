@@ -14,7 +14,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use wasmill_model::port::{BlobStore, StoreError};
 use wasmill_model::{BlobRef, Directory, GuestPath, Input, Mount, MountMode};
 

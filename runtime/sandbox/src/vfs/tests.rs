@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
+use bytes::Bytes;
 use wasmill_model::{Digest, DirectoryNode, FileNode, OutputPath, SymlinkNode};
 
 use super::*;
