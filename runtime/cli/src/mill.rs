@@ -133,6 +133,7 @@ impl Mill {
         Ok(wasmill_sandbox::Options {
             slots,
             pooled,
+            snapshots: pooled,
             backend: self.backend,
             compiler,
             spill_dir,

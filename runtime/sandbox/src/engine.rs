@@ -134,6 +134,8 @@ impl EngineKind {
 pub(crate) struct PreparedEngine {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<World>,
+    /// For modules that run their own initialiser before they start.
+    pub(crate) initialising_linker: Linker<World>,
     pub(crate) kind: EngineKind,
 }
 
@@ -195,7 +197,9 @@ fn make(slots: Option<usize>, kind: EngineKind) -> wasmtime::Result<PreparedEngi
     };
     let mut linker = Linker::new(&engine);
     wasi::add_to_linker(&mut linker)?;
-    Ok(PreparedEngine { engine, linker, kind })
+    let mut initialising_linker = Linker::new(&engine);
+    wasi::add_initialising_to_linker(&mut initialising_linker)?;
+    Ok(PreparedEngine { engine, linker, initialising_linker, kind })
 }
 
 /// An engine that only compiles, and has no pool: that of [`Engines`] loads what it made.

@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wasmill_model::port::{BlobStore, Cancel, Execution, Request, RunnerError, StoreError};
-use wasmill_model::{Action, ActionKey, ActionResult, BlobRef, Digest, Mount, Outcome, TrapKind, Usage};
-use wasmtime::{Extern, Memory, Store, UpdateDeadline};
+use wasmill_model::{Action, ActionKey, ActionResult, BlobRef, Digest, Limits, Mount, Outcome, TrapKind, Usage};
+use wasmtime::{Extern, Memory, ResourceLimiter, Store, UpdateDeadline};
 
 use crate::clock::Clock;
 use crate::compile::PreparedModule;
 use crate::engine::{PreparedEngine, host};
 use crate::limits::MemoryLimits;
 use crate::platform;
+use crate::prepare;
 use crate::rng::Random;
 use crate::trap::{Failure, backtrace, classify};
 use crate::vfs::{Buffer, Fail, NodeId, Spill, Vfs};
@@ -44,6 +45,8 @@ pub(crate) struct World {
     blobs: Arc<dyn BlobStore>,
     limits: MemoryLimits,
     stopped: Option<Stop>,
+    /// Whether the module initialises itself, before there is a job.
+    pub(crate) is_initialising: bool,
 }
 
 /// Why the host stopped a guest.
@@ -58,6 +61,8 @@ pub(crate) enum Stop {
     Store(StoreError),
     /// The host has no room for what it wrote.
     Disk(std::io::Error),
+    /// It called what an initialiser must not.
+    Forbidden(&'static str),
 }
 
 impl World {
@@ -86,7 +91,24 @@ impl World {
             blobs: Arc::clone(blobs),
             limits: MemoryLimits::new(limits.memory_bytes),
             stopped: None,
+            is_initialising: false,
         })
+    }
+
+    /// The world of an initialiser: no files, arguments, environment or streams, and as much memory as there can be.
+    /// Its random numbers are the same for all modules.
+    pub(crate) fn initialising() -> Self {
+        Self { is_initialising: true, limits: MemoryLimits::new(Limits::MEMORY_BYTES_MAX), ..Self::nobody() }
+    }
+
+    /// What the engine asks before memories and tables grow.
+    pub(crate) fn limiter(&mut self) -> &mut dyn ResourceLimiter {
+        &mut self.limits
+    }
+
+    /// Why the guest was stopped, if the host stopped it.
+    pub(crate) fn take_stop(&mut self) -> Option<Stop> {
+        self.stopped.take()
     }
 
     /// The world of no guest, for linking.
@@ -109,6 +131,7 @@ impl World {
             blobs,
             limits: MemoryLimits::new(0),
             stopped: None,
+            is_initialising: false,
         }
     }
 
@@ -203,14 +226,17 @@ pub(crate) fn attempt(
         Err(fail) => return Err(in_set_up(fail)),
     };
     let mut store = Store::new(&engine.engine, world);
-    store.limiter(|world| &mut world.limits);
+    store.limiter(World::limiter);
     if let Some(fuel) = action.limits.fuel {
         store.set_fuel(fuel).map_err(|error| host("set the fuel", error))?;
     }
     let deadline = began.checked_add(Duration::from_millis(timeout.wall_ms));
     watch(&mut store, deadline, cancel.clone());
 
-    let ended = run(&mut store, module);
+    let ended = match module.initialises_itself {
+        false => run(&mut store, module),
+        true => run_initialised(&mut store, module, action),
+    };
     let fuel = action.limits.fuel.map(|limit| limit.saturating_sub(store.get_fuel().unwrap_or(0)));
     let mut world = store.into_data();
     let mut outcome = conclude(ended, &mut world, action, timeout.wall_ms)?;
@@ -257,6 +283,31 @@ fn run(store: &mut Store<World>, module: &PreparedModule) -> wasmtime::Result<()
     start.typed::<(), ()>(&*store)?.call(&mut *store, ())
 }
 
+/// Initialises an instance and then runs it, as if it came from a snapshot: for comparing with those that do.
+fn run_initialised(store: &mut Store<World>, module: &PreparedModule, action: &Action) -> wasmtime::Result<()> {
+    let world = std::mem::replace(store.data_mut(), World::initialising());
+    store.set_epoch_deadline(u64::MAX / 2);
+    let _ = store.set_fuel(u64::MAX);
+    let instance = module.instance.instantiate(&mut *store)?;
+    prepare::initialise(store, instance).map_err(wasmtime::Error::msg)?;
+    let memory = store.data().memory;
+    *store.data_mut() = World { memory, ..world };
+    store.set_epoch_deadline(1);
+    if let Some(fuel) = action.limits.fuel {
+        store.set_fuel(fuel)?;
+    }
+    // What a snapshot asks for when it becomes an instance.
+    let memory = instance.get_export(&mut *store, "memory").and_then(Extern::into_memory);
+    let size = memory.map_or(0, |memory| memory.data_size(&*store));
+    if !store.data_mut().limits.memory_growing(0, size, None)? {
+        return Err(wasmtime::Error::msg("the initialised memory is larger than its limit"));
+    }
+    let resume = instance.get_func(&mut *store, prepare::RESUME);
+    let start = resume.or_else(|| instance.get_func(&mut *store, "_start"));
+    let start = start.ok_or_else(|| wasmtime::Error::msg("`_start` is gone"))?;
+    start.typed::<(), ()>(&*store)?.call(&mut *store, ())
+}
+
 /// What the end of a guest means.
 fn conclude(
     ended: wasmtime::Result<()>,
@@ -276,6 +327,7 @@ fn conclude(
         Some(Stop::TimedOut) => return Ok(Outcome::TimedOut { limit_ms }),
         Some(Stop::Cancelled) => return Ok(Outcome::Cancelled),
         Some(Stop::Store(error)) => return Err(RunnerError::Store(error)),
+        Some(Stop::Forbidden(call)) => return Err(host("initialise the module", format!("it called `{call}`"))),
         Some(Stop::Disk(error)) => return Err(host("keep what the guest wrote in a temporary file", error)),
         None => {}
     }

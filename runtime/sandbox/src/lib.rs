@@ -42,6 +42,9 @@ pub struct Options {
     /// Whether instances come from a pool that is kept ready. Without it each one is made from nothing, which is slower
     /// and comes to the same.
     pub pooled: bool,
+    /// Whether a module with an initialiser is initialised once for all its instances. Without it each instance runs it,
+    /// which is slower and comes to the same.
+    pub snapshots: bool,
     /// Who executes machine code.
     pub backend: Backend,
     /// Who makes it.
@@ -59,6 +62,7 @@ impl Default for Options {
         Self {
             slots: 1,
             pooled: true,
+            snapshots: true,
             backend: Backend::Cranelift,
             compiler: Compiler::Here,
             spill_above_bytes: 64 << 20,
@@ -88,12 +92,12 @@ impl Sandbox {
         blobs: Arc<dyn BlobStore>,
         artifacts: Arc<dyn ArtifactCache>,
     ) -> Result<Self, SandboxError> {
-        let Options { slots, pooled, backend, compiler, spill_above_bytes, spill_dir } = options;
+        let Options { slots, pooled, snapshots, backend, compiler, spill_above_bytes, spill_dir } = options;
         let spill = Spill { dir: spill_dir.into(), memory_bytes: spill_above_bytes };
         let engines = Engines::new(slots.max(1), pooled, backend)?;
         let ticker = Ticker::start(engines.clone())?;
         Ok(Self {
-            modules: Modules::new(artifacts, compiler),
+            modules: Modules::new(artifacts, compiler, snapshots),
             slots: Slots::new(slots.max(1)),
             blobs,
             engines,

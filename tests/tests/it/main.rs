@@ -7,7 +7,9 @@ mod crashes;
 mod example;
 mod exec;
 mod history;
+mod initialised;
 mod plans;
+
 mod support;
 mod tidy;
 mod verify;

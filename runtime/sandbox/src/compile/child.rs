@@ -67,6 +67,15 @@ impl Default for CompileLimits {
     }
 }
 
+/// What a child is to do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Order {
+    pub(super) kind: EngineKind,
+    /// Whether a module with an initialiser is initialised first.
+    pub(super) with_snapshot: bool,
+    pub(super) limits: CompileLimits,
+}
+
 /// Why there is no machine code.
 pub(crate) enum CompileError {
     Module(ModuleError),
@@ -81,16 +90,11 @@ impl From<RunnerError> for CompileError {
 }
 
 /// Compiles in a child and returns the serialised machine code.
-pub(crate) fn compile(
-    program: &PathBuf,
-    limits: CompileLimits,
-    kind: EngineKind,
-    wasm: &[u8],
-    cancel: &Cancel,
-) -> Result<Vec<u8>, CompileError> {
+pub(crate) fn compile(program: &PathBuf, order: Order, wasm: &[u8], cancel: &Cancel) -> Result<Vec<u8>, CompileError> {
+    let limits = order.limits;
     let in_child = |error: std::io::Error| host("compile a module in a process of its own", error);
     let mut command = Command::new(program);
-    command.arg(ARGUMENT).args(encode(kind, limits));
+    command.arg(ARGUMENT).args(encode(order));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     platform::keep_from_interrupts(&mut command);
     let mut child = command.spawn().map_err(in_child)?;
@@ -156,17 +160,19 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-fn encode(kind: EngineKind, limits: CompileLimits) -> [OsString; 3] {
-    let millis = limits.cpu_time.as_millis();
-    [kind.name().into(), limits.memory_bytes.to_string().into(), millis.to_string().into()]
+fn encode(order: Order) -> [OsString; 4] {
+    let Order { kind, with_snapshot, limits } = order;
+    let millis = limits.cpu_time.as_millis().to_string();
+    [kind.name(), with_snapshot.to_string(), limits.memory_bytes.to_string(), millis].map(OsString::from)
 }
 
-fn decode(mut args: impl Iterator<Item = OsString>) -> Option<(EngineKind, CompileLimits)> {
+fn decode(mut args: impl Iterator<Item = OsString>) -> Option<Order> {
     let mut next = || args.next().and_then(|arg| arg.into_string().ok());
     let kind = EngineKind::named(&next()?)?;
+    let with_snapshot = next()?.parse().ok()?;
     let memory_bytes = next()?.parse().ok()?;
     let cpu_time = Duration::from_millis(next()?.parse().ok()?);
-    Some((kind, CompileLimits { memory_bytes, cpu_time }))
+    Some(Order { kind, with_snapshot, limits: CompileLimits { memory_bytes, cpu_time } })
 }
 
 /// Does the work of a child process, if this process is one; to be called first of all by a program that is named in
@@ -176,7 +182,7 @@ pub fn serve() -> Option<ExitCode> {
     if args.next()? != ARGUMENT {
         return None;
     }
-    let Some((kind, limits)) = decode(args) else {
+    let Some(Order { kind, with_snapshot, limits }) = decode(args) else {
         return Some(answer(FAILED, b"its arguments are not understood: another version of the program?"));
     };
     let watched = std::thread::Builder::new().name("watch".to_owned()).spawn(move || watch(limits));
@@ -189,7 +195,7 @@ pub fn serve() -> Option<ExitCode> {
     }
     Some(match engine::compiling(kind) {
         Err(error) => answer(FAILED, format!("{error:#}").as_bytes()),
-        Ok(engine) => match prepare::machine_code(&engine, &wasm) {
+        Ok(engine) => match prepare::machine_code(&engine, &wasm, with_snapshot) {
             Ok(code) => answer(CODE, &code),
             Err(wrong) => answer(BAD_MODULE, wrong.as_bytes()),
         },

@@ -17,6 +17,7 @@ use wasmill_model::{Digest, Hasher};
 use wasmtime::{Engine, InstancePre, Module, ModuleExport};
 
 pub(crate) use child::CompileError;
+use child::Order;
 pub use child::{CompileLimits, Compiler, serve};
 
 use crate::engine::{EngineKind, PreparedEngine, host};
@@ -24,13 +25,15 @@ use crate::instance::World;
 use crate::{prepare, validate};
 
 /// What an artifact's key starts with; a change of how artifacts are made takes a new number.
-const KEY_MAGIC: &[u8] = b"wasmill artifact 1\n";
+const KEY_MAGIC: &[u8] = b"wasmill artifact 2\n";
 
 /// A module that is ready to be instantiated.
 pub(crate) struct PreparedModule {
     pub(crate) instance: InstancePre<World>,
     /// `_start`, looked up once.
     pub(crate) start: ModuleExport,
+    /// Whether each instance runs the initialiser before it starts. Else that was done before, if there is one.
+    pub(crate) initialises_itself: bool,
 }
 
 /// A module that some thread makes while others wait for it. What is wrong with a bad one is remembered too: finding
@@ -45,12 +48,14 @@ struct Making {
 pub(crate) struct Modules {
     artifacts: Arc<dyn ArtifactCache>,
     compiler: Compiler,
+    /// Whether modules with an initialiser are initialised once for all instances.
+    snapshots: bool,
     prepared: Mutex<HashMap<(Digest, EngineKind), Arc<Making>>>,
 }
 
 impl Modules {
-    pub(crate) fn new(artifacts: Arc<dyn ArtifactCache>, compiler: Compiler) -> Self {
-        Self { artifacts, compiler, prepared: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(artifacts: Arc<dyn ArtifactCache>, compiler: Compiler, snapshots: bool) -> Self {
+        Self { artifacts, compiler, snapshots, prepared: Mutex::new(HashMap::new()) }
     }
 
     /// The module of a digest, compiled for `engine`. Threads that ask for the same one wait for the first.
@@ -89,7 +94,7 @@ impl Modules {
         cancel: &Cancel,
     ) -> Result<PreparedModule, CompileError> {
         let bad = CompileError::Module;
-        let key = artifact_key(digest, &engine.engine);
+        let key = artifact_key(digest, &engine.engine, self.snapshots);
         let module = match self.load(&key, &engine.engine)? {
             Some(module) => module,
             None => {
@@ -104,8 +109,11 @@ impl Modules {
         validate::check_tables(&module).map_err(bad)?;
         validate::check_imports(&module, &engine.linker, &engine.engine).map_err(bad)?;
         let start = validate::find_start(&module).map_err(bad)?;
-        let instance = engine.linker.instantiate_pre(&module).map_err(|error| host("link the module", error))?;
-        Ok(PreparedModule { instance, start })
+        // Snapshots do not export it any more.
+        let initialises_itself = module.get_export(prepare::INITIALISER).is_some();
+        let linker = if initialises_itself { &engine.initialising_linker } else { &engine.linker };
+        let instance = linker.instantiate_pre(&module).map_err(|error| host("link the module", error))?;
+        Ok(PreparedModule { instance, start, initialises_itself })
     }
 
     fn load(&self, key: &Digest, engine: &Engine) -> Result<Option<Module>, RunnerError> {
@@ -133,9 +141,12 @@ impl Modules {
         cancel: &Cancel,
     ) -> Result<Module, CompileError> {
         let code = match &self.compiler {
-            Compiler::Here => prepare::machine_code(&engine.engine, wasm)
+            Compiler::Here => prepare::machine_code(&engine.engine, wasm, self.snapshots)
                 .map_err(|wrong| CompileError::Module(ModuleError::Invalid(wrong)))?,
-            Compiler::Child { program, limits } => child::compile(program, *limits, engine.kind, wasm, cancel)?,
+            Compiler::Child { program, limits } => {
+                let order = Order { kind: engine.kind, with_snapshot: self.snapshots, limits: *limits };
+                child::compile(program, order, wasm, cancel)?
+            }
         };
         let artifact = self.artifacts.keep_artifact(key, &code).map_err(RunnerError::from)?;
         // Loaded from the file, as every later time, so that the pages are shared.
@@ -147,7 +158,7 @@ impl Modules {
 }
 
 /// The name of a module's machine code: whatever shapes the code is in it.
-fn artifact_key(module: &Digest, engine: &Engine) -> Digest {
+fn artifact_key(module: &Digest, engine: &Engine, with_snapshot: bool) -> Digest {
     /// Lets wasmtime's hash of its version and settings flow into a digest.
     struct Feed(Hasher);
     impl std::hash::Hasher for Feed {
@@ -161,6 +172,7 @@ fn artifact_key(module: &Digest, engine: &Engine) -> Digest {
     let mut feed = Feed(Hasher::new());
     feed.write(KEY_MAGIC);
     feed.write(module.as_bytes());
+    feed.write(&[u8::from(with_snapshot)]);
     engine.precompile_compatibility_hash().hash(&mut feed);
     feed.0.finish().digest
 }

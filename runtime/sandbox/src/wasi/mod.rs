@@ -55,20 +55,42 @@ fn call(
 }
 
 macro_rules! define {
-    ($linker:ident: $($module:ident :: $name:ident($($arg:ident: $type:ty),*);)*) => {
+    ($linker:ident, $check:ident: $($module:ident :: $name:ident($($arg:ident: $type:ty),*);)*) => {
         $($linker.func_wrap(
             MODULE,
             stringify!($name),
-            |mut caller: Caller<'_, World>, $($arg: $type),*| {
+            move |mut caller: Caller<'_, World>, $($arg: $type),*| {
+                $check(&mut caller, stringify!($name))?;
                 call(&mut caller, |guest, world| $module::$name(guest, world, $($arg),*))
             },
         )?;)*
     };
 }
 
+/// What an initialiser may call beside: it gives the same to every job.
+const FOR_INITIALISERS: [&str; 5] = ["clock_res_get", "clock_time_get", "random_get", "sched_yield", "fd_fdstat_get"];
+
 /// Offers all of preview 1 to modules.
 pub(crate) fn add_to_linker(linker: &mut Linker<World>) -> wasmtime::Result<()> {
-    define! { linker:
+    add(linker, |_, _| Ok(()))
+}
+
+/// Offers all of preview 1 to modules that initialise themselves: what they do before there is a job must not depend on
+/// one, so most functions then stop them.
+pub(crate) fn add_initialising_to_linker(linker: &mut Linker<World>) -> wasmtime::Result<()> {
+    add(linker, |caller, name| {
+        if caller.data().is_initialising && !FOR_INITIALISERS.contains(&name) {
+            return Err(caller.data_mut().stop(Stop::Forbidden(name)));
+        }
+        Ok(())
+    })
+}
+
+fn add(
+    linker: &mut Linker<World>,
+    check: impl Fn(&mut Caller<'_, World>, &'static str) -> wasmtime::Result<()> + Copy + Send + Sync + 'static,
+) -> wasmtime::Result<()> {
+    define! { linker, check:
         environment::args_get(argv: u32, buffer: u32);
         environment::args_sizes_get(count: u32, size: u32);
         environment::environ_get(environ: u32, buffer: u32);
