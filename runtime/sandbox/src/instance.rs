@@ -15,9 +15,9 @@ use wasmtime::{Extern, Memory, ResourceLimiter, Store, UpdateDeadline};
 
 use crate::clock::Clock;
 use crate::compile::PreparedModule;
+use crate::cpu_time::CpuTimer;
 use crate::engine::{PreparedEngine, host};
 use crate::limits::MemoryLimits;
-use crate::platform;
 use crate::prepare;
 use crate::rng::Random;
 use crate::trap::{Failure, backtrace, classify};
@@ -217,7 +217,7 @@ pub(crate) fn attempt(
     spill: &Spill,
 ) -> Result<Execution, RunnerError> {
     let began = Instant::now();
-    let cpu_began_ns = platform::thread_cpu_ns();
+    let cpu = CpuTimer::start(began);
     let Request { action, key, timeout } = request;
     let world = match World::new(action, key, blobs, spill.clone()) {
         Ok(world) => world,
@@ -251,9 +251,10 @@ pub(crate) fn attempt(
     }
     let stdout = world.stdout.store(blobs.as_ref())?;
     let stderr = world.stderr.store(blobs.as_ref())?;
+    let ended = Instant::now();
     let usage = Usage {
-        wall_ns: u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX),
-        cpu_ns: platform::thread_cpu_ns().saturating_sub(cpu_began_ns),
+        wall_ns: u64::try_from(ended.duration_since(began).as_nanos()).unwrap_or(u64::MAX),
+        cpu_ns: cpu.elapsed_ns(ended),
         fuel,
         memory_peak_bytes: world.limits.peak_bytes,
     };

@@ -6,6 +6,7 @@
 
 mod clock;
 mod compile;
+mod cpu_time;
 mod engine;
 mod epoch;
 mod instance;

@@ -44,6 +44,28 @@ fn each_trap_has_its_name() {
 
 const LOOP: &str = r#"(module (func (export "_start") (loop $again (br $again))))"#;
 
+/// What a program costs is part of the results of jobs with a limit of fuel. If this changes with an upgrade, so must
+/// `FUEL_SCHEDULE` in `engine.rs`.
+#[test]
+fn a_program_costs_the_fuel_that_it_always_did() {
+    let space = Space::new(1);
+    let mut action = space.action(
+        r#"(module
+          (memory (export "memory") 1)
+          (func $step (param i32) (result i32) (i32.mul (local.get 0) (i32.const 3)))
+          (func (export "_start") (local $i i32) (local $sum f64)
+            (loop $again
+              (local.set $sum (f64.add (local.get $sum) (f64.sqrt (f64.convert_i32_s (local.get $i)))))
+              (i32.store (i32.const 8) (call $step (local.get $i)))
+              (local.set $i (i32.add (local.get $i) (i32.const 1)))
+              (br_if $again (i32.lt_u (local.get $i) (i32.const 1000))))
+            (memory.fill (i32.const 0) (i32.const 1) (i32.const 5000))
+            (drop (memory.grow (i32.const 1)))))"#,
+    );
+    action.limits.fuel = Some(1_000_000);
+    assert_eq!(space.run(&action).usage.fuel, Some(27007));
+}
+
 #[test]
 fn fuel_runs_out_at_the_same_place_every_time() {
     let space = Space::new(1);

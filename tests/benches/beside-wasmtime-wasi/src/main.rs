@@ -1,0 +1,181 @@
+//! What one warm job costs in wasmill's sandbox and in bare wasmtime-wasi with the best settings of its pool, in turn:
+//! a fresh instance, what it writes to standard output captured and digested.
+//!
+//! wasmill's part does more: it has limits of memory, output and time, a filesystem, usage, and hands the output to a
+//! store. `cargo run --release --manifest-path tests/benches/beside-wasmtime-wasi/Cargo.toml`.
+
+#[path = "../../../../runtime/sandbox/benches/programs/mod.rs"]
+mod programs;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::Read;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use wasmill_model::port::{Artifact, ArtifactCache, BlobStore, Cancel, Request, Runner, StoreError};
+use wasmill_model::{Action, BlobRef, Digest, Floats, Limits, Outcome, Timeout};
+use wasmill_sandbox::{Options, Sandbox};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, OptLevel, PoolingAllocationConfig,
+    Store,
+};
+use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_sync};
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+
+use programs::{EMPTY, STDOUT, TOUCHED};
+
+/// How long each measurement takes.
+const SPAN: Duration = Duration::from_millis(500);
+
+/// Measurements of each case, in turn; the best counts, as noise only adds.
+const ROUNDS: usize = 7;
+
+#[derive(Default)]
+struct Memory(Mutex<HashMap<Digest, Bytes>>);
+
+impl BlobStore for Memory {
+    fn get(&self, blob: &BlobRef) -> Result<Bytes, StoreError> {
+        self.0.lock().unwrap().get(&blob.digest).cloned().ok_or(StoreError::Missing(blob.digest))
+    }
+    fn find(&self, digest: &Digest) -> Result<Option<BlobRef>, StoreError> {
+        let size = self.0.lock().unwrap().get(digest).map(|bytes| bytes.len() as u64);
+        Ok(size.map(|size_bytes| BlobRef { digest: *digest, size_bytes }))
+    }
+    fn put(&self, bytes: Bytes) -> Result<BlobRef, StoreError> {
+        let blob = BlobRef::of(&bytes);
+        self.0.lock().unwrap().insert(blob.digest, bytes);
+        Ok(blob)
+    }
+    fn put_reader(&self, reader: &mut dyn Read) -> Result<BlobRef, StoreError> {
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).unwrap();
+        self.put(bytes.into())
+    }
+}
+
+struct Artifacts(tempfile::TempDir);
+
+impl ArtifactCache for Artifacts {
+    fn artifact(&self, _key: &Digest) -> Result<Option<Artifact>, StoreError> {
+        Ok(None)
+    }
+    fn keep_artifact(&self, key: &Digest, bytes: &[u8]) -> Result<Artifact, StoreError> {
+        let path = self.0.path().join(key.to_hex());
+        std::fs::write(&path, bytes).unwrap();
+        Ok(Artifact { path, digest: Digest::of(bytes) })
+    }
+}
+
+fn action(memory: &Memory, wat: &str) -> Action {
+    Action {
+        abi: 1,
+        module: memory.put(wat::parse_str(wat).unwrap().into()).unwrap().digest,
+        args: vec!["main".to_owned()],
+        env: BTreeMap::new(),
+        stdin: BlobRef::EMPTY,
+        mounts: BTreeMap::new(),
+        outputs: BTreeSet::new(),
+        seed: 0,
+        limits: Limits::default(),
+        fuel_schedule: 0,
+        floats: Floats::Canonical,
+    }
+}
+
+/// The same settings of the pool and of the machine code as wasmill's.
+fn bare_engine() -> Engine {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_core_instances(16)
+        .total_memories(16)
+        .total_tables(16)
+        .max_unused_warm_slots(16)
+        .linear_memory_keep_resident(1 << 20)
+        .table_keep_resident(64 << 10)
+        .decommit_batch_size(1)
+        .pagemap_scan(Enabled::Auto);
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_nan_canonicalization(true)
+        .epoch_interruption(true)
+        .concurrency_support(false);
+    Engine::new(&config).unwrap()
+}
+
+fn bare_job(engine: &Engine, module: &InstancePre<WasiP1Ctx>) -> [u8; 32] {
+    let stdout = MemoryOutputPipe::new(1 << 20);
+    let wasi = WasiCtxBuilder::new().stdout(stdout.clone()).build_p1();
+    let mut store = Store::new(engine, wasi);
+    store.set_epoch_deadline(1_000_000);
+    let instance = module.instantiate(&mut store).unwrap();
+    instance.get_typed_func::<(), ()>(&mut store, "_start").unwrap().call(&mut store, ()).unwrap();
+    drop(store);
+    Sha256::digest(stdout.contents()).into()
+}
+
+/// Jobs per second over `threads` threads.
+fn measure(threads: usize, job: &(dyn Fn() + Sync)) -> f64 {
+    let done: u64 = std::thread::scope(|scope| {
+        let work = || {
+            let began = Instant::now();
+            let mut done = 0;
+            while began.elapsed() < SPAN {
+                for _ in 0..100 {
+                    job();
+                }
+                done += 100;
+            }
+            done
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+    });
+    done as f64 / SPAN.as_secs_f64()
+}
+
+fn main() {
+    let memory = Arc::new(Memory::default());
+    let artifacts = Arc::new(Artifacts(tempfile::tempdir().unwrap()));
+    let options = Options { slots: 2, ..Options::default() };
+    let sandbox = Sandbox::new(options, Arc::clone(&memory) as _, artifacts as _).unwrap();
+    let engine = bare_engine();
+    let mut linker = Linker::new(&engine);
+    add_to_linker_sync(&mut linker, |wasi: &mut WasiP1Ctx| wasi).unwrap();
+
+    println!("| a warm job | wasmill | bare wasmtime-wasi | ratio | 2 threads: wasmill | bare |\n|---|--:|--:|--:|--:|--:|");
+    let cases = [("empty module", EMPTY), ("1 KiB to stdout", STDOUT), ("the same, and 100 KiB touched", TOUCHED)];
+    for (name, wat) in cases {
+        let action = action(&memory, wat);
+        let (key, cancel) = (action.key(), Cancel::new());
+        let ours = || {
+            let request = Request { action: &action, key, timeout: Timeout::default() };
+            assert_eq!(sandbox.run(request, &cancel).unwrap().result.outcome, Outcome::SUCCESS);
+        };
+        let module = Module::new(&engine, wat).unwrap();
+        let module = linker.instantiate_pre(&module).unwrap();
+        let bare = || drop(std::hint::black_box(bare_job(&engine, &module)));
+        let mut best = [0.0_f64; 4];
+        for _ in 0..ROUNDS {
+            let round = [measure(1, &ours), measure(1, &bare), measure(2, &ours), measure(2, &bare)];
+            for (best, now) in best.iter_mut().zip(round) {
+                *best = best.max(now);
+            }
+        }
+        let [ours, bare, ours_2, bare_2] = best;
+        let ratio = bare / ours;
+        let (a, b) = (1e6 / ours, 1e6 / bare);
+        println!("| {name} | {a:.2} µs | {b:.2} µs | {ratio:.2} | {:.2}x | {:.2}x |", ours_2 / ours, bare_2 / bare);
+    }
+    let began = Instant::now();
+    let mut done = 0;
+    while began.elapsed() < SPAN {
+        assert!(Command::new("/bin/true").status().unwrap().success());
+        done += 1;
+    }
+    println!("| fork + exec of /bin/true | {:.0} µs | | | | |", 1e6 * began.elapsed().as_secs_f64() / f64::from(done));
+}
