@@ -11,6 +11,7 @@ use crate::args::{Cli, Command, OutputFormat, PlanCommand};
 use crate::commands;
 use crate::error::CliError;
 use crate::exit_code;
+use crate::report;
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
@@ -36,6 +37,13 @@ pub(crate) fn main() -> ExitCode {
         Command::Verify { run, sample, jobs } => commands::verify::verify(&cli.global, run, sample, jobs),
         Command::Cat { digest } => commands::content::cat(&cli.global, digest),
         Command::Ls { digest, recursive } => commands::content::ls(&cli.global, digest, recursive),
+    };
+    let (result, format) = match (result, report::stdout_failure()) {
+        (Ok(_), Some(failure)) => {
+            let error = CliError::new(exit_code::HOST, "failed to write to standard output").because(failure);
+            (Err(error), OutputFormat::Human)
+        }
+        (result, _) => (result, format),
     };
     ExitCode::from(result.unwrap_or_else(|error| {
         show_error(&error, format);

@@ -10,6 +10,7 @@ use anstyle::{AnsiColor, Style};
 use wasmill_executor::chain;
 
 use crate::exit_code;
+use crate::report::text::harmless_lines;
 
 /// An error as a user sees it.
 #[derive(Debug, Clone, Default)]
@@ -67,12 +68,12 @@ impl CliError {
         }
         let error = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
         let dim = Style::new().bold();
-        let mut text = format!("{error}error{error:#}: {}\n", self.headline);
+        let mut text = format!("{error}error{error:#}: {}\n", harmless_lines(&self.headline));
         for cause in &self.causes {
-            let _ = writeln!(text, "  {dim}caused by{dim:#}: {}", indent(cause));
+            let _ = writeln!(text, "  {dim}caused by{dim:#}: {}", indent(&harmless_lines(cause)));
         }
         for hint in &self.hints {
-            let _ = writeln!(text, "  {dim}hint{dim:#}: {}", indent(hint));
+            let _ = writeln!(text, "  {dim}hint{dim:#}: {}", indent(&harmless_lines(hint)));
         }
         text
     }

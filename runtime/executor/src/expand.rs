@@ -128,6 +128,10 @@ fn labels_of(values: &[String], span: &Span) -> Result<Vec<String>, Diagnostic> 
     };
     let mut seen = BTreeSet::new();
     for (label, value) in labels.iter().zip(values) {
+        if value.contains(char::is_control) {
+            let message = format!("`{}` cannot name an item of a `for-each`", value.escape_debug());
+            return Err(Diagnostic::new(message, span.clone()).saying("there are control characters in it"));
+        }
         if let Err(error) = check_name(label) {
             let message = format!("`{value}` cannot name an item of a `for-each`");
             return Err(Diagnostic::new(message, span.clone()).saying(error.to_string()));

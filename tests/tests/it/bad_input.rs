@@ -389,3 +389,49 @@ fn no_plan_and_no_such_job() {
     let said = space.run(&["run"]);
     assert!(said.code == 102 && said.stderr.contains("not valid UTF-8"), "{said:?}");
 }
+
+#[test]
+fn names_that_a_guest_or_the_host_chose_cannot_write_to_the_terminal() {
+    let space = TestSpace::new();
+    let guest = r#"(module
+      (import "wasi_snapshot_preview1" "path_open"
+        (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 0) "out/\1b[31mred\0aline")
+      (func (export "_start")
+        (drop (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 17)
+          (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 100)))))"#;
+    space.write("names.wat", guest);
+    assert_eq!(space.run(&["exec", "names.wat"]).code, 0);
+    let shown = space.run(&["show", "1", "exec"]).stdout;
+    assert!(shown.contains("\u{fffd}[31mred\u{fffd}line") && !shown.contains('\x1b'), "{shown}");
+    let digest = shown.lines().find_map(|line| line.trim().strip_prefix("output")).unwrap().trim().to_owned();
+    let listed = space.run(&["ls", &digest]).stdout;
+    assert!(listed.contains("\u{fffd}[31mred\u{fffd}line") && !listed.contains('\x1b'), "{listed}");
+
+    let plan = r#"
+        name = "p"
+        modules.m = { file = "names.wat" }
+        [jobs.j]
+        module = "m"
+        for-each = { line = { lines = "lines" } }
+    "#;
+    space.write("mill.toml", plan).write("lines", "fine\n\x1b[31mred\n");
+    let said = space.run(&["run"]);
+    assert_eq!(said.code, 102, "{said:?}");
+    assert!(said.stderr.contains("there are control characters in it") && !said.stderr.contains('\x1b'), "{said:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_no_success() {
+    let space = TestSpace::new();
+    space.guest("hello");
+    assert_eq!(space.run(&["exec", "hello.wasm"]).code, 0);
+    for args in [&["exec", "hello.wasm"][..], &["runs"], &["show", "1"], &["exec", "hello.wasm", "--format", "json"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let said = space.said(&space.command(args).stdout(full).output().unwrap());
+        assert_eq!(said.code, 105, "{args:?}: {said:?}");
+        assert!(said.stderr.contains("failed to write to standard output"), "{args:?}: {said:?}");
+    }
+}

@@ -11,6 +11,7 @@ use crate::args::{Global, OutputFormat};
 use crate::error::CliError;
 use crate::exit_code;
 use crate::mill::Mill;
+use crate::report::text::harmless;
 
 /// `wasmill cat`.
 pub(crate) fn cat(global: &Global, digest: Digest) -> Result<u8, CliError> {
@@ -102,7 +103,7 @@ impl Lister<'_> {
                 Some(blob) => (blob.digest.to_hex(), blob.size_bytes.to_string()),
                 None => ("-".repeat(64), "-".to_owned()),
             };
-            writeln!(self.out, "{kind:4}  {digest}  {size:>12}  {path}")
+            writeln!(self.out, "{kind:4}  {digest}  {size:>12}  {}", harmless(path))
         };
         written.map_err(ListError::Write)
     }

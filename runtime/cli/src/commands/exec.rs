@@ -21,7 +21,7 @@ use crate::args::{ExecArgs, FloatsName, Global, OutputFormat};
 use crate::error::{CliError, usage};
 use crate::exit_code;
 use crate::mill::{How, Mill};
-use crate::report::{describe_failure, show_json};
+use crate::report::{describe_failure, print, show_json};
 
 /// The name of the one job.
 const JOB: &str = "exec";
@@ -80,8 +80,10 @@ fn conclude(mill: &Mill, report: &JobReport, json: bool) -> Result<u8, CliError>
         });
     };
     if !json {
-        pass_on(mill, result.stdout, &mut std::io::stdout())?;
-        pass_on(mill, result.stderr, &mut std::io::stderr())?;
+        let bytes = |blob: BlobRef| mill.storage.get(&blob).map_err(|error| CliError::store(&error));
+        print(&bytes(result.stdout)?);
+        // Nobody could be told.
+        let _ = std::io::stderr().write_all(&bytes(result.stderr)?);
     }
     if report.status == JobStatus::Error {
         // The guest did well, but its outputs could not be copied.
@@ -95,13 +97,6 @@ fn conclude(mill: &Mill, report: &JobReport, json: bool) -> Result<u8, CliError>
         let _ = write!(anstream::stderr(), "{}", error.human());
     }
     Ok(code)
-}
-
-fn pass_on(mill: &Mill, blob: BlobRef, to: &mut dyn std::io::Write) -> Result<(), CliError> {
-    let bytes = mill.storage.get(&blob).map_err(|error| CliError::store(&error))?;
-    // A reader that has closed the pipe has seen enough.
-    let _ = to.write_all(&bytes).and_then(|()| to.flush());
-    Ok(())
 }
 
 fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {

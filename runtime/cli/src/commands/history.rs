@@ -3,7 +3,6 @@
 //! Owns: how runs and jobs are listed. Does not know: how they are stored.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use wasmill_model::port::{ActionCache as _, BlobStore as _, RunLog as _};
 use wasmill_model::{
@@ -15,8 +14,8 @@ use crate::error::CliError;
 use crate::exit_code;
 use crate::mill::Mill;
 use crate::report::human::verdict;
-use crate::report::text::{duration, size, time};
-use crate::report::{describe_failure, show_json, stderr_tail};
+use crate::report::text::{duration, harmless, harmless_lines, size, time};
+use crate::report::{describe_failure, print, show_json, stderr_tail};
 
 /// Entries of a job's output that are listed; `wasmill ls` has them all.
 const OUTPUTS_SHOWN: usize = 20;
@@ -40,10 +39,11 @@ pub(crate) fn runs(global: &Global, limit: usize) -> Result<u8, CliError> {
                 RunState::Started => "-".to_owned(),
                 RunState::Ended(summary) => duration(summary.wall_ns),
             };
-            let _ = writeln!(text, "{:>5}  {started:19}  {wall:>10}  {:20}  {}", run.id, run.plan, result_of(run));
+            let plan = harmless(&run.plan);
+            let _ = writeln!(text, "{:>5}  {started:19}  {wall:>10}  {plan:20}  {}", run.id, result_of(run));
         }
     }
-    print(&text);
+    print(text.as_bytes());
     Ok(exit_code::SUCCESS)
 }
 
@@ -77,12 +77,12 @@ pub(crate) fn show(global: &Global, id: RunId, job: Option<&str>) -> Result<u8, 
 
 fn show_run(global: &Global, run: &RunRecord, jobs: Vec<JobReport>) {
     if global.format == OutputFormat::Json {
-        print(&format!("{}\n", serde_json::to_string(run).unwrap_or_default()));
+        print(format!("{}\n", serde_json::to_string(run).unwrap_or_default()).as_bytes());
         jobs.into_iter().for_each(|report| show_json(&Event::JobFinished(Box::new(report))));
         return;
     }
     let mut text = String::new();
-    let _ = writeln!(text, "run {} of {}, started {}", run.id, run.plan, time(run.started_unix_ms));
+    let _ = writeln!(text, "run {} of {}, started {}", run.id, harmless(&run.plan), time(run.started_unix_ms));
     let _ = writeln!(text, "{}", result_of(run));
     if let RunState::Ended(summary) = &run.state {
         let _ = writeln!(
@@ -96,9 +96,15 @@ fn show_run(global: &Global, run: &RunRecord, jobs: Vec<JobReport>) {
     }
     for report in &jobs {
         let took = if report.cached { "cached".to_owned() } else { duration(report.usage.wall_ns) };
-        let _ = writeln!(text, "  {:9}  {took:>10}  {}{}", status(report.status), report.job, why(report));
+        let _ = writeln!(
+            text,
+            "  {:9}  {took:>10}  {}{}",
+            status(report.status),
+            harmless(&report.job),
+            harmless(&why(report))
+        );
     }
-    print(&text);
+    print(text.as_bytes());
 }
 
 fn status(status: JobStatus) -> &'static str {
@@ -126,19 +132,19 @@ fn show_job(global: &Global, mill: &Mill, report: &JobReport) -> Result<(), CliE
     };
     if global.format == OutputFormat::Json {
         let said = serde_json::json!({ "report": report, "action": action });
-        print(&format!("{said}\n"));
+        print(format!("{said}\n").as_bytes());
         return Ok(());
     }
     let mut text = String::new();
     let cached = if report.cached { ", cached" } else { "" };
-    let _ = writeln!(text, "{}: {}{cached}", report.job, status(report.status));
+    let _ = writeln!(text, "{}: {}{cached}", harmless(&report.job), status(report.status));
     if matches!(report.status, JobStatus::Failed | JobStatus::Error) {
         let stderr = report.result.as_ref().and_then(|result| stderr_tail(mill.storage.as_ref(), result.stderr));
         let error = describe_failure(report, &format!("job `{}`", report.job), stderr);
         text.push_str(&anstream::adapter::strip_str(&error.human()).to_string());
     } else {
         for line in &report.error {
-            let _ = writeln!(text, "  {line}");
+            let _ = writeln!(text, "  {}", harmless_lines(line));
         }
     }
     let usage = &report.usage;
@@ -164,7 +170,7 @@ fn show_job(global: &Global, mill: &Mill, report: &JobReport) -> Result<(), CliE
             list_output(&mut text, mill, result.output);
         }
     }
-    print(&text);
+    print(text.as_bytes());
     Ok(())
 }
 
@@ -201,14 +207,9 @@ fn list_output(text: &mut String, mill: &Mill, output: wasmill_model::BlobRef) {
     let files = directory.files.iter().map(|file| (file.blob.digest, file.name.clone()));
     let all: Vec<_> = below.chain(files).collect();
     for (digest, name) in all.iter().take(OUTPUTS_SHOWN) {
-        let _ = writeln!(text, "               {digest}  {name}");
+        let _ = writeln!(text, "               {digest}  {}", harmless(name));
     }
     if all.len() > OUTPUTS_SHOWN {
         let _ = writeln!(text, "               … {} more: wasmill ls {}", all.len() - OUTPUTS_SHOWN, output.digest);
     }
-}
-
-/// Writes to standard output; a reader that has closed the pipe has seen enough.
-fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }

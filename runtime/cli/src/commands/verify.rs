@@ -16,6 +16,7 @@ use crate::args::{Global, OutputFormat};
 use crate::error::CliError;
 use crate::exit_code;
 use crate::mill::{Mill, default_workers};
+use crate::report::print;
 use crate::report::text::{count, duration};
 
 /// What was found out so far.
@@ -53,7 +54,7 @@ pub(crate) fn verify(
         let mut found = theirs.lock().unwrap_or_else(PoisonError::into_inner);
         found.add(&verdict);
         if is_json {
-            let _ = writeln!(std::io::stdout(), "{}", json_of(one, &verdict));
+            print(format!("{}\n", json_of(one, &verdict)).as_bytes());
         } else if let Some(error) = error_of(one, &verdict) {
             shown.suspend(|| drop(write!(anstream::stderr(), "{}", error.human())));
         }
@@ -64,9 +65,9 @@ pub(crate) fn verify(
     let wall_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let engine = global.engine.to_string();
     if is_json {
-        let _ = writeln!(std::io::stdout(), "{}", found.json(&run, &engine, wall_ns));
+        print(format!("{}\n", found.json(&run, &engine, wall_ns)).as_bytes());
     } else if !global.quiet {
-        let _ = writeln!(std::io::stdout(), "{}", found.human(&run, &engine, wall_ns));
+        print(format!("{}\n", found.human(&run, &engine, wall_ns)).as_bytes());
     }
     let code = found.exit_code();
     mill.close()?;

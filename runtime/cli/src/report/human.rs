@@ -12,7 +12,7 @@ use wasmill_model::port::BlobStore;
 use wasmill_model::{Event, JobReport, JobStatus, RunCounts, RunId, RunSummary};
 
 use super::failure::{describe_failure, stderr_tail};
-use super::text::{count, duration};
+use super::text::{count, duration, harmless, harmless_lines};
 
 /// Failures that are shown whole; the others are counted.
 const FAILURES_SHOWN: usize = 10;
@@ -81,7 +81,7 @@ impl Human {
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("━╸─"));
             }
-            bar.set_prefix(plan.to_owned());
+            bar.set_prefix(harmless(plan));
             bar.enable_steady_tick(Duration::from_millis(100));
             self.bar = bar;
         }
@@ -139,7 +139,7 @@ impl Human {
         running.sort_unstable();
         let shown: Vec<&str> = running.iter().take(RUNNING_SHOWN).map(|(_, job)| job.as_str()).collect();
         let more = running.len().saturating_sub(shown.len());
-        let message = shown.join(", ");
+        let message = harmless(&shown.join(", "));
         self.bar.set_message(if more == 0 { message } else { format!("{message} and {more} more") });
     }
 
@@ -150,7 +150,7 @@ impl Human {
             self.line(&format!("error: {more}; see `wasmill show {}`", self.run.map_or(0, |run| run.0)));
         }
         if !self.quiet {
-            let text = self.summary(summary);
+            let text = harmless_lines(&self.summary(summary));
             let _ = write!(anstream::stderr(), "{text}");
         }
     }
@@ -186,7 +186,7 @@ impl Human {
     fn line(&self, text: &str) {
         self.bar.suspend(|| {
             // Nothing can be done for a reader that has closed the pipe.
-            let _ = writeln!(anstream::stderr(), "{text}");
+            let _ = writeln!(anstream::stderr(), "{}", harmless(text));
         });
     }
 }

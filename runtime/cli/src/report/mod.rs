@@ -8,7 +8,7 @@ pub(crate) mod plan;
 pub(crate) mod text;
 
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub(crate) use failure::{describe_failure, stderr_tail};
 use wasmill_model::Event;
@@ -48,7 +48,25 @@ impl Reporter {
 /// Writes an event as one line of JSON to standard output.
 pub(crate) fn show_json(event: &Event) {
     if let Ok(line) = serde_json::to_string(event) {
-        // Whoever closed our output does not want to hear of it.
-        let _ = writeln!(std::io::stdout(), "{line}");
+        print(format!("{line}\n").as_bytes());
     }
+}
+
+/// Why standard output could not be written, if it could not.
+static STDOUT_FAILED: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Writes to standard output. A failure comes to light when the program ends (see [`stdout_failure`]); a reader that
+/// has closed the pipe has seen enough, which is none.
+pub(crate) fn print(bytes: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush())
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        let _ = STDOUT_FAILED.set(error);
+    }
+}
+
+/// Why something that was to be printed was not.
+pub(crate) fn stdout_failure() -> Option<&'static std::io::Error> {
+    STDOUT_FAILED.get()
 }

@@ -1,6 +1,7 @@
-//! Numbers for people.
+//! Numbers and names for people.
 //!
-//! Owns: how durations, sizes and times are written. Does not know: what they measure.
+//! Owns: how durations, sizes and times are written, and that no text of somebody else's controls the terminal. Does
+//! not know: what they measure or name.
 
 /// A duration with the unit that suits it: `3.2 µs`, `87 ms`, `1.24 s`, `2 min 05 s`.
 pub(crate) fn duration(ns: u64) -> String {
@@ -51,9 +52,31 @@ pub(crate) fn time(unix_ms: u64) -> String {
     }
 }
 
+/// A name or a line that somebody else chose, without what a terminal would obey: control characters, and those that
+/// turn the direction of writing. A guest must not move the cursor or make a line look like another.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().map(|char| if is_harmful(char) || char == '\n' { '\u{fffd}' } else { char }).collect()
+}
+
+/// The same for several lines.
+pub(crate) fn harmless_lines(text: &str) -> String {
+    text.chars().map(|char| if is_harmful(char) { '\u{fffd}' } else { char }).collect()
+}
+
+fn is_harmful(char: char) -> bool {
+    let turns = matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || (char.is_control() && !matches!(char, '\t' | '\n'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_else_controls_the_terminal() {
+        assert_eq!(harmless("\x1b]0;title\x07 a\tb\nc\u{202e}"), "\u{fffd}]0;title\u{fffd} a\tb\u{fffd}c\u{fffd}");
+        assert_eq!(harmless_lines("a\nb\r"), "a\nb\u{fffd}");
+    }
 
     #[test]
     fn durations_take_the_unit_that_suits_them() {

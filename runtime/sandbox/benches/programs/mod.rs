@@ -37,4 +37,3 @@ pub(crate) const COPY: &str = r#"(module
     (i32.store (i32.const 4) (i32.load (i32.const 56)))
     (drop (call $path_open (i32.const 3) (i32.const 0) (i32.const 32) (i32.const 5) (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 48)))
     (drop (call $fd_write (i32.load (i32.const 48)) (i32.const 0) (i32.const 1) (i32.const 56)))))"#;
-
