@@ -20,6 +20,6 @@ pub use digest::{BlobRef, Digest, DigestError, Hasher};
 pub use event::{Event, JobReport, JobStatus, RunCounts, RunSummary};
 pub use guest_path::{GuestPath, GuestPathError, OutputPath};
 pub use limits::{Limits, Timeout};
-pub use outcome::{Frame, Outcome, TrapKind, Usage};
+pub use outcome::{Frame, Outcome, SourceLine, TrapKind, Usage};
 pub use run::{RunId, RunIdError, RunRecord, RunState};
 pub use tree::{Directory, DirectoryNode, FileNode, SymlinkNode, TreeError, check_name};

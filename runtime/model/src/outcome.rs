@@ -161,6 +161,23 @@ pub struct Frame {
     pub function: String,
     /// Byte offset of the instruction in the module, where it is known.
     pub offset: Option<u32>,
+    /// The line of the program's source, where the module has debug information (DWARF).
+    pub line: Option<SourceLine>,
+}
+
+/// A line of a guest's source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceLine {
+    /// The file, as its compiler named it.
+    pub file: String,
+    /// The line, from 1 on.
+    pub line: u32,
+}
+
+impl fmt::Display for SourceLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
 }
 
 /// What an attempt cost. It differs from machine to machine and is no part of the result.

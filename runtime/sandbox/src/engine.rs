@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock};
 
 use wasmill_model::port::{RunnerError, Traits};
 use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, Linker, OptLevel, PoolingAllocationConfig, WasmFeatures,
+    Config, Enabled, Engine, InstanceAllocationStrategy, Linker, OptLevel, PoolingAllocationConfig,
+    WasmBacktraceDetails, WasmFeatures,
 };
 
 use crate::instance::World;
@@ -244,6 +245,8 @@ fn settings(kind: EngineKind) -> wasmtime::Result<Config> {
     config.consume_fuel(kind.metered);
     config.max_wasm_stack(STACK_BYTES);
     config.wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES_MAX));
+    // Debug information is only looked at when a guest traps. Not left to an environment variable, which is the default.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
 
     config.cranelift_opt_level(OptLevel::Speed);
     config.memory_init_cow(true);

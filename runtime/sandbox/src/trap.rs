@@ -2,8 +2,8 @@
 //!
 //! Owns: which trap is which, and readable backtraces. Does not know: limits, or why a guest was interrupted.
 
-use wasmill_model::{Frame, TrapKind};
-use wasmtime::{Trap, WasmBacktrace};
+use wasmill_model::{Frame, SourceLine, TrapKind};
+use wasmtime::{FrameSymbol, Trap, WasmBacktrace};
 
 use crate::validate::printable;
 
@@ -50,8 +50,15 @@ pub(crate) fn backtrace(error: &wasmtime::Error) -> Vec<Frame> {
                 None => format!("func[{}]", frame.func_index()),
             },
             offset: frame.module_offset().and_then(|offset| u32::try_from(offset).ok()),
+            line: frame.symbols().first().and_then(line),
         })
         .collect()
+}
+
+/// The innermost line: of calls that the compiler merged into their caller, the one that was being executed.
+fn line(symbol: &FrameSymbol) -> Option<SourceLine> {
+    let (file, line) = (symbol.file()?, symbol.line()?);
+    Some(SourceLine { file: printable(file, NAME_MAX), line })
 }
 
 fn readable(name: &str) -> String {

@@ -13,11 +13,11 @@ use crate::error::failed;
 /// Digest → [`BlobRow`].
 pub(crate) const BLOBS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("blobs-1");
 /// Action key → record and action, see [`encode_action`].
-pub(crate) const ACTIONS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("actions-1");
+pub(crate) const ACTIONS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("actions-2");
 /// Run number → postcard of [`RunRecord`].
 pub(crate) const RUNS: TableDefinition<u64, &[u8]> = TableDefinition::new("runs-1");
 /// (run number, page from 0 on) → some job reports, see [`JobPages`].
-pub(crate) const RUN_JOBS: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("run_jobs-1");
+pub(crate) const RUN_JOBS: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("run_jobs-2");
 /// Host path → postcard of its stamp and blob.
 pub(crate) const STATS: TableDefinition<&str, &[u8]> = TableDefinition::new("stats-1");
 /// Artifact key → digest and size of its content, see [`encode_artifact`].

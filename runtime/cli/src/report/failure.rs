@@ -82,6 +82,9 @@ fn backtrace(outcome: &Outcome) -> Option<String> {
     for (index, frame) in frames.iter().take(FRAMES_SHOWN).enumerate() {
         let offset = frame.offset.map_or_else(String::new, |offset| format!(" (+{offset:#x})"));
         text.push_str(&format!("\n{index:>3}: {}{offset}", frame.function));
+        if let Some(line) = &frame.line {
+            text.push_str(&format!("\n     at {line}"));
+        }
     }
     if frames.len() > FRAMES_SHOWN {
         text.push_str(&format!("\n     … {} more", frames.len() - FRAMES_SHOWN));

@@ -339,3 +339,27 @@ fn memory_goes_back_when_its_guest_ends() {
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < 200 << 20, "{grown} bytes are still held");
 }
+
+#[test]
+fn a_backtrace_has_lines_where_the_module_has_debug_information() {
+    let text = "(module\n  (func $inner\n    unreachable)\n  (func (export \"_start\")\n    call $inner))\n";
+    let space = Space::new(1);
+    let wasm = wat::Parser::new()
+        .generate_dwarf(wat::GenerateDwarf::Full)
+        .parse_bytes(Some("program.wat".as_ref()), text.as_bytes())
+        .unwrap();
+    let action = Action { module: space.put(wasm.to_vec()).digest, ..space.action("(module)") };
+    let Outcome::Trapped { backtrace, .. } = space.run(&action).result.outcome else { panic!("no trap") };
+    let lines: Vec<_> = backtrace.iter().map(|frame| frame.line.as_ref().map(ToString::to_string)).collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].as_ref().is_some_and(|line| line.ends_with("program.wat:3")), "{lines:?}");
+    assert!(lines[1].as_ref().is_some_and(|line| line.ends_with("program.wat:5")), "{lines:?}");
+    // Damaged debug information is none.
+    for place in 60..wasm.len() {
+        let mut damaged = wasm.to_vec();
+        damaged[place] ^= 0x55;
+        let action = Action { module: space.put(damaged).digest, ..action.clone() };
+        // Whatever becomes of the module, the host lives.
+        let _ = space.try_run(&action);
+    }
+}

@@ -120,7 +120,7 @@ fn a_row_that_does_not_decode_is_a_miss() {
         let index = Database::open(dir.path().join("index.redb")).unwrap();
         let write = index.begin_write().unwrap();
         let by_digest = |name| TableDefinition::<&[u8; 32], &[u8]>::new(name);
-        write.open_table(by_digest("actions-1")).unwrap().insert(&key, [0xff; 3].as_slice()).unwrap();
+        write.open_table(by_digest("actions-2")).unwrap().insert(&key, [0xff; 3].as_slice()).unwrap();
         write.open_table(by_digest("blobs-1")).unwrap().insert(blob.digest.as_bytes(), [7].as_slice()).unwrap();
         write
             .open_table(by_digest("compiled-1"))
@@ -131,7 +131,7 @@ fn a_row_that_does_not_decode_is_a_miss() {
         write.open_table(runs).unwrap().insert(1, [].as_slice()).unwrap();
         let stats = TableDefinition::<&str, &[u8]>::new("stats-1");
         write.open_table(stats).unwrap().insert("file-1", [1].as_slice()).unwrap();
-        let jobs = TableDefinition::<(u64, u32), &[u8]>::new("run_jobs-1");
+        let jobs = TableDefinition::<(u64, u32), &[u8]>::new("run_jobs-2");
         write.open_table(jobs).unwrap().insert((1, 0), [0xff; 4].as_slice()).unwrap();
         write.commit().unwrap();
     }

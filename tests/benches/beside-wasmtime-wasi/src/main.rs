@@ -156,7 +156,7 @@ fn main() {
             let request = Request { action: &action, key, timeout: Timeout::default() };
             assert_eq!(sandbox.run(request, &cancel).unwrap().result.outcome, Outcome::SUCCESS);
         };
-        let module = Module::new(&engine, wat).unwrap();
+        let module = Module::new(&engine, wat::parse_str(wat).unwrap()).unwrap();
         let module = linker.instantiate_pre(&module).unwrap();
         let bare = || drop(std::hint::black_box(bare_job(&engine, &module)));
         let mut best = [0.0_f64; 4];
