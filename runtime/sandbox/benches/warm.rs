@@ -4,62 +4,25 @@
 //! ratios.
 
 mod programs;
+mod stores;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::Read;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use wasmill_model::port::{Artifact, ArtifactCache, BlobStore, Cancel, Request, Runner, StoreError};
-use wasmill_model::{Action, BlobRef, Digest, Floats, GuestPath, Limits, Mount, Outcome, Timeout};
+use wasmill_model::port::{BlobStore, Cancel, Request, Runner};
+use wasmill_model::{Action, BlobRef, Floats, GuestPath, Limits, Mount, Outcome, Timeout};
 use wasmill_sandbox::{Options, Sandbox};
 
 use programs::{COPY, EMPTY, STDOUT, TOUCHED};
+use stores::{Artifacts, Memory};
 
 /// How long each measurement takes.
 const SPAN: Duration = Duration::from_millis(600);
 
 /// Measurements of each case, in turn with the others; the best counts, as noise only adds.
 const ROUNDS: usize = 3;
-
-/// Blobs in memory, as the store holds them until they are committed.
-#[derive(Default)]
-struct Memory(Mutex<HashMap<Digest, Bytes>>);
-
-impl BlobStore for Memory {
-    fn get(&self, blob: &BlobRef) -> Result<Bytes, StoreError> {
-        self.0.lock().unwrap().get(&blob.digest).cloned().ok_or(StoreError::Missing(blob.digest))
-    }
-    fn find(&self, digest: &Digest) -> Result<Option<BlobRef>, StoreError> {
-        let size = self.0.lock().unwrap().get(digest).map(|bytes| bytes.len() as u64);
-        Ok(size.map(|size_bytes| BlobRef { digest: *digest, size_bytes }))
-    }
-    fn put(&self, bytes: Bytes) -> Result<BlobRef, StoreError> {
-        let blob = BlobRef::of(&bytes);
-        self.0.lock().unwrap().insert(blob.digest, bytes);
-        Ok(blob)
-    }
-    fn put_reader(&self, reader: &mut dyn Read) -> Result<BlobRef, StoreError> {
-        let mut bytes = Vec::new();
-        reader.read_to_end(&mut bytes).unwrap();
-        self.put(bytes.into())
-    }
-}
-
-struct Artifacts(tempfile::TempDir);
-
-impl ArtifactCache for Artifacts {
-    fn artifact(&self, _key: &Digest) -> Result<Option<Artifact>, StoreError> {
-        Ok(None)
-    }
-    fn keep_artifact(&self, key: &Digest, bytes: &[u8]) -> Result<Artifact, StoreError> {
-        let path = self.0.path().join(key.to_hex());
-        std::fs::write(&path, bytes).unwrap();
-        Ok(Artifact { path, digest: Digest::of(bytes) })
-    }
-}
 
 struct Case {
     name: &'static str,
@@ -137,7 +100,7 @@ fn main() {
         case("1 KiB from /in to /out", COPY, &memory, true),
     ];
     cases.retain(|case| case.name.contains(&wanted));
-    let artifacts = Arc::new(Artifacts(tempfile::tempdir().unwrap()));
+    let artifacts = Arc::new(Artifacts::new());
     let sandbox =
         Sandbox::new(Options { slots: 2, ..Options::default() }, Arc::clone(&memory) as _, artifacts as _).unwrap();
     let (mut one, mut two, mut processes) = (vec![0.0_f64; cases.len()], vec![0.0_f64; cases.len()], 0.0_f64);

@@ -1,4 +1,5 @@
-//! Small guests that the benchmarks run.
+//! Small guests that the benchmarks run. Each benchmark takes some of them.
+#![expect(dead_code, reason = "each benchmark takes some of them")]
 
 /// Does nothing.
 pub(crate) const EMPTY: &str = r#"(module (memory (export "memory") 2) (func (export "_start")))"#;
@@ -37,3 +38,71 @@ pub(crate) const COPY: &str = r#"(module
     (i32.store (i32.const 4) (i32.load (i32.const 56)))
     (drop (call $path_open (i32.const 3) (i32.const 0) (i32.const 32) (i32.const 5) (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 48)))
     (drop (call $fd_write (i32.load (i32.const 48)) (i32.const 0) (i32.const 1) (i32.const 56)))))"#;
+
+/// Computes until it is stopped.
+pub(crate) const SPIN: &str = r#"(module
+  (memory (export "memory") 1)
+  (func (export "_start") (local $x i64)
+    (loop $on
+      (local.set $x (i64.add (i64.mul (local.get $x) (i64.const 6364136223846793005)) (i64.const 1)))
+      (i64.store (i32.const 8) (local.get $x))
+      (br $on))))"#;
+
+/// Opens and closes `/in/x` 100,000 times.
+pub(crate) const CALLS: &str = r#"(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "in/x")
+  (func (export "_start") (local $left i32)
+    (local.set $left (i32.const 100000))
+    (loop $next
+      (if (call $open (i32.const 3) (i32.const 0) (i32.const 16) (i32.const 4) (i32.const 0) (i64.const 2) (i64.const 0)
+        (i32.const 0) (i32.const 48)) (then unreachable))
+      (if (call $close (i32.load (i32.const 48))) (then unreachable))
+      (br_if $next (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))"#;
+
+/// Reads 64 bytes of `/in/x` 100,000 times.
+pub(crate) const READS: &str = r#"(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_pread" (func $read (param i32 i32 i32 i64 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\00\10\00\00\40\00\00\00") (data (i32.const 16) "in/x")
+  (func (export "_start") (local $left i32)
+    (if (call $open (i32.const 3) (i32.const 0) (i32.const 16) (i32.const 4) (i32.const 0) (i64.const 2) (i64.const 0)
+      (i32.const 0) (i32.const 48)) (then unreachable))
+    (local.set $left (i32.const 100000))
+    (loop $next
+      (if (call $read (i32.load (i32.const 48)) (i32.const 0) (i32.const 1) (i64.const 128) (i32.const 56))
+        (then unreachable))
+      (br_if $next (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))"#;
+
+/// Reads all of `/in/x` in pieces of 64 KiB.
+pub(crate) const WHOLE: &str = r#"(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 3)
+  (data (i32.const 0) "\00\00\01\00\00\00\01\00") (data (i32.const 16) "in/x")
+  (func (export "_start")
+    (if (call $open (i32.const 3) (i32.const 0) (i32.const 16) (i32.const 4) (i32.const 0) (i64.const 2) (i64.const 0)
+      (i32.const 0) (i32.const 48)) (then unreachable))
+    (loop $next
+      (if (call $read (i32.load (i32.const 48)) (i32.const 0) (i32.const 1) (i32.const 56)) (then unreachable))
+      (br_if $next (i32.load (i32.const 56))))))"#;
+
+/// A program that touches every page of so many mebibytes.
+pub(crate) fn fat(mebibytes: u32) -> String {
+    let (pages, bytes) = (mebibytes * 16 + 1, mebibytes << 20);
+    format!(
+        r#"(module
+          (memory (export "memory") {pages})
+          (func (export "_start") (local $at i32)
+            (loop $next
+              (i32.store (local.get $at) (i32.const 1))
+              (local.set $at (i32.add (local.get $at) (i32.const 4096)))
+              (br_if $next (i32.lt_u (local.get $at) (i32.const {bytes}))))))"#
+    )
+}

@@ -203,8 +203,12 @@ impl Vfs {
             vfs.mount(path, input)?;
         }
         // Something may have been mounted right there.
-        vfs.out = vfs.walk(NodeId::ROOT, "out", false)?.existing()?;
-        vfs.tmp = vfs.walk(NodeId::ROOT, "tmp", false)?.existing()?;
+        if let Some(out) = vfs.entries(NodeId::ROOT)?.by_name.get("out").copied() {
+            vfs.out = out;
+        }
+        if let Some(tmp) = vfs.entries(NodeId::ROOT)?.by_name.get("tmp").copied() {
+            vfs.tmp = tmp;
+        }
         Ok(vfs)
     }
 

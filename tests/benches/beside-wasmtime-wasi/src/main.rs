@@ -6,17 +6,17 @@
 
 #[path = "../../../../runtime/sandbox/benches/programs/mod.rs"]
 mod programs;
+#[path = "../../../../runtime/sandbox/benches/stores/mod.rs"]
+mod stores;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::Read;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use wasmill_model::port::{Artifact, ArtifactCache, BlobStore, Cancel, Request, Runner, StoreError};
-use wasmill_model::{Action, BlobRef, Digest, Floats, Limits, Outcome, Timeout};
+use wasmill_model::port::{BlobStore, Cancel, Request, Runner};
+use wasmill_model::{Action, BlobRef, Floats, Limits, Outcome, Timeout};
 use wasmill_sandbox::{Options, Sandbox};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, OptLevel, PoolingAllocationConfig,
@@ -27,48 +27,13 @@ use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_sync};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 
 use programs::{EMPTY, STDOUT, TOUCHED};
+use stores::{Artifacts, Memory};
 
 /// How long each measurement takes.
 const SPAN: Duration = Duration::from_millis(500);
 
 /// Measurements of each case, in turn; the best counts, as noise only adds.
 const ROUNDS: usize = 7;
-
-#[derive(Default)]
-struct Memory(Mutex<HashMap<Digest, Bytes>>);
-
-impl BlobStore for Memory {
-    fn get(&self, blob: &BlobRef) -> Result<Bytes, StoreError> {
-        self.0.lock().unwrap().get(&blob.digest).cloned().ok_or(StoreError::Missing(blob.digest))
-    }
-    fn find(&self, digest: &Digest) -> Result<Option<BlobRef>, StoreError> {
-        let size = self.0.lock().unwrap().get(digest).map(|bytes| bytes.len() as u64);
-        Ok(size.map(|size_bytes| BlobRef { digest: *digest, size_bytes }))
-    }
-    fn put(&self, bytes: Bytes) -> Result<BlobRef, StoreError> {
-        let blob = BlobRef::of(&bytes);
-        self.0.lock().unwrap().insert(blob.digest, bytes);
-        Ok(blob)
-    }
-    fn put_reader(&self, reader: &mut dyn Read) -> Result<BlobRef, StoreError> {
-        let mut bytes = Vec::new();
-        reader.read_to_end(&mut bytes).unwrap();
-        self.put(bytes.into())
-    }
-}
-
-struct Artifacts(tempfile::TempDir);
-
-impl ArtifactCache for Artifacts {
-    fn artifact(&self, _key: &Digest) -> Result<Option<Artifact>, StoreError> {
-        Ok(None)
-    }
-    fn keep_artifact(&self, key: &Digest, bytes: &[u8]) -> Result<Artifact, StoreError> {
-        let path = self.0.path().join(key.to_hex());
-        std::fs::write(&path, bytes).unwrap();
-        Ok(Artifact { path, digest: Digest::of(bytes) })
-    }
-}
 
 fn action(memory: &Memory, wat: &str) -> Action {
     Action {
@@ -140,7 +105,7 @@ fn measure(threads: usize, job: &(dyn Fn() + Sync)) -> f64 {
 
 fn main() {
     let memory = Arc::new(Memory::default());
-    let artifacts = Arc::new(Artifacts(tempfile::tempdir().unwrap()));
+    let artifacts = Arc::new(Artifacts::new());
     let options = Options { slots: 2, ..Options::default() };
     let sandbox = Sandbox::new(options, Arc::clone(&memory) as _, artifacts as _).unwrap();
     let engine = bare_engine();
