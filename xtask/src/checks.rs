@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use clap::Args;
 
+use crate::foreign::ForeignGuests;
 use crate::guests::Guests;
 use crate::process;
 use crate::toolchain::GuestToolchain;
@@ -16,6 +17,9 @@ use crate::workspace::{Profile, Workspace};
 
 /// Tells the tests where the binary is.
 const BINARY_VARIABLE: &str = "WASMILL_BIN";
+
+/// Where it is set, every test has to do what it is there for: CI sets it.
+const REQUIRED_VARIABLE: &str = "WASMILL_TEST_ALL";
 
 /// Which tests.
 #[derive(Args)]
@@ -28,10 +32,20 @@ pub(crate) struct TestArgs {
 pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<()> {
     let toolchain = GuestToolchain::get()?;
     let guests = Guests::build(workspace, &toolchain)?;
+    let foreign = match ForeignGuests::build(workspace) {
+        Ok(foreign) => Some(foreign),
+        // Not everybody has npm and pip, or a Linux that these compilers run on.
+        Err(error) if std::env::var_os(REQUIRED_VARIABLE).is_none() => {
+            process::say(&format!("the tests with C, Go and Python programs do nothing: {error:#}"));
+            None
+        }
+        Err(error) => return Err(error),
+    };
     let wasmill = workspace.build_wasmill(Profile::Dev, false)?;
     let run = |mut command: Command| {
         toolchain.publish(&mut command);
         guests.publish(&mut command);
+        foreign.iter().for_each(|foreign| foreign.publish(&mut command));
         command.env(BINARY_VARIABLE, &wasmill);
         process::run(command.args(&args.filter))
     };

@@ -5,6 +5,7 @@
 mod bench;
 mod checks;
 mod demo;
+mod foreign;
 mod guests;
 mod packages;
 mod platform;
@@ -35,6 +36,8 @@ enum Task {
     Test(checks::TestArgs),
     /// Builds the guests that the tests run, and prints where they are.
     Guests,
+    /// Gets CPython and puts it where `examples/python-grader` looks for it.
+    Python,
     /// Builds the API documentation; a warning is an error.
     Doc,
     /// Measures wasmill beside make and ninja.
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Demo(args) => demo::demo(&Workspace::find()?, &args),
+        Task::Python => foreign::python_example(&Workspace::find()?),
         Task::Test(args) => checks::test(&Workspace::find()?, &args),
         Task::Guests => guests::print(&Workspace::find()?),
         Task::Doc => checks::doc(&Workspace::find()?),

@@ -6,6 +6,7 @@ mod bombs;
 mod crashes;
 mod example;
 mod exec;
+mod foreign;
 mod history;
 mod initialised;
 mod plans;

@@ -134,6 +134,11 @@ pub(crate) fn guest(name: &str) -> PathBuf {
     from_environment("WASMILL_TEST_GUESTS").join(format!("{name}.wasm"))
 }
 
+/// A program that is not written in Rust; none where its compiler could not be had, which `cargo xtask test` has said.
+pub(crate) fn foreign(name: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(std::env::var_os("WASMILL_TEST_FOREIGN")?).join(format!("{name}.wasm")))
+}
+
 /// The root of the repository.
 pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository")
