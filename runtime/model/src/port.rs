@@ -276,9 +276,6 @@ pub enum ModuleError {
     /// It does not start with the magic number of WebAssembly.
     #[error("it is not a WebAssembly module: it starts with {0}")]
     NotWasm(String),
-    /// It is a component, not a core module.
-    #[error("it is a WebAssembly component; only core modules (WASI preview 1) can be run")]
-    Component,
     /// It is malformed, cut off, or uses a proposal that is not enabled.
     #[error("it is not valid: {0}")]
     Invalid(String),
@@ -295,6 +292,9 @@ pub enum ModuleError {
     /// It has no function `_start` to run.
     #[error("it has no function `_start`: {0}")]
     NoStart(String),
+    /// It is a component and does not export `wasi:cli/run`.
+    #[error("it is a component without the interface `wasi:cli/run`: {0}")]
+    NoRun(String),
 }
 
 /// Executes actions. Called from several threads at once, each call blocking its thread until the end.

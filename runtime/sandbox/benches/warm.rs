@@ -91,6 +91,38 @@ const COPY: &str = r#"(module
     (drop (call $path_open (i32.const 3) (i32.const 0) (i32.const 32) (i32.const 5) (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 48)))
     (drop (call $fd_write (i32.load (i32.const 48)) (i32.const 0) (i32.const 1) (i32.const 56)))))"#;
 
+const COMPONENT: &str = r#"(component
+  (import "wasi:io/error@0.2.0" (instance $error (export "error" (type (sub resource)))))
+  (alias export $error "error" (type $error))
+  (import "wasi:io/streams@0.2.0" (instance $streams
+    (alias outer 1 $error (type $error'))
+    (export "output-stream" (type $stream (sub resource)))
+    (export "error" (type $e (eq $error')))
+    (type $failure' (variant (case "last-operation-failed" (own $e)) (case "closed")))
+    (export "stream-error" (type $failure (eq $failure')))
+    (export "[method]output-stream.blocking-write-and-flush"
+      (func (param "self" (borrow $stream)) (param "contents" (list u8)) (result (result (error $failure)))))))
+  (alias export $streams "output-stream" (type $stream))
+  (import "wasi:cli/stdout@0.2.0" (instance $stdout
+    (alias outer 1 $stream (type $stream'))
+    (export "output-stream" (type $s (eq $stream')))
+    (export "get-stdout" (func (result (own $s))))))
+  (core module $memory (memory (export "memory") 2))
+  (core instance $memory (instantiate $memory))
+  (core func $get (canon lower (func $stdout "get-stdout")))
+  (core func $write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush")
+    (memory (core memory $memory "memory"))))
+  (core module $main
+    (import "host" "get" (func $get (result i32)))
+    (import "host" "write" (func $write (param i32 i32 i32 i32)))
+    (func (export "run") (result i32)
+      (call $write (call $get) (i32.const 16) (i32.const 1024) (i32.const 8)) (i32.const 0)))
+  (core instance $main (instantiate $main
+    (with "host" (instance (export "get" (func $get)) (export "write" (func $write))))))
+  (func $run (result (result)) (canon lift (core func $main "run")))
+  (instance $run (export "run" (func $run)))
+  (export "wasi:cli/run@0.2.0" (instance $run)))"#;
+
 struct Case {
     name: &'static str,
     action: Action,
@@ -163,6 +195,7 @@ fn main() {
         case("1 KiB to stdout", STDOUT, &memory, false),
         case("the same, and 100 KiB touched", TOUCHED, &memory, false),
         case("1 KiB from /in to /out", COPY, &memory, true),
+        case("1 KiB to stdout, as a component", COMPONENT, &memory, false),
     ];
     cases.retain(|case| case.name.contains(&wanted));
     let artifacts = Arc::new(Artifacts(tempfile::tempdir().unwrap()));

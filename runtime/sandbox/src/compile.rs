@@ -11,20 +11,34 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use wasmill_model::port::{Artifact, ArtifactCache, BlobStore, ModuleError, RunnerError, StoreError};
 use wasmill_model::{Digest, Hasher};
+use wasmtime::component::Component;
 use wasmtime::{Engine, InstancePre, Module, ModuleExport};
 
+use crate::component::{self, PreparedComponent};
 use crate::engine::{PreparedEngine, host};
 use crate::instance::World;
-use crate::validate;
+use crate::validate::{self, Layer};
 
 /// What an artifact's key starts with; a change of how artifacts are made takes a new number.
 const KEY_MAGIC: &[u8] = b"wasmill artifact 1\n";
 
-/// A module that is ready to be instantiated.
-pub(crate) struct PreparedModule {
-    pub(crate) instance: InstancePre<World>,
-    /// `_start`, looked up once.
-    pub(crate) start: ModuleExport,
+/// What the key of a component's artifact starts with: it is no module's, and is loaded by another way.
+const COMPONENT_KEY_MAGIC: &[u8] = b"wasmill component artifact 1\n";
+
+/// A module or component that is ready to be instantiated.
+pub(crate) enum PreparedModule {
+    Core {
+        instance: InstancePre<World>,
+        /// `_start`, looked up once.
+        start: ModuleExport,
+    },
+    Component(PreparedComponent),
+}
+
+/// Machine code that is loaded.
+enum Code {
+    Module(Module),
+    Component(Component),
 }
 
 /// A module that some thread makes while others wait for it.
@@ -75,51 +89,61 @@ impl Modules {
         blobs: &dyn BlobStore,
     ) -> Result<PreparedModule, RunnerError> {
         let bad = |source: ModuleError| RunnerError::Module { module: *digest, source };
-        let key = artifact_key(digest, &engine.engine);
-        let module = match self.load(&key, &engine.engine)? {
-            Some(module) => module,
+        let code = match self.load(digest, &engine.engine)? {
+            Some(code) => code,
             None => {
                 let blob = blobs.find(digest)?.ok_or(StoreError::Missing(*digest))?;
                 let wasm = blobs.get(&blob)?;
-                validate::check_header(&wasm).map_err(bad)?;
-                self.compile(&key, &wasm, &engine.engine).map_err(|error| match error {
+                self.compile(digest, &wasm, &engine.engine).map_err(|error| match error {
                     CompileError::Module(error) => bad(error),
                     CompileError::Store(error) => RunnerError::Store(error),
                 })?
+            }
+        };
+        let module = match code {
+            Code::Module(module) => module,
+            Code::Component(component) => {
+                let linker =
+                    engine.component_linker().map_err(|error| host("offer WASI preview 2 to components", error))?;
+                return component::prepare(&component, linker).map(PreparedModule::Component).map_err(bad);
             }
         };
         validate::check_tables(&module).map_err(bad)?;
         validate::check_imports(&module, &engine.linker, &engine.engine).map_err(bad)?;
         let start = validate::find_start(&module).map_err(bad)?;
         let instance = engine.linker.instantiate_pre(&module).map_err(|error| host("link the module", error))?;
-        Ok(PreparedModule { instance, start })
+        Ok(PreparedModule::Core { instance, start })
     }
 
-    fn load(&self, key: &Digest, engine: &Engine) -> Result<Option<Module>, RunnerError> {
-        let Some(artifact) = self.artifacts.artifact(key)? else { return Ok(None) };
-        match open_checked(&artifact) {
-            Ok(file) => match deserialize(engine, file) {
-                Ok(module) => Ok(Some(module)),
+    /// The machine code of a digest, if it is there. Which of the two keys it has says what it is.
+    fn load(&self, digest: &Digest, engine: &Engine) -> Result<Option<Code>, RunnerError> {
+        for layer in [Layer::Module, Layer::Component] {
+            let Some(artifact) = self.artifacts.artifact(&artifact_key(layer, digest, engine))? else { continue };
+            match load(layer, &artifact, engine) {
+                Ok(code) => return Ok(Some(code)),
                 Err(error) => {
                     tracing::warn!("machine code in {} is not usable: {error:#}", artifact.path.display());
-                    Ok(None)
                 }
-            },
-            Err(error) => {
-                tracing::warn!("machine code in {} is not usable: {error}", artifact.path.display());
-                Ok(None)
             }
         }
+        Ok(None)
     }
 
-    fn compile(&self, key: &Digest, wasm: &[u8], engine: &Engine) -> Result<Module, CompileError> {
-        let code = engine.precompile_module(wasm).map_err(|error| CompileError::Module(validate::invalid(&error)))?;
-        let artifact = self.artifacts.keep_artifact(key, &code).map_err(CompileError::Store)?;
+    fn compile(&self, digest: &Digest, wasm: &[u8], engine: &Engine) -> Result<Code, CompileError> {
+        let invalid = |error: wasmtime::Error| CompileError::Module(validate::invalid(&error));
+        let layer = validate::check_header(wasm).map_err(CompileError::Module)?;
+        let code = match layer {
+            Layer::Module => engine.precompile_module(wasm),
+            Layer::Component => engine.precompile_component(wasm),
+        };
+        let code = code.map_err(invalid)?;
+        let key = artifact_key(layer, digest, engine);
+        let artifact = self.artifacts.keep_artifact(&key, &code).map_err(CompileError::Store)?;
         // Loaded from the file, as every later time, so that the pages are shared; or else from memory.
-        let loaded = open_checked(&artifact).ok().and_then(|file| deserialize(engine, file).ok());
-        match loaded {
-            Some(module) => Ok(module),
-            None => Module::new(engine, wasm).map_err(|error| CompileError::Module(validate::invalid(&error))),
+        match (load(layer, &artifact, engine), layer) {
+            (Ok(code), _) => Ok(code),
+            (Err(_), Layer::Module) => Module::new(engine, wasm).map(Code::Module).map_err(invalid),
+            (Err(_), Layer::Component) => Component::new(engine, wasm).map(Code::Component).map_err(invalid),
         }
     }
 }
@@ -130,7 +154,7 @@ enum CompileError {
 }
 
 /// The name of a module's machine code: whatever shapes the code is in it.
-fn artifact_key(module: &Digest, engine: &Engine) -> Digest {
+fn artifact_key(layer: Layer, module: &Digest, engine: &Engine) -> Digest {
     /// Lets wasmtime's hash of its version and settings flow into a digest.
     struct Feed(Hasher);
     impl std::hash::Hasher for Feed {
@@ -142,10 +166,20 @@ fn artifact_key(module: &Digest, engine: &Engine) -> Digest {
         }
     }
     let mut feed = Feed(Hasher::new());
-    feed.write(KEY_MAGIC);
+    feed.write(match layer {
+        Layer::Module => KEY_MAGIC,
+        Layer::Component => COMPONENT_KEY_MAGIC,
+    });
     feed.write(module.as_bytes());
     engine.precompile_compatibility_hash().hash(&mut feed);
     feed.0.finish().digest
+}
+
+fn load(layer: Layer, artifact: &Artifact, engine: &Engine) -> wasmtime::Result<Code> {
+    match layer {
+        Layer::Module => deserialize(engine, open_checked(artifact)?).map(Code::Module),
+        Layer::Component => deserialize_component(engine, &read_checked(artifact)?).map(Code::Component),
+    }
 }
 
 /// Opens an artifact and makes sure that its bytes are the ones that were written.
@@ -166,6 +200,15 @@ fn open_checked(artifact: &Artifact) -> std::io::Result<File> {
     Ok(file)
 }
 
+/// Reads an artifact and makes sure that its bytes are the ones that were written.
+fn read_checked(artifact: &Artifact) -> std::io::Result<Vec<u8>> {
+    let bytes = std::fs::read(&artifact.path)?;
+    if Digest::of(&bytes) != artifact.digest {
+        return Err(std::io::Error::other("its digest is not what it was"));
+    }
+    Ok(bytes)
+}
+
 #[expect(unsafe_code, reason = "wasmtime trusts machine code that is handed to it")]
 fn deserialize(engine: &Engine, file: File) -> wasmtime::Result<Module> {
     // SAFETY: wasmtime asks that the bytes come from `precompile_module` of the same version and are not changed
@@ -173,4 +216,11 @@ fn deserialize(engine: &Engine, file: File) -> wasmtime::Result<Module> {
     // write, under a key that has wasmtime's version and settings in it; their digest was checked through this
     // very handle; and artifacts are replaced by renaming, never written to.
     unsafe { Module::deserialize_open_file(engine, file) }
+}
+
+/// wasmtime maps a component's code by its path only, so it is copied: what was checked is what is used.
+#[expect(unsafe_code, reason = "wasmtime trusts machine code that is handed to it")]
+fn deserialize_component(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: as in `deserialize`, with `precompile_component`; the bytes are ours, and copied.
+    unsafe { Component::deserialize(engine, bytes) }
 }

@@ -14,12 +14,13 @@ use wasmtime::{Extern, Memory, Store, UpdateDeadline};
 
 use crate::clock::Clock;
 use crate::compile::PreparedModule;
+use crate::component;
 use crate::engine::{PreparedEngine, host};
 use crate::limits::MemoryLimits;
 use crate::platform;
 use crate::rng::Random;
 use crate::trap::{Failure, backtrace, classify};
-use crate::vfs::{Fail, NodeId, Vfs};
+use crate::vfs::{Budget, Fail, NodeId, Vfs};
 use crate::wasi::Descriptors;
 
 /// Everything that belongs to one guest. Nothing of it outlives the attempt.
@@ -37,6 +38,8 @@ pub(crate) struct World {
     pub(crate) vfs: Vfs,
     pub(crate) descriptors: Descriptors,
     pub(crate) clock: Clock,
+    /// What a component holds open.
+    pub(crate) held: component::Held,
     key: ActionKey,
     /// Made with the first random number: most guests want none.
     random: Option<Random>,
@@ -58,7 +61,7 @@ pub(crate) enum Stop {
 }
 
 impl World {
-    fn new(action: &Action, key: ActionKey, blobs: &Arc<dyn BlobStore>) -> Result<Self, Fail> {
+    pub(crate) fn new(action: &Action, key: ActionKey, blobs: &Arc<dyn BlobStore>) -> Result<Self, Fail> {
         let limits = &action.limits;
         let mut vfs = Vfs::new(Arc::clone(blobs), limits.output_bytes);
         let preopens = mount(action, &mut vfs)?;
@@ -78,6 +81,7 @@ impl World {
             descriptors: Descriptors::new(preopens),
             vfs,
             clock: Clock::new(),
+            held: component::Held::default(),
             key,
             random: None,
             blobs: Arc::clone(blobs),
@@ -101,6 +105,7 @@ impl World {
             descriptors: Descriptors::new(Vec::new()),
             vfs,
             clock: Clock::new(),
+            held: component::Held::default(),
             key: ActionKey(Digest::EMPTY),
             random: None,
             blobs,
@@ -124,10 +129,36 @@ impl World {
         Ok(bytes)
     }
 
+    /// Appends to standard output.
+    pub(crate) fn write_stdout(&mut self, bytes: &[u8]) -> Result<(), Fail> {
+        append(&mut self.stdout, &mut self.vfs.budget, bytes)
+    }
+
+    /// Appends to standard error.
+    pub(crate) fn write_stderr(&mut self, bytes: &[u8]) -> Result<(), Fail> {
+        append(&mut self.stderr, &mut self.vfs.budget, bytes)
+    }
+
     /// Notes why the guest is stopped; the error unwinds it.
     pub(crate) fn stop(&mut self, stop: Stop) -> wasmtime::Error {
         self.stopped = Some(stop);
         wasmtime::Error::msg("stopped by the host")
+    }
+}
+
+/// Appends to a stream as much as the budget allows, so that what is kept of a guest that writes too much does not
+/// depend on how it cut what it wrote.
+fn append(to: &mut Vec<u8>, budget: &mut Budget, bytes: &[u8]) -> Result<(), Fail> {
+    let fitting = usize::try_from(budget.take_up_to(bytes.len() as u64)).unwrap_or(usize::MAX);
+    match bytes.get(..fitting) {
+        Some(fitting) if fitting.len() < bytes.len() => {
+            to.extend_from_slice(fitting);
+            Err(Fail::OutputTooLarge)
+        }
+        _ => {
+            to.extend_from_slice(bytes);
+            Ok(())
+        }
     }
 }
 
@@ -209,7 +240,7 @@ pub(crate) fn attempt(
         wall_ns: u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX),
         cpu_ns: platform::thread_cpu_ns().saturating_sub(cpu_began_ns),
         fuel,
-        memory_peak_bytes: world.limits.peak_bytes,
+        memory_peak_bytes: world.limits.held_bytes,
     };
     Ok(Execution { result: ActionResult { outcome, output, stdout, stderr }, usage })
 }
@@ -231,8 +262,12 @@ fn watch(store: &mut Store<World>, deadline: Option<Instant>, cancel: Cancel) {
 }
 
 fn run(store: &mut Store<World>, module: &PreparedModule) -> wasmtime::Result<()> {
-    let instance = module.instance.instantiate(&mut *store)?;
-    let start = instance.get_module_export(&mut *store, &module.start).and_then(Extern::into_func);
+    let (instance, start) = match module {
+        PreparedModule::Core { instance, start } => (instance, start),
+        PreparedModule::Component(component) => return component::run(store, component),
+    };
+    let instance = instance.instantiate(&mut *store)?;
+    let start = instance.get_module_export(&mut *store, start).and_then(Extern::into_func);
     let start = start.ok_or_else(|| wasmtime::Error::msg("`_start` is gone"))?;
     start.typed::<(), ()>(&*store)?.call(&mut *store, ())
 }

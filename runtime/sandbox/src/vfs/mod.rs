@@ -3,6 +3,7 @@
 //! Owns: the nodes (directories, files, links), what may be written, how many bytes are held, and reading mounts
 //! from the store when they are first looked at. Does not know: descriptors, WASI's structures, host paths.
 
+mod open;
 mod output;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use wasmill_model::{BlobRef, Directory, GuestPath, Mount};
 
 use crate::wasi::Errno;
 
+pub(crate) use open::Opening;
 pub(crate) use walk::{PATH_BYTES_MAX, Place};
 
 /// A node's place in the filesystem; its number is also its inode, which is the same on every host because nodes
@@ -148,6 +150,13 @@ impl Budget {
         }
         self.held_bytes = held;
         Ok(())
+    }
+
+    /// Takes as many of some bytes as there are; returns how many.
+    pub(crate) fn take_up_to(&mut self, bytes: u64) -> u64 {
+        let taken = bytes.min(self.limit_bytes.saturating_sub(self.held_bytes));
+        self.held_bytes = self.held_bytes.saturating_add(taken);
+        taken
     }
 
     fn give_back(&mut self, bytes: u64) {

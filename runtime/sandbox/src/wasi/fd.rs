@@ -346,15 +346,8 @@ pub(super) fn fd_write(
     written: u32,
 ) -> Result<(), Fail> {
     let wrote = match world.descriptors.get(fd)? {
-        stream @ (Descriptor::Stdout | Descriptor::Stderr) => {
-            let to = if matches!(stream, Descriptor::Stdout) { &mut world.stdout } else { &mut world.stderr };
-            let budget = &mut world.vfs.budget;
-            gather(guest, iovs, count, |bytes| {
-                budget.take(bytes.len() as u64)?;
-                to.extend_from_slice(bytes);
-                Ok(())
-            })?
-        }
+        Descriptor::Stdout => gather(guest, iovs, count, |bytes| world.write_stdout(bytes))?,
+        Descriptor::Stderr => gather(guest, iovs, count, |bytes| world.write_stderr(bytes))?,
         Descriptor::File(file) if file.may_write => {
             let node = file.node;
             let offset = if file.flags & APPEND != 0 { world.vfs.size(node)? } else { file.offset };
