@@ -2,6 +2,7 @@
 //! need: the program, and one guest for each behaviour.
 
 mod bad_input;
+mod components;
 mod crashes;
 mod example;
 mod exec;
