@@ -148,7 +148,9 @@ impl fmt::Display for TrapKind {
             TrapKind::DivisionByZero => "integer division by zero",
             TrapKind::BadConversionToInteger => "float does not fit the integer type",
             TrapKind::HeapMisaligned => "unaligned atomic access",
-            TrapKind::WasiMisuse => "passed a pointer outside its memory to a WASI call",
+            TrapKind::WasiMisuse => {
+                "broke the rules of a call (a pointer outside its memory, a handle that it does not have, or the like)"
+            }
             TrapKind::Other => "another trap",
         })
     }

@@ -285,9 +285,6 @@ pub enum ModuleError {
     /// It does not start with the magic number of WebAssembly.
     #[error("it is not a WebAssembly module: it starts with {0}")]
     NotWasm(String),
-    /// It is a component, not a core module.
-    #[error("it is a WebAssembly component; only core modules (WASI preview 1) can be run")]
-    Component,
     /// It is malformed, cut off, or uses a proposal that is not enabled.
     #[error("it is not valid: {0}")]
     Invalid(String),
@@ -323,6 +320,9 @@ pub enum ModuleError {
     /// It has no function `_start` to run.
     #[error("it has no function `_start`: {0}")]
     NoStart(String),
+    /// It is a component and does not export `wasi:cli/run`.
+    #[error("it is a component without the interface `wasi:cli/run`: {0}")]
+    NoRun(String),
 }
 
 /// What of a runner can decide a result beside the action, and is put into it where it does.

@@ -15,7 +15,7 @@ use wasmill_model::port::{BlobStore, Cancel, Request, Runner};
 use wasmill_model::{Action, BlobRef, Floats, GuestPath, Limits, Mount, Outcome, Timeout};
 use wasmill_sandbox::{Options, Sandbox};
 
-use programs::{COPY, EMPTY, STDOUT, TOUCHED};
+use programs::{COMPONENT, COPY, EMPTY, STDOUT, TOUCHED};
 use stores::{Artifacts, Memory};
 
 /// How long each measurement takes.
@@ -98,6 +98,7 @@ fn main() {
         case("1 KiB to stdout", STDOUT, &memory, false),
         case("the same, and 100 KiB touched", TOUCHED, &memory, false),
         case("1 KiB from /in to /out", COPY, &memory, true),
+        case("1 KiB to stdout, as a component", COMPONENT, &memory, false),
     ];
     cases.retain(|case| case.name.contains(&wanted));
     let artifacts = Arc::new(Artifacts::new());

@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 
 use wasmill_model::port::{RunnerError, Traits};
+use wasmtime::component;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, Linker, OptLevel, PoolingAllocationConfig,
     WasmBacktraceDetails, WasmFeatures,
@@ -19,10 +20,17 @@ use crate::wasi;
 /// limit; the largest of real programs have some ten thousand.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 1_000_000;
 
-/// Most tables of one module; compilers make one, people who write modules by hand a few.
+/// Most tables of one module or component; compilers make one for each module, people who write modules by hand a few.
 pub(crate) const TABLES_MAX: u32 = 8;
 
-/// Most bytes of an instance beside its memory and tables: mostly 32 bytes for each function that can be called
+/// Most memories of one component: one for each program that it was put together of.
+pub(crate) const MEMORIES_MAX: u32 = 4;
+
+/// Most core instances of one component: a program with its adapter takes four, one that is put together of shared
+/// libraries some twenty.
+pub(crate) const CORE_INSTANCES_MAX: u32 = 64;
+
+/// Most bytes of an instance (of a component, of all its instances together) beside its memory and tables: mostly 32 bytes for each function that can be called
 /// indirectly. The 1 MiB that wasmtime allows is too little for large programs in Go.
 const INSTANCE_BYTES_MAX: usize = 16 << 20;
 
@@ -137,7 +145,19 @@ pub(crate) struct PreparedEngine {
     pub(crate) linker: Linker<World>,
     /// For modules that run their own initialiser before they start.
     pub(crate) initialising_linker: Linker<World>,
+    /// For components, made when the first one comes.
+    components: OnceLock<component::Linker<World>>,
     pub(crate) kind: EngineKind,
+}
+
+impl PreparedEngine {
+    pub(crate) fn component_linker(&self) -> wasmtime::Result<&component::Linker<World>> {
+        if let Some(linker) = self.components.get() {
+            return Ok(linker);
+        }
+        let made = crate::component::linker(&self.engine)?;
+        Ok(self.components.get_or_init(|| made))
+    }
 }
 
 /// The engines, one for each kind: counting fuel makes code up to 1.8 times slower (3.9 times in vectorised loops),
@@ -200,7 +220,7 @@ fn make(slots: Option<usize>, kind: EngineKind) -> wasmtime::Result<PreparedEngi
     wasi::add_to_linker(&mut linker)?;
     let mut initialising_linker = Linker::new(&engine);
     wasi::add_initialising_to_linker(&mut initialising_linker)?;
-    Ok(PreparedEngine { engine, linker, initialising_linker, kind })
+    Ok(PreparedEngine { engine, linker, initialising_linker, components: OnceLock::new(), kind })
 }
 
 /// An engine that only compiles, and has no pool: that of [`Engines`] loads what it made.
@@ -231,6 +251,7 @@ fn settings(kind: EngineKind) -> wasmtime::Result<Config> {
         WasmFeatures::RELAXED_SIMD,
         WasmFeatures::TAIL_CALL,
         WasmFeatures::EXTENDED_CONST,
+        WasmFeatures::COMPONENT_MODEL,
     ];
     for feature in used {
         config.wasm_features(feature, true);
@@ -261,10 +282,17 @@ fn pool(slots: usize) -> PoolingAllocationConfig {
     let count = slots.saturating_mul(4).clamp(POOL_SLOTS_MIN, slots.saturating_add(POOL_SLOTS_SPARE_MAX).max(16));
     let count = u32::try_from(count.max(slots)).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_core_instances(count)
-        .total_memories(count)
+    // What a component may have at most is there for each worker, so that no worker can be without.
+    let for_each = |most: u32| u32::try_from(slots).unwrap_or(u32::MAX).saturating_mul(most).max(count);
+    pool.total_core_instances(for_each(CORE_INSTANCES_MAX))
+        .total_component_instances(count)
+        .total_memories(for_each(MEMORIES_MAX))
         .total_tables(count.saturating_mul(TABLES_MAX))
         .max_core_instance_size(INSTANCE_BYTES_MAX)
+        .max_component_instance_size(INSTANCE_BYTES_MAX)
+        .max_core_instances_per_component(CORE_INSTANCES_MAX)
+        .max_memories_per_component(MEMORIES_MAX)
+        .max_tables_per_component(TABLES_MAX)
         .max_memories_per_module(1)
         .max_tables_per_module(TABLES_MAX)
         .table_elements(TABLE_ELEMENTS_MAX)

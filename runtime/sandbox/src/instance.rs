@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use wasmill_model::port::{BlobStore, Cancel, Execution, Request, RunnerError, StoreError};
 use wasmill_model::{Action, ActionKey, ActionResult, BlobRef, Digest, Limits, Mount, Outcome, TrapKind, Usage};
-use wasmtime::{Extern, Memory, ResourceLimiter, Store, UpdateDeadline};
+use wasmtime::{Extern, InstancePre, Memory, ResourceLimiter, Store, UpdateDeadline};
 
 use crate::clock::Clock;
 use crate::compile::PreparedModule;
+use crate::component;
 use crate::cpu_time::CpuTimer;
 use crate::engine::{PreparedEngine, host};
 use crate::limits::MemoryLimits;
@@ -39,6 +40,8 @@ pub(crate) struct World {
     pub(crate) vfs: Vfs,
     pub(crate) descriptors: Descriptors,
     pub(crate) clock: Clock,
+    /// What a component holds open.
+    pub(crate) held: component::Held,
     key: ActionKey,
     /// Made with the first random number: most guests want none.
     random: Option<Random>,
@@ -66,7 +69,7 @@ pub(crate) enum Stop {
 }
 
 impl World {
-    fn new(action: &Action, key: ActionKey, blobs: &Arc<dyn BlobStore>, spill: Spill) -> Result<Self, Fail> {
+    pub(crate) fn new(action: &Action, key: ActionKey, blobs: &Arc<dyn BlobStore>, spill: Spill) -> Result<Self, Fail> {
         let limits = &action.limits;
         let mut vfs = Vfs::new(Arc::clone(blobs), limits.output_bytes, spill, &action.mounts)?;
         let preopens = preopens(action, &mut vfs)?;
@@ -86,6 +89,7 @@ impl World {
             descriptors: Descriptors::new(preopens),
             vfs,
             clock: Clock::new(),
+            held: component::Held::default(),
             key,
             random: None,
             blobs: Arc::clone(blobs),
@@ -126,6 +130,7 @@ impl World {
             descriptors: Descriptors::new(Vec::new()),
             vfs,
             clock: Clock::new(),
+            held: component::Held::default(),
             key: ActionKey(Digest::EMPTY),
             random: None,
             blobs,
@@ -150,10 +155,14 @@ impl World {
         Ok(bytes)
     }
 
-    /// Appends to standard output, or to standard error.
-    pub(crate) fn write_stream(&mut self, is_stdout: bool, bytes: &[u8]) -> Result<(), Fail> {
-        let stream = if is_stdout { &mut self.stdout } else { &mut self.stderr };
-        self.vfs.append(stream, bytes)
+    /// Appends to standard output.
+    pub(crate) fn write_stdout(&mut self, bytes: &[u8]) -> Result<(), Fail> {
+        self.vfs.append(&mut self.stdout, bytes)
+    }
+
+    /// Appends to standard error.
+    pub(crate) fn write_stderr(&mut self, bytes: &[u8]) -> Result<(), Fail> {
+        self.vfs.append(&mut self.stderr, bytes)
     }
 
     /// Notes why the guest is stopped; the error unwinds it.
@@ -233,10 +242,7 @@ pub(crate) fn attempt(
     let deadline = began.checked_add(Duration::from_millis(timeout.wall_ms));
     watch(&mut store, deadline, cancel.clone());
 
-    let ended = match module.initialises_itself {
-        false => run(&mut store, module),
-        true => run_initialised(&mut store, module, action),
-    };
+    let ended = run(&mut store, module, action);
     let fuel = action.limits.fuel.map(|limit| limit.saturating_sub(store.get_fuel().unwrap_or(0)));
     let mut world = store.into_data();
     let mut outcome = conclude(ended, &mut world, action, timeout.wall_ms)?;
@@ -256,7 +262,7 @@ pub(crate) fn attempt(
         wall_ns: u64::try_from(ended.duration_since(began).as_nanos()).unwrap_or(u64::MAX),
         cpu_ns: cpu.elapsed_ns(ended),
         fuel,
-        memory_peak_bytes: world.limits.peak_bytes,
+        memory_peak_bytes: world.limits.held_bytes,
     };
     Ok(Execution { result: ActionResult { outcome, output, stdout, stderr }, usage })
 }
@@ -277,19 +283,26 @@ fn watch(store: &mut Store<World>, deadline: Option<Instant>, cancel: Cancel) {
     });
 }
 
-fn run(store: &mut Store<World>, module: &PreparedModule) -> wasmtime::Result<()> {
-    let instance = module.instance.instantiate(&mut *store)?;
-    let start = instance.get_module_export(&mut *store, &module.start).and_then(Extern::into_func);
+fn run(store: &mut Store<World>, module: &PreparedModule, action: &Action) -> wasmtime::Result<()> {
+    let (instance, start) = match module {
+        PreparedModule::Core { instance, initialises_itself: true, .. } => {
+            return run_initialised(store, instance, action);
+        }
+        PreparedModule::Core { instance, start, initialises_itself: false } => (instance, start),
+        PreparedModule::Component(component) => return component::run(store, component),
+    };
+    let instance = instance.instantiate(&mut *store)?;
+    let start = instance.get_module_export(&mut *store, start).and_then(Extern::into_func);
     let start = start.ok_or_else(|| wasmtime::Error::msg("`_start` is gone"))?;
     start.typed::<(), ()>(&*store)?.call(&mut *store, ())
 }
 
 /// Initialises an instance and then runs it, as if it came from a snapshot: for comparing with those that do.
-fn run_initialised(store: &mut Store<World>, module: &PreparedModule, action: &Action) -> wasmtime::Result<()> {
+fn run_initialised(store: &mut Store<World>, instance: &InstancePre<World>, action: &Action) -> wasmtime::Result<()> {
     let world = std::mem::replace(store.data_mut(), World::initialising());
     store.set_epoch_deadline(u64::MAX / 2);
     let _ = store.set_fuel(u64::MAX);
-    let instance = module.instance.instantiate(&mut *store)?;
+    let instance = instance.instantiate(&mut *store)?;
     prepare::initialise(store, instance).map_err(wasmtime::Error::msg)?;
     let memory = store.data().memory;
     *store.data_mut() = World { memory, ..world };

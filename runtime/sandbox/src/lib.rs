@@ -1,11 +1,12 @@
-//! Executes actions in a sandbox: wasmtime with pooled instances, WASI preview 1 over a filesystem that exists only
-//! in memory, a clock and random numbers that are the same everywhere, and limits.
+//! Executes actions in a sandbox: wasmtime with pooled instances, WASI preview 1 and 2 over a filesystem that exists
+//! only in memory, a clock and random numbers that are the same everywhere, and limits.
 //!
 //! Owns: what a guest can see and do, and how what it did becomes an [`wasmill_model::Outcome`]. Does not know:
 //! plans, caching of results, how blobs are stored.
 
 mod clock;
 mod compile;
+mod component;
 mod cpu_time;
 mod engine;
 mod epoch;

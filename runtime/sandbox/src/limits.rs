@@ -6,13 +6,14 @@
 use wasmill_model::Limits;
 use wasmtime::ResourceLimiter;
 
-use crate::engine::TABLE_ELEMENTS_MAX;
+use crate::engine::{CORE_INSTANCES_MAX, TABLE_ELEMENTS_MAX};
 
 /// The limits of one attempt, and how near they were.
 #[derive(Debug)]
 pub(crate) struct MemoryLimits {
     limit_bytes: u64,
-    pub(crate) peak_bytes: u64,
+    /// What all memories have together; none shrinks.
+    pub(crate) held_bytes: u64,
     /// The size that was refused last.
     pub(crate) refused_bytes: Option<u64>,
     /// The host could not give what the limits allow: no result can be trusted to be the same elsewhere.
@@ -23,7 +24,7 @@ impl MemoryLimits {
     pub(crate) fn new(limit_bytes: u64) -> Self {
         Self {
             limit_bytes: limit_bytes.min(Limits::MEMORY_BYTES_MAX),
-            peak_bytes: 0,
+            held_bytes: 0,
             refused_bytes: None,
             host_failed: false,
         }
@@ -31,24 +32,30 @@ impl MemoryLimits {
 }
 
 impl ResourceLimiter for MemoryLimits {
-    fn memory_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let desired = desired as u64;
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let (current, desired) = (current as u64, desired as u64);
         let own_maximum = maximum.map(|maximum| maximum as u64).filter(|maximum| *maximum < Limits::MEMORY_BYTES_MAX);
         if own_maximum.is_some_and(|maximum| desired > maximum) {
             // The module's own maximum, which is no matter of ours.
             return Ok(false);
         }
-        if desired > self.limit_bytes {
-            self.refused_bytes = Some(desired);
+        // A component may have several memories, and one limit.
+        let held = self.held_bytes.saturating_add(desired.saturating_sub(current));
+        if held > self.limit_bytes {
+            self.refused_bytes = Some(held);
             return Ok(false);
         }
-        self.peak_bytes = self.peak_bytes.max(desired);
+        self.held_bytes = held;
         Ok(true)
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         self.host_failed = true;
         Err(error)
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES_MAX as usize
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {

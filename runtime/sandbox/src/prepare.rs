@@ -10,7 +10,8 @@ use wasmtime::{Engine, Extern, Instance, Linker, Module, Store, Val};
 use wasmtime_wizer::{InstanceState, SnapshotVal, ValType, Wizer};
 
 use crate::instance::{Stop, World};
-use crate::{validate, wasi};
+use crate::validate::{self, Layer};
+use crate::wasi;
 
 /// The function that a module exports to be initialised once, before it is first started: the name that Wizer gave it.
 pub(crate) const INITIALISER: &str = "wizer-initialize";
@@ -21,7 +22,10 @@ pub(crate) const RESUME: &str = "wizer-resume";
 
 /// The serialised machine code of a module, or what is wrong with the module. If it has an initialiser and
 /// `with_snapshot` says so, it is the code of the module as it is when that has run.
-pub(crate) fn machine_code(engine: &Engine, wasm: &[u8], with_snapshot: bool) -> Result<Vec<u8>, String> {
+pub(crate) fn machine_code(engine: &Engine, layer: Layer, wasm: &[u8], with_snapshot: bool) -> Result<Vec<u8>, String> {
+    if layer == Layer::Component {
+        return engine.precompile_component(wasm).map_err(|error| validate::compiler_text(&error));
+    }
     let snapshot = if with_snapshot && has_initialiser(wasm) { Some(snapshot(engine, wasm)?) } else { None };
     let wasm = snapshot.as_deref().unwrap_or(wasm);
     engine.precompile_module(wasm).map_err(|error| validate::compiler_text(&error))

@@ -1,6 +1,7 @@
 //! The sandbox from the outside: actions in, results out. Guests are small texts of WebAssembly, so that each test
 //! shows what it does.
 
+mod components;
 mod files;
 mod hostile;
 mod modules;

@@ -5,6 +5,7 @@
 use wasmill_model::{Frame, SourceLine, TrapKind};
 use wasmtime::{FrameSymbol, Trap, WasmBacktrace};
 
+use crate::component::Misuse;
 use crate::validate::printable;
 
 /// Longest function name in a backtrace; generic Rust code has names of kilobytes.
@@ -21,7 +22,9 @@ pub(crate) enum Failure {
 }
 
 pub(crate) fn classify(error: &wasmtime::Error) -> Failure {
-    let Some(trap) = error.downcast_ref::<Trap>() else { return Failure::Host };
+    let Some(trap) = error.downcast_ref::<Trap>() else {
+        return if error.is::<Misuse>() { Failure::Trapped(TrapKind::WasiMisuse) } else { Failure::Host };
+    };
     Failure::Trapped(match trap {
         Trap::OutOfFuel => return Failure::OutOfFuel,
         Trap::StackOverflow => return Failure::StackOverflow,

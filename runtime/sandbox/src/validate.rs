@@ -11,10 +11,10 @@ use crate::instance::World;
 use crate::wasi;
 
 /// Longest text of the compiler that is passed on.
-const TEXT_MAX: usize = 600;
+pub(crate) const TEXT_MAX: usize = 600;
 
 /// Longest name of the module's that is passed on.
-const NAME_MAX: usize = 100;
+pub(crate) const NAME_MAX: usize = 100;
 
 /// Largest module: five times `CPython` with its standard library in it.
 const MODULE_BYTES_MAX: u64 = 128 << 20;
@@ -31,16 +31,23 @@ const SEGMENTS_MAX: u64 = 100_000;
 /// Most edits between a name and the one that was probably meant.
 const EDITS_MAX: usize = 3;
 
-/// Checks that the bytes claim to be a core module.
-pub(crate) fn check_header(wasm: &[u8]) -> Result<(), ModuleError> {
+/// What a header says that the bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layer {
+    Module,
+    Component,
+}
+
+/// Checks that the bytes claim to be a core module or a component.
+pub(crate) fn check_header(wasm: &[u8]) -> Result<Layer, ModuleError> {
     if !wasm.starts_with(b"\0asm") {
         let start: String = wasm.iter().take(8).map(|byte| format!("{byte:02x} ")).collect();
         let start = if wasm.is_empty() { "nothing: it is empty".to_owned() } else { start.trim_end().to_owned() };
         return Err(ModuleError::NotWasm(start));
     }
     match wasm.get(4..8) {
-        Some([1, 0, 0, 0]) => Ok(()),
-        Some([_, 0, 1, 0]) => Err(ModuleError::Component),
+        Some([1, 0, 0, 0]) => Ok(Layer::Module),
+        Some([0x0d, 0, 1, 0]) => Ok(Layer::Component),
         Some(version) => Err(ModuleError::Invalid(format!("unknown version {version:02x?}"))),
         None => Err(ModuleError::Invalid("it ends within its header".to_owned())),
     }

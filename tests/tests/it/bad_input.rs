@@ -46,8 +46,15 @@ fn a_truncated_module() {
 }
 
 #[test]
-fn a_component() {
+fn a_component_that_is_no_program() {
     insta::assert_snapshot!(stable(&exec_of("a.wasm", b"\0asm\x0d\0\x01\0")));
+}
+
+#[test]
+fn a_component_that_wants_a_network() {
+    let component = r#"(component
+        (import "wasi:sockets/tcp-create-socket@0.2.0" (instance (export "create-tcp-socket" (func)))))"#;
+    insta::assert_snapshot!(stable(&exec_of("a.wat", component)));
 }
 
 #[test]

@@ -85,10 +85,7 @@ fn grader(python: &Path) -> TestSpace {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_file() && name != "python.wasm" {
-                space.write(
-                    &format!("{folder}/{name}").trim_start_matches('/').to_owned(),
-                    std::fs::read(&path).unwrap(),
-                );
+                space.write(format!("{folder}/{name}").trim_start_matches('/'), std::fs::read(&path).unwrap());
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bombs;
+mod components;
 mod crashes;
 mod example;
 mod exec;

@@ -106,3 +106,36 @@ pub(crate) fn fat(mebibytes: u32) -> String {
               (br_if $next (i32.lt_u (local.get $at) (i32.const {bytes}))))))"#
     )
 }
+
+/// Writes 1 KiB to standard output, as a component.
+pub(crate) const COMPONENT: &str = r#"(component
+  (import "wasi:io/error@0.2.0" (instance $error (export "error" (type (sub resource)))))
+  (alias export $error "error" (type $error))
+  (import "wasi:io/streams@0.2.0" (instance $streams
+    (alias outer 1 $error (type $error'))
+    (export "output-stream" (type $stream (sub resource)))
+    (export "error" (type $e (eq $error')))
+    (type $failure' (variant (case "last-operation-failed" (own $e)) (case "closed")))
+    (export "stream-error" (type $failure (eq $failure')))
+    (export "[method]output-stream.blocking-write-and-flush"
+      (func (param "self" (borrow $stream)) (param "contents" (list u8)) (result (result (error $failure)))))))
+  (alias export $streams "output-stream" (type $stream))
+  (import "wasi:cli/stdout@0.2.0" (instance $stdout
+    (alias outer 1 $stream (type $stream'))
+    (export "output-stream" (type $s (eq $stream')))
+    (export "get-stdout" (func (result (own $s))))))
+  (core module $memory (memory (export "memory") 2))
+  (core instance $memory (instantiate $memory))
+  (core func $get (canon lower (func $stdout "get-stdout")))
+  (core func $write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush")
+    (memory (core memory $memory "memory"))))
+  (core module $main
+    (import "host" "get" (func $get (result i32)))
+    (import "host" "write" (func $write (param i32 i32 i32 i32)))
+    (func (export "run") (result i32)
+      (call $write (call $get) (i32.const 16) (i32.const 1024) (i32.const 8)) (i32.const 0)))
+  (core instance $main (instantiate $main
+    (with "host" (instance (export "get" (func $get)) (export "write" (func $write))))))
+  (func $run (result (result)) (canon lift (core func $main "run")))
+  (instance $run (export "run" (func $run)))
+  (export "wasi:cli/run@0.2.0" (instance $run)))"#;

@@ -17,7 +17,7 @@ use wasmill_model::port::{Cancel, ModuleError, RunnerError};
 
 use crate::engine::{self, EngineKind, host};
 use crate::platform;
-use crate::prepare;
+use crate::{prepare, validate};
 
 /// The first argument of a child.
 const ARGUMENT: &str = "--wasmill-compile";
@@ -193,9 +193,13 @@ pub fn serve() -> Option<ExitCode> {
     if let Err(error) = std::io::stdin().lock().read_to_end(&mut wasm) {
         return Some(answer(FAILED, error.to_string().as_bytes()));
     }
+    let layer = match validate::check_header(&wasm) {
+        Ok(layer) => layer,
+        Err(wrong) => return Some(answer(BAD_MODULE, wrong.to_string().as_bytes())),
+    };
     Some(match engine::compiling(kind) {
         Err(error) => answer(FAILED, format!("{error:#}").as_bytes()),
-        Ok(engine) => match prepare::machine_code(&engine, &wasm, with_snapshot) {
+        Ok(engine) => match prepare::machine_code(&engine, layer, &wasm, with_snapshot) {
             Ok(code) => answer(CODE, &code),
             Err(wrong) => answer(BAD_MODULE, wrong.as_bytes()),
         },

@@ -14,26 +14,41 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use wasmill_model::port::{Artifact, ArtifactCache, BlobStore, Cancel, ModuleError, RunnerError, StoreError};
 use wasmill_model::{Digest, Hasher};
+use wasmtime::component::Component;
 use wasmtime::{Engine, InstancePre, Module, ModuleExport};
 
 pub(crate) use child::CompileError;
 use child::Order;
 pub use child::{CompileLimits, Compiler, serve};
 
+use crate::component::{self, PreparedComponent};
 use crate::engine::{EngineKind, PreparedEngine, host};
 use crate::instance::World;
-use crate::{prepare, validate};
+use crate::prepare;
+use crate::validate::{self, Layer};
 
 /// What an artifact's key starts with; a change of how artifacts are made takes a new number.
 const KEY_MAGIC: &[u8] = b"wasmill artifact 2\n";
 
-/// A module that is ready to be instantiated.
-pub(crate) struct PreparedModule {
-    pub(crate) instance: InstancePre<World>,
-    /// `_start`, looked up once.
-    pub(crate) start: ModuleExport,
-    /// Whether each instance runs the initialiser before it starts. Else that was done before, if there is one.
-    pub(crate) initialises_itself: bool,
+/// What the key of a component's artifact starts with: it is no module's, and is loaded by another way.
+const COMPONENT_KEY_MAGIC: &[u8] = b"wasmill component artifact 2\n";
+
+/// A module or component that is ready to be instantiated.
+pub(crate) enum PreparedModule {
+    Core {
+        instance: InstancePre<World>,
+        /// `_start`, looked up once.
+        start: ModuleExport,
+        /// Whether each instance runs the initialiser before it starts. Else that was done before, if there is one.
+        initialises_itself: bool,
+    },
+    Component(PreparedComponent),
+}
+
+/// Machine code that is loaded.
+enum Code {
+    Module(Module),
+    Component(Component),
 }
 
 /// A module that some thread makes while others wait for it. What is wrong with a bad one is remembered too: finding
@@ -94,16 +109,21 @@ impl Modules {
         cancel: &Cancel,
     ) -> Result<PreparedModule, CompileError> {
         let bad = CompileError::Module;
-        let key = artifact_key(digest, &engine.engine, self.snapshots);
-        let module = match self.load(&key, &engine.engine)? {
-            Some(module) => module,
+        let code = match self.load(digest, &engine.engine)? {
+            Some(code) => code,
             None => {
                 let blob = blobs.find(digest).map_err(RunnerError::from)?;
                 let blob = blob.ok_or(RunnerError::Store(StoreError::Missing(*digest)))?;
                 let wasm = blobs.get(&blob).map_err(RunnerError::from)?;
-                validate::check_header(&wasm).map_err(bad)?;
-                validate::check_bounds(&wasm).map_err(bad)?;
-                self.compile(&key, &wasm, engine, cancel)?
+                self.compile(digest, &wasm, engine, cancel)?
+            }
+        };
+        let module = match code {
+            Code::Module(module) => module,
+            Code::Component(component) => {
+                let linker =
+                    engine.component_linker().map_err(|error| host("offer WASI preview 2 to components", error))?;
+                return component::prepare(&component, linker).map(PreparedModule::Component).map_err(bad);
             }
         };
         validate::check_tables(&module).map_err(bad)?;
@@ -113,52 +133,53 @@ impl Modules {
         let initialises_itself = module.get_export(prepare::INITIALISER).is_some();
         let linker = if initialises_itself { &engine.initialising_linker } else { &engine.linker };
         let instance = linker.instantiate_pre(&module).map_err(|error| host("link the module", error))?;
-        Ok(PreparedModule { instance, start, initialises_itself })
+        Ok(PreparedModule::Core { instance, start, initialises_itself })
     }
 
-    fn load(&self, key: &Digest, engine: &Engine) -> Result<Option<Module>, RunnerError> {
-        let Some(artifact) = self.artifacts.artifact(key)? else { return Ok(None) };
-        match open_checked(&artifact) {
-            Ok(file) => match deserialize(engine, file) {
-                Ok(module) => Ok(Some(module)),
+    /// The machine code of a digest, if it is there. Which of the two keys it has says what it is.
+    fn load(&self, digest: &Digest, engine: &Engine) -> Result<Option<Code>, RunnerError> {
+        for layer in [Layer::Module, Layer::Component] {
+            let Some(artifact) = self.artifacts.artifact(&artifact_key(layer, digest, engine, self.snapshots))? else {
+                continue;
+            };
+            match load(layer, &artifact, engine) {
+                Ok(code) => return Ok(Some(code)),
                 Err(error) => {
                     tracing::warn!("machine code in {} is not usable: {error:#}", artifact.path.display());
-                    Ok(None)
                 }
-            },
-            Err(error) => {
-                tracing::warn!("machine code in {} is not usable: {error}", artifact.path.display());
-                Ok(None)
             }
         }
+        Ok(None)
     }
 
     fn compile(
         &self,
-        key: &Digest,
+        digest: &Digest,
         wasm: &[u8],
         engine: &PreparedEngine,
         cancel: &Cancel,
-    ) -> Result<Module, CompileError> {
+    ) -> Result<Code, CompileError> {
+        let layer = validate::check_header(wasm).map_err(CompileError::Module)?;
+        validate::check_bounds(wasm).map_err(CompileError::Module)?;
         let code = match &self.compiler {
-            Compiler::Here => prepare::machine_code(&engine.engine, wasm, self.snapshots)
+            Compiler::Here => prepare::machine_code(&engine.engine, layer, wasm, self.snapshots)
                 .map_err(|wrong| CompileError::Module(ModuleError::Invalid(wrong)))?,
             Compiler::Child { program, limits } => {
                 let order = Order { kind: engine.kind, with_snapshot: self.snapshots, limits: *limits };
                 child::compile(program, order, wasm, cancel)?
             }
         };
-        let artifact = self.artifacts.keep_artifact(key, &code).map_err(RunnerError::from)?;
-        // Loaded from the file, as every later time, so that the pages are shared.
-        let file = open_checked(&artifact).map_err(|error| host("read machine code back", error))?;
-        // What the pool has no room for is refused here.
-        deserialize(&engine.engine, file)
+        let key = artifact_key(layer, digest, &engine.engine, self.snapshots);
+        let artifact = self.artifacts.keep_artifact(&key, &code).map_err(RunnerError::from)?;
+        // Loaded from the file, as every later time, so that the pages are shared. What the pool has no room for is
+        // refused here.
+        load(layer, &artifact, &engine.engine)
             .map_err(|error| CompileError::Module(ModuleError::Invalid(validate::compiler_text(&error))))
     }
 }
 
 /// The name of a module's machine code: whatever shapes the code is in it.
-fn artifact_key(module: &Digest, engine: &Engine, with_snapshot: bool) -> Digest {
+fn artifact_key(layer: Layer, module: &Digest, engine: &Engine, with_snapshot: bool) -> Digest {
     /// Lets wasmtime's hash of its version and settings flow into a digest.
     struct Feed(Hasher);
     impl std::hash::Hasher for Feed {
@@ -170,11 +191,21 @@ fn artifact_key(module: &Digest, engine: &Engine, with_snapshot: bool) -> Digest
         }
     }
     let mut feed = Feed(Hasher::new());
-    feed.write(KEY_MAGIC);
+    feed.write(match layer {
+        Layer::Module => KEY_MAGIC,
+        Layer::Component => COMPONENT_KEY_MAGIC,
+    });
     feed.write(module.as_bytes());
     feed.write(&[u8::from(with_snapshot)]);
     engine.precompile_compatibility_hash().hash(&mut feed);
     feed.0.finish().digest
+}
+
+fn load(layer: Layer, artifact: &Artifact, engine: &Engine) -> wasmtime::Result<Code> {
+    match layer {
+        Layer::Module => deserialize(engine, open_checked(artifact)?).map(Code::Module),
+        Layer::Component => deserialize_component(engine, &read_checked(artifact)?).map(Code::Component),
+    }
 }
 
 /// Opens an artifact and makes sure that its bytes are the ones that were written.
@@ -195,6 +226,15 @@ fn open_checked(artifact: &Artifact) -> std::io::Result<File> {
     Ok(file)
 }
 
+/// Reads an artifact and makes sure that its bytes are the ones that were written.
+fn read_checked(artifact: &Artifact) -> std::io::Result<Vec<u8>> {
+    let bytes = std::fs::read(&artifact.path)?;
+    if Digest::of(&bytes) != artifact.digest {
+        return Err(std::io::Error::other("its digest is not what it was"));
+    }
+    Ok(bytes)
+}
+
 #[expect(unsafe_code, reason = "wasmtime trusts machine code that is handed to it")]
 fn deserialize(engine: &Engine, file: File) -> wasmtime::Result<Module> {
     // SAFETY: wasmtime asks that the bytes come from `precompile_module` of the same version and are not changed
@@ -202,4 +242,11 @@ fn deserialize(engine: &Engine, file: File) -> wasmtime::Result<Module> {
     // write, under a key that has wasmtime's version and settings in it; their digest was checked through this
     // very handle; and artifacts are replaced by renaming, never written to.
     unsafe { Module::deserialize_open_file(engine, file) }
+}
+
+/// wasmtime maps a component's code by its path only, so it is copied: what was checked is what is used.
+#[expect(unsafe_code, reason = "wasmtime trusts machine code that is handed to it")]
+fn deserialize_component(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: as in `deserialize`, with `precompile_component`; the bytes are ours, and copied.
+    unsafe { Component::deserialize(engine, bytes) }
 }

@@ -118,12 +118,15 @@ impl Vfs {
         }
     }
 
-    /// Appends to a stream of the guest's.
+    /// Appends to a stream of the guest's as much as the budget allows, so that what is kept of a guest that writes too
+    /// much does not depend on how it cut what it wrote.
     pub(crate) fn append(&mut self, stream: &mut Buffer, bytes: &[u8]) -> Result<(), Fail> {
-        self.budget.take(bytes.len() as u64)?;
+        let fitting = usize::try_from(self.budget.take_up_to(bytes.len() as u64)).unwrap_or(usize::MAX);
+        let kept = bytes.get(..fitting).unwrap_or(bytes);
         let at = stream.len();
-        let size = at + bytes.len() as u64;
-        self.spill.change(&mut self.memory_bytes, stream, size, |buffer| buffer.write(at, bytes))
+        let size = at + kept.len() as u64;
+        self.spill.change(&mut self.memory_bytes, stream, size, |buffer| buffer.write(at, kept))?;
+        if kept.len() < bytes.len() { Err(Fail::OutputTooLarge) } else { Ok(()) }
     }
 }
 

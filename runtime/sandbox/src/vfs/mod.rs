@@ -5,6 +5,7 @@
 
 mod buffer;
 mod content;
+mod open;
 mod output;
 #[cfg(test)]
 mod tests;
@@ -19,9 +20,10 @@ use wasmill_model::{BlobRef, Directory, GuestPath, Input, Mount, MountMode};
 
 use crate::wasi::Errno;
 
-pub(crate) use buffer::Buffer;
+pub(crate) use buffer::{Buffer, copy_from};
 use content::Content;
 pub(crate) use content::Spill;
+pub(crate) use open::Opening;
 pub(crate) use walk::{PATH_BYTES_MAX, Place};
 
 /// A node's place in the filesystem; its number is also its inode, which is the same on every host because nodes
@@ -144,6 +146,13 @@ impl Budget {
         }
         self.held_bytes = held;
         Ok(())
+    }
+
+    /// Takes as many of some bytes as there are; returns how many.
+    pub(crate) fn take_up_to(&mut self, bytes: u64) -> u64 {
+        let taken = bytes.min(self.limit_bytes.saturating_sub(self.held_bytes));
+        self.held_bytes = self.held_bytes.saturating_add(taken);
+        taken
     }
 
     fn give_back(&mut self, bytes: u64) {

@@ -149,6 +149,13 @@ impl Vfs {
         if target.is_empty() {
             return Err(Errno::Noent.into());
         }
+        if target.len() > PATH_BYTES_MAX {
+            return Err(Errno::Nametoolong.into());
+        }
+        // As in wasmtime: a link that leads out of its directory by name is refused when it is made.
+        if target.starts_with('/') {
+            return Err(Errno::Perm.into());
+        }
         if place.wants_directory {
             return Err(if place.node.is_some() { Errno::Exist } else { Errno::Noent }.into());
         }

@@ -89,6 +89,14 @@ impl Descriptors {
         Self { open, count, count_max: count + OPEN_MAX }
     }
 
+    /// What programs find by name, and the names. Preview 2 knows nothing else of this table.
+    pub(crate) fn preopens(&self) -> impl Iterator<Item = (&str, NodeId)> {
+        self.open.iter().filter_map(|open| match open {
+            Some(Descriptor::Directory(OpenDirectory { node, preopen: Some(name), .. })) => Some((&**name, *node)),
+            _ => None,
+        })
+    }
+
     /// Whether no more can be opened.
     pub(super) fn is_full(&self) -> bool {
         self.count >= self.count_max

@@ -346,10 +346,8 @@ pub(super) fn fd_write(
     written: u32,
 ) -> Result<(), Fail> {
     let wrote = match world.descriptors.get(fd)? {
-        stream @ (Descriptor::Stdout | Descriptor::Stderr) => {
-            let is_stdout = matches!(stream, Descriptor::Stdout);
-            gather(guest, iovs, count, |bytes| world.write_stream(is_stdout, bytes))?
-        }
+        Descriptor::Stdout => gather(guest, iovs, count, |bytes| world.write_stdout(bytes))?,
+        Descriptor::Stderr => gather(guest, iovs, count, |bytes| world.write_stderr(bytes))?,
         Descriptor::File(file) if file.may_write => {
             let node = file.node;
             let offset = if file.flags & APPEND != 0 { world.vfs.size(node)? } else { file.offset };

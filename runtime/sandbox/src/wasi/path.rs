@@ -1,13 +1,14 @@
 //! Calls on paths.
 //!
-//! Owns: the flags of `path_open` and which errors a path call gives. Does not know: how paths are walked.
+//! Owns: the numbers of the flags, and which errors a path call gives. Does not know: how paths are walked or what
+//! is opened.
 
 use super::descriptor::{Descriptor, FLAGS, OpenDirectory, OpenFile, right};
 use super::errno::Errno;
 use super::fd::{check_time_flags, filestat};
 use super::guest::Guest;
 use crate::instance::World;
-use crate::vfs::{Fail, Kind, Place};
+use crate::vfs::{Fail, Opening, Place};
 
 /// The `lookupflags` bit that follows a link at a path's end.
 const FOLLOW: u32 = 1;
@@ -42,11 +43,8 @@ pub(super) fn path_filestat_get(
     len: u32,
     stat: u32,
 ) -> Result<(), Fail> {
-    let place = walk(guest, world, fd, path, len, follow & FOLLOW != 0)?;
-    let node = place.existing()?;
-    if place.wants_directory && world.vfs.kind(node)? != Kind::Directory {
-        return Err(Errno::Notdir.into());
-    }
+    let start = world.descriptors.directory(fd)?.node;
+    let node = world.vfs.find(start, guest.path(path, len)?, follow & FOLLOW != 0)?;
     let bytes = filestat(world, node)?;
     Ok(guest.write(stat, &bytes)?)
 }
@@ -105,39 +103,25 @@ pub(super) fn path_open(
     opened: u32,
 ) -> Result<(), Fail> {
     let flags = u16::try_from(flags).ok().filter(|flags| flags & !FLAGS == 0).ok_or(Errno::Inval)?;
-    // An exclusive creation must not go through a link.
-    let follow = follow & FOLLOW != 0 && open_flags & EXCLUSIVE == 0;
-    let place = walk(guest, world, fd, path, len, follow)?;
-    let wants_directory = open_flags & DIRECTORY != 0 || place.wants_directory;
+    let start = world.descriptors.directory(fd)?.node;
     // Before anything is made or cut.
     if world.descriptors.is_full() {
         return Err(Errno::Mfile.into());
     }
     let (may_read, may_write) = (base & right::FD_READ != 0, base & right::FD_WRITE != 0);
-    let node = match place.node {
-        Some(_) if open_flags & (CREATE | EXCLUSIVE) == CREATE | EXCLUSIVE => return Err(Errno::Exist.into()),
-        Some(node) => node,
-        None if open_flags & CREATE == 0 => return Err(Errno::Noent.into()),
-        None if place.wants_directory => return Err(Errno::Isdir.into()),
-        None if wants_directory => return Err(Errno::Inval.into()),
-        None => world.vfs.make_file(&place)?,
+    let opening = Opening {
+        follow: follow & FOLLOW != 0,
+        create: open_flags & CREATE != 0,
+        directory: open_flags & DIRECTORY != 0,
+        exclusive: open_flags & EXCLUSIVE != 0,
+        truncate: open_flags & TRUNCATE != 0,
+        write: may_write,
     };
-    let descriptor = match world.vfs.kind(node)? {
-        Kind::Link => return Err(Errno::Loop.into()),
-        Kind::Directory if open_flags & TRUNCATE != 0 => return Err(Errno::Isdir.into()),
-        Kind::Directory if may_write && open_flags & DIRECTORY == 0 => return Err(Errno::Isdir.into()),
-        Kind::Directory => Descriptor::Directory(OpenDirectory { node, preopen: None, listing: None }),
-        Kind::File if wants_directory => return Err(Errno::Notdir.into()),
-        Kind::File => {
-            let is_writable = world.vfs.is_writable_file(node)?;
-            if (may_write || open_flags & TRUNCATE != 0) && !is_writable {
-                return Err(Errno::Rofs.into());
-            }
-            if open_flags & TRUNCATE != 0 {
-                world.vfs.resize(node, 0)?;
-            }
-            Descriptor::File(OpenFile { node, offset: 0, flags, may_read, may_write })
-        }
+    let (node, is_directory) = world.vfs.open(start, guest.path(path, len)?, opening)?;
+    let descriptor = if is_directory {
+        Descriptor::Directory(OpenDirectory { node, preopen: None, listing: None })
+    } else {
+        Descriptor::File(OpenFile { node, offset: 0, flags, may_read, may_write })
     };
     let number = world.descriptors.insert(descriptor)?;
     world.vfs.opened(node);
@@ -199,10 +183,6 @@ pub(super) fn path_symlink(
     len: u32,
 ) -> Result<(), Fail> {
     let target = guest.path(target, target_len)?;
-    // As in wasmtime: a link that leads out of its directory by name is refused when it is made.
-    if target.starts_with('/') {
-        return Err(Errno::Perm.into());
-    }
     let place = walk(guest, world, fd, path, len, false)?;
     world.vfs.make_link(&place, target.to_owned())
 }
