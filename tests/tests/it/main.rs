@@ -10,6 +10,7 @@ mod exec;
 mod foreign;
 mod history;
 mod initialised;
+mod large;
 mod plans;
 
 mod support;
