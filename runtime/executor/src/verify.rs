@@ -164,7 +164,7 @@ fn compare(
         Ok(Some(Difference { what: what.to_owned(), recorded, now, at_byte: None }))
     };
     let (theirs, ours) = (&recorded.result, &now.result);
-    if theirs.outcome != ours.outcome {
+    if !theirs.outcome.is_same_as(&ours.outcome) {
         let (theirs, ours) = (&theirs.outcome, &ours.outcome);
         if theirs.to_string() != ours.to_string() {
             return differ("the outcome", theirs.to_string(), ours.to_string());

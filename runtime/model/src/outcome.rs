@@ -81,6 +81,19 @@ impl Outcome {
         }
     }
 
+    /// Whether both are the same result. At which instruction of the innermost function a program trapped does not count:
+    /// a compiler may put an instruction that traps later than another that would trap too, as long as nothing
+    /// happens in between; where there are two, engines and processors differ in which one is noticed.
+    pub fn is_same_as(&self, other: &Outcome) -> bool {
+        match (self, other) {
+            (Outcome::Trapped { trap, backtrace }, Outcome::Trapped { trap: other, backtrace: others }) => {
+                let innermost = |frames: &[Frame]| frames.first().map(|frame| frame.function.clone());
+                trap == other && innermost(backtrace) == innermost(others) && backtrace.get(1..) == others.get(1..)
+            }
+            _ => self == other,
+        }
+    }
+
     /// The guest's call stack, innermost frame first, where the outcome has one.
     pub fn backtrace(&self) -> &[Frame] {
         match self {
@@ -161,7 +174,7 @@ impl fmt::Display for TrapKind {
 pub struct Frame {
     /// The function's demangled name, or its index as `func[12]` where the module has no names.
     pub function: String,
-    /// Byte offset of the instruction in the module, where it is known.
+    /// Byte offset of the instruction in the function, where it is known.
     pub offset: Option<u32>,
     /// The line of the program's source, where the module has debug information (DWARF).
     pub line: Option<SourceLine>,

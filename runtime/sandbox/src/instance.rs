@@ -14,16 +14,16 @@ use wasmill_model::{Action, ActionKey, ActionResult, BlobRef, Digest, Limits, Mo
 use wasmtime::{Extern, InstancePre, Memory, ResourceLimiter, Store, UpdateDeadline};
 
 use crate::clock::Clock;
-use crate::compile::PreparedModule;
+use crate::compile::{Initialised, PreparedModule};
 use crate::component;
 use crate::cpu_time::CpuTimer;
 use crate::engine::{PreparedEngine, host};
 use crate::limits::MemoryLimits;
-use crate::prepare;
 use crate::rng::Random;
 use crate::trap::{Failure, backtrace, classify};
 use crate::vfs::{Buffer, Fail, NodeId, Spill, Vfs};
 use crate::wasi::Descriptors;
+use crate::{prepare, validate};
 
 /// Everything that belongs to one guest. Nothing of it outlives the attempt.
 pub(crate) struct World {
@@ -66,6 +66,8 @@ pub(crate) enum Stop {
     Disk(std::io::Error),
     /// It called what an initialiser must not.
     Forbidden(&'static str),
+    /// Its initialiser failed, which is no end of a job.
+    Initialiser(String),
 }
 
 impl World {
@@ -284,14 +286,18 @@ fn watch(store: &mut Store<World>, deadline: Option<Instant>, cancel: Cancel) {
 }
 
 fn run(store: &mut Store<World>, module: &PreparedModule, action: &Action) -> wasmtime::Result<()> {
-    let (instance, start) = match module {
-        PreparedModule::Core { instance, initialises_itself: true, .. } => {
+    let (instance, start, initialised) = match module {
+        PreparedModule::Core { instance, initialised: Initialised::Each, .. } => {
             return run_initialised(store, instance, action);
         }
-        PreparedModule::Core { instance, start, initialises_itself: false } => (instance, start),
+        PreparedModule::Core { instance, start, initialised } => (instance, start, *initialised),
         PreparedModule::Component(component) => return component::run(store, component),
     };
     let instance = instance.instantiate(&mut *store)?;
+    if let (Initialised::Before, Some(fuel)) = (initialised, action.limits.fuel) {
+        // What it costs to make an instance of a snapshot is no matter of the program's.
+        store.set_fuel(fuel)?;
+    }
     let start = instance.get_module_export(&mut *store, start).and_then(Extern::into_func);
     let start = start.ok_or_else(|| wasmtime::Error::msg("`_start` is gone"))?;
     start.typed::<(), ()>(&*store)?.call(&mut *store, ())
@@ -302,8 +308,11 @@ fn run_initialised(store: &mut Store<World>, instance: &InstancePre<World>, acti
     let world = std::mem::replace(store.data_mut(), World::initialising());
     store.set_epoch_deadline(u64::MAX / 2);
     let _ = store.set_fuel(u64::MAX);
-    let instance = instance.instantiate(&mut *store)?;
-    prepare::initialise(store, instance).map_err(wasmtime::Error::msg)?;
+    let made = instance.instantiate(&mut *store).map_err(|error| validate::compiler_text(&error));
+    let instance = match made.and_then(|instance| prepare::initialise(store, instance).map(|()| instance)) {
+        Ok(instance) => instance,
+        Err(wrong) => return Err(store.data_mut().stop(Stop::Initialiser(wrong))),
+    };
     let memory = store.data().memory;
     *store.data_mut() = World { memory, ..world };
     store.set_epoch_deadline(1);
@@ -342,6 +351,7 @@ fn conclude(
         Some(Stop::Cancelled) => return Ok(Outcome::Cancelled),
         Some(Stop::Store(error)) => return Err(RunnerError::Store(error)),
         Some(Stop::Forbidden(call)) => return Err(host("initialise the module", format!("it called `{call}`"))),
+        Some(Stop::Initialiser(wrong)) => return Err(host("initialise the module", wrong)),
         Some(Stop::Disk(error)) => return Err(host("keep what the guest wrote in a temporary file", error)),
         None => {}
     }

@@ -53,7 +53,8 @@ fn exports(wasm: &[u8], name: &str) -> bool {
 fn snapshot(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>, String> {
     let text = |error: wasmtime::Error| validate::compiler_text(&error.context("its initialiser"));
     let mut wizer = Wizer::new();
-    wizer.init_func(INITIALISER);
+    // It is kept, so that the snapshot can be told from a module that never had one.
+    wizer.init_func(INITIALISER).keep_init_func(true);
     if exports(wasm, RESUME) {
         wizer.func_rename("_start", RESUME);
     }

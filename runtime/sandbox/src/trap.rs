@@ -52,7 +52,8 @@ pub(crate) fn backtrace(error: &wasmtime::Error) -> Vec<Frame> {
                 Some(name) => readable(name),
                 None => format!("func[{}]", frame.func_index()),
             },
-            offset: frame.module_offset().and_then(|offset| u32::try_from(offset).ok()),
+            // Not that in the module: a snapshot has its functions elsewhere than the module that it was made of.
+            offset: frame.func_offset().and_then(|offset| u32::try_from(offset).ok()),
             line: frame.symbols().first().and_then(line),
         })
         .collect()

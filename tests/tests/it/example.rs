@@ -76,6 +76,11 @@ fn crate_audit_reports_on_real_crates_and_only_scans_what_changed() {
     assert!(page.contains("<svg") && page.contains("anyhow") && !page.contains("<b>&</b>"));
     assert!(!page.contains("http://") || page.contains("http://www.w3.org"), "the page needs nothing from elsewhere");
 
+    // Every result comes about again: without the pool, and on the other engine.
+    for engine in ["cranelift", "pulley"] {
+        let (code, events) = space.events(&["verify", "--engine", engine]);
+        assert_eq!((code, events.last().unwrap()["same"].as_u64()), (0, Some(7)), "{engine}: {events:#?}");
+    }
     assert!(space.jobs(&["audit"]).all("succeeded", true));
 
     space.write("vendor/odd-1.0.0/src/lib.rs", "pub fn other() {}\npub fn functions() {}\n");

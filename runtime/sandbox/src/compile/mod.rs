@@ -39,10 +39,21 @@ pub(crate) enum PreparedModule {
         instance: InstancePre<World>,
         /// `_start`, looked up once.
         start: ModuleExport,
-        /// Whether each instance runs the initialiser before it starts. Else that was done before, if there is one.
-        initialises_itself: bool,
+        /// Whether and when it is initialised.
+        initialised: Initialised,
     },
     Component(PreparedComponent),
+}
+
+/// Whether and when a module's initialiser runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Initialised {
+    /// It has none.
+    Never,
+    /// It ran when the module was compiled: this is a snapshot.
+    Before,
+    /// It runs in each instance, before that starts.
+    Each,
 }
 
 /// Machine code that is loaded.
@@ -129,11 +140,15 @@ impl Modules {
         validate::check_tables(&module).map_err(bad)?;
         validate::check_imports(&module, &engine.linker, &engine.engine).map_err(bad)?;
         let start = validate::find_start(&module).map_err(bad)?;
-        // Snapshots do not export it any more.
-        let initialises_itself = module.get_export(prepare::INITIALISER).is_some();
-        let linker = if initialises_itself { &engine.initialising_linker } else { &engine.linker };
+        let initialised = match (module.get_export(prepare::INITIALISER), self.snapshots) {
+            (None, _) => Initialised::Never,
+            (Some(_), true) => Initialised::Before,
+            (Some(_), false) => Initialised::Each,
+        };
+        let is_each = initialised == Initialised::Each;
+        let linker = if is_each { &engine.initialising_linker } else { &engine.linker };
         let instance = linker.instantiate_pre(&module).map_err(|error| host("link the module", error))?;
-        Ok(PreparedModule::Core { instance, start, initialises_itself })
+        Ok(PreparedModule::Core { instance, start, initialised })
     }
 
     /// The machine code of a digest, if it is there. Which of the two keys it has says what it is.

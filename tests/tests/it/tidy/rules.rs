@@ -85,7 +85,8 @@ pub(super) fn developer_paths(source: &Source) -> Findings {
 
 /// Every crate takes the workspace's lints. Guest crates are workspaces of their own.
 pub(super) fn lints(source: &Source) -> Findings {
-    let is_guest = ["examples/", "tests/guests/", "tests/benches/"].iter().any(|own| source.path.starts_with(own));
+    let is_guest =
+        ["examples/", "tests/guests/", "tests/benches/", "tests/fuzz/"].iter().any(|own| source.path.starts_with(own));
     if !source.path.ends_with("/Cargo.toml") || is_guest || source.text.contains("\n[lints]\nworkspace = true\n") {
         return Findings::new();
     }
