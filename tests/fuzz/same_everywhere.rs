@@ -91,7 +91,7 @@ fn config(is_initialised: bool) -> Option<Config> {
 ///
 /// # Panics
 /// Two ways differ.
-pub fn same_everywhere(data: &[u8]) -> Option<Outcome> {
+pub(crate) fn same_everywhere(data: &[u8]) -> Option<Outcome> {
     let (first, data) = data.split_first()?;
     let is_initialised = first % 2 == 0;
     let mut bytes = Unstructured::new(data);

@@ -2,6 +2,7 @@
 //! need: the program, and one guest for each behaviour.
 
 mod bad_input;
+mod behaviours;
 mod bombs;
 mod components;
 mod crashes;
