@@ -215,7 +215,8 @@ fn is_settled(stamp: &Stamp) -> bool {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_ns = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
     let tick_ns = if stamp.mtime_ns % 1_000_000_000 == 0 { COARSE_TICK_NS } else { TICK_NS };
-    now_ns.saturating_sub(stamp.mtime_ns) > tick_ns
+    // Either: a file that is changed and has its old time of modification put back is a changed one.
+    now_ns.saturating_sub(stamp.mtime_ns.max(stamp.ctime_ns)) > tick_ns
 }
 
 fn read_error(path: &Path, source: std::io::Error) -> ImportError {

@@ -11,14 +11,20 @@ use wasmill_model::port::Stamp;
 #[cfg(unix)]
 pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
     use std::os::unix::fs::MetadataExt;
-    Stamp { size_bytes: metadata.len(), mtime_ns: mtime_ns(metadata), inode: metadata.ino(), device: metadata.dev() }
+    Stamp {
+        size_bytes: metadata.len(),
+        mtime_ns: mtime_ns(metadata),
+        ctime_ns: metadata.ctime().saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec()),
+        inode: metadata.ino(),
+        device: metadata.dev(),
+    }
 }
 
 /// What a file looked like, to tell later whether it changed. The standard library offers no stable file number
 /// here, so size and time have to do.
 #[cfg(not(unix))]
 pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
-    Stamp { size_bytes: metadata.len(), mtime_ns: mtime_ns(metadata), inode: 0, device: 0 }
+    Stamp { size_bytes: metadata.len(), mtime_ns: mtime_ns(metadata), ctime_ns: 0, inode: 0, device: 0 }
 }
 
 fn mtime_ns(metadata: &Metadata) -> i64 {

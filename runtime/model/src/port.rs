@@ -158,6 +158,9 @@ pub struct Stamp {
     pub size_bytes: u64,
     /// Last modification, in nanoseconds since 1970.
     pub mtime_ns: i64,
+    /// Last change of the file or of what is known about it, in nanoseconds since 1970, or 0 where the host does not say.
+    /// Unlike the modification, nobody can set it back.
+    pub ctime_ns: i64,
     /// Inode number, or 0 where the host has none.
     pub inode: u64,
     /// Device number, or 0 where the host has none.

@@ -19,7 +19,7 @@ pub(crate) const RUNS: TableDefinition<u64, &[u8]> = TableDefinition::new("runs-
 /// (run number, page from 0 on) → some job reports, see [`JobPages`].
 pub(crate) const RUN_JOBS: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("run_jobs-2");
 /// Host path → postcard of its stamp and blob.
-pub(crate) const STATS: TableDefinition<&str, &[u8]> = TableDefinition::new("stats-1");
+pub(crate) const STATS: TableDefinition<&str, &[u8]> = TableDefinition::new("stats-2");
 /// Artifact key → digest and size of its content, see [`encode_artifact`].
 pub(crate) const COMPILED: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("compiled-1");
 

@@ -411,3 +411,23 @@ fn limits_in_a_plan_strike_and_a_timeout_is_not_recorded() {
     let cached = |job: &str| again.by_name[job].1;
     assert_eq!([cached("memory"), cached("fuel"), cached("time")], [true, true, false]);
 }
+
+#[cfg(unix)]
+#[test]
+fn an_input_whose_time_was_put_back_is_a_changed_one() {
+    let space = TestSpace::new();
+    space.guest("copy").write("leaf", "AAAA");
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let put_back = || std::fs::File::options().write(true).open(space.path("leaf")).unwrap().set_modified(long_ago);
+    let run = || {
+        put_back().unwrap();
+        // Old enough to be remembered.
+        std::thread::sleep(std::time::Duration::from_millis(1200));
+        let said = space.run(&["exec", "copy.wasm", "--in", "/in/leaf=leaf", "--out", "out"]);
+        assert_eq!(said.code, 0, "{said:?}");
+        space.read("out/result")
+    };
+    assert_eq!((run(), run()), ("AAAA".to_owned(), "AAAA".to_owned()));
+    std::fs::write(space.path("leaf"), "DDDD").unwrap();
+    assert_eq!(run(), "DDDD");
+}

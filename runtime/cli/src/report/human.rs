@@ -208,7 +208,7 @@ pub(crate) fn verdict(summary: &RunSummary) -> String {
         (counts.failed, "failed"),
         (counts.errors, "could not be carried out"),
         (counts.skipped, "skipped"),
-        (counts.cancelled, "not started"),
+        (counts.cancelled, "not finished"),
     ];
     parts.extend(others.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
     if summary.cancelled {

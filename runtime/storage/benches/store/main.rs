@@ -134,7 +134,13 @@ fn cold(storage: &Storage, jobs: usize, from: usize, job: Duration) -> Measured 
 }
 
 fn stamp(number: usize) -> Stamp {
-    Stamp { size_bytes: number as u64, mtime_ns: 1_700_000_000_000_000_000, inode: 1 << 40, device: 66_306 }
+    Stamp {
+        size_bytes: number as u64,
+        mtime_ns: 1_700_000_000_000_000_000,
+        ctime_ns: 0,
+        inode: 1 << 40,
+        device: 66_306,
+    }
 }
 
 fn warm(storage: &Storage, jobs: usize) -> Measured {

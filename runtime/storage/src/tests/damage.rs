@@ -25,7 +25,7 @@ fn filled(dir: &Path) {
         let blob = storage.put(content(number, len)).unwrap();
         storage.record(action(number).key(), &action(number), &record(blob, blob), Box::new(|_| {})).unwrap();
         storage.append(run, &[report(number)]).unwrap();
-        let stamp = wasmill_model::port::Stamp { size_bytes: 1, mtime_ns: 2, inode: 3, device: 4 };
+        let stamp = wasmill_model::port::Stamp { size_bytes: 1, mtime_ns: 2, ctime_ns: 0, inode: 3, device: 4 };
         storage.remember(vec![(format!("file-{number}"), stamp, blob)]).unwrap();
     }
     storage.keep_artifact(&Digest::of(b"key"), b"machine code").unwrap();
@@ -129,7 +129,7 @@ fn a_row_that_does_not_decode_is_a_miss() {
             .unwrap();
         let runs = TableDefinition::<u64, &[u8]>::new("runs-1");
         write.open_table(runs).unwrap().insert(1, [].as_slice()).unwrap();
-        let stats = TableDefinition::<&str, &[u8]>::new("stats-1");
+        let stats = TableDefinition::<&str, &[u8]>::new("stats-2");
         write.open_table(stats).unwrap().insert("file-1", [1].as_slice()).unwrap();
         let jobs = TableDefinition::<(u64, u32), &[u8]>::new("run_jobs-2");
         write.open_table(jobs).unwrap().insert((1, 0), [0xff; 4].as_slice()).unwrap();

@@ -57,7 +57,7 @@ fn output(seed: u64) -> BlobRef {
 }
 
 fn stamp(mtime_ns: i64) -> Stamp {
-    Stamp { size_bytes: u64::MAX, mtime_ns, inode: 0, device: 7 }
+    Stamp { size_bytes: u64::MAX, mtime_ns, ctime_ns: 0, inode: 0, device: 7 }
 }
 
 impl Expected {

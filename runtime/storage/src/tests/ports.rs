@@ -286,7 +286,7 @@ fn who_reads_while_others_write_sees_every_entry_once() {
 fn stamps_and_artifacts_are_found_again_until_they_are_replaced_or_lost() {
     let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path());
-    let stamp = |mtime_ns| Stamp { size_bytes: 3, mtime_ns, inode: 9, device: 1 };
+    let stamp = |mtime_ns| Stamp { size_bytes: 3, mtime_ns, ctime_ns: 0, inode: 9, device: 1 };
     let key = Digest::of(b"key");
     for round in 0..3 {
         let code = content(round, 100_000);
