@@ -13,7 +13,7 @@ use crate::foreign::ForeignGuests;
 use crate::guests::Guests;
 use crate::process;
 use crate::toolchain::GuestToolchain;
-use crate::workspace::{Profile, Workspace};
+use crate::workspace::Workspace;
 
 /// Tells the tests where the binary is.
 const BINARY_VARIABLE: &str = "WASMILL_BIN";
@@ -41,7 +41,7 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<()> {
         }
         Err(error) => return Err(error),
     };
-    let wasmill = workspace.build_wasmill(Profile::Dev, false)?;
+    let wasmill = workspace.build_tests()?;
     let run = |mut command: Command| {
         toolchain.publish(&mut command);
         guests.publish(&mut command);
@@ -53,7 +53,7 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<()> {
     let has_nextest = process::find("cargo-nextest").is_some();
     let mut tests = workspace.cargo(if has_nextest { "nextest" } else { "test" });
     if has_nextest {
-        tests.args(["run", "--workspace", "--no-tests=pass"]);
+        tests.args(["run", "--workspace", "--lib", "--bins", "--tests", "--no-tests=pass"]);
     } else {
         tests.args(["--workspace", "--lib", "--bins", "--tests"]);
     }

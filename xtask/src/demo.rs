@@ -14,7 +14,7 @@ use clap::Args;
 
 use crate::process;
 use crate::toolchain::GuestToolchain;
-use crate::workspace::{Profile, Workspace};
+use crate::workspace::Workspace;
 
 /// The plan.
 const PLAN: &str = "examples/crate-audit/mill.toml";
@@ -40,7 +40,7 @@ pub(crate) struct DemoArgs {
 /// `cargo xtask demo`.
 pub(crate) fn demo(workspace: &Workspace, args: &DemoArgs) -> Result<()> {
     let toolchain = GuestToolchain::get()?;
-    let wasmill = workspace.build_wasmill(Profile::Release, args.offline)?;
+    let wasmill = workspace.build_wasmill(args.offline)?;
 
     let manifest = args.manifest_path.clone().unwrap_or_else(|| workspace.path("Cargo.toml"));
     let crates = dependencies(&manifest, args.offline)?;

@@ -18,15 +18,6 @@ pub(crate) struct Workspace {
     pub(crate) target: PathBuf,
 }
 
-/// A cargo profile in which wasmill is built.
-#[derive(Clone, Copy)]
-pub(crate) enum Profile {
-    /// Quick to build.
-    Dev,
-    /// What a user gets.
-    Release,
-}
-
 impl Workspace {
     /// Asks cargo.
     pub(crate) fn find() -> Result<Self> {
@@ -49,21 +40,25 @@ impl Workspace {
     }
 
     /// Builds the `wasmill` binary and returns where it is.
-    pub(crate) fn build_wasmill(&self, profile: Profile, is_offline: bool) -> Result<PathBuf> {
+    pub(crate) fn build_wasmill(&self, is_offline: bool) -> Result<PathBuf> {
         let mut build = self.cargo("build");
-        build.args(["--package", "wasmill"]);
-        if matches!(profile, Profile::Release) {
-            build.arg("--release");
-        }
+        build.args(["--package", "wasmill", "--release"]);
         if is_offline {
             build.arg("--offline");
         }
         process::run(&mut build)?;
-        let folder = match profile {
-            Profile::Dev => "debug",
-            Profile::Release => "release",
-        };
-        Ok(self.target.join(folder).join("wasmill").with_extension(std::env::consts::EXE_EXTENSION))
+        Ok(self.wasmill("release"))
+    }
+
+    /// Builds every test, and `wasmill` with them: its own package has a test that wants it. Building it by itself would
+    /// compile wasmtime twice, as the tests ask for more features of what they share.
+    pub(crate) fn build_tests(&self) -> Result<PathBuf> {
+        process::run(self.cargo("test").args(["--no-run", "--workspace", "--lib", "--bins", "--tests"]))?;
+        Ok(self.wasmill("debug"))
+    }
+
+    fn wasmill(&self, folder: &str) -> PathBuf {
+        self.target.join(folder).join("wasmill").with_extension(std::env::consts::EXE_EXTENSION)
     }
 
     /// `path` below the root.

@@ -26,7 +26,7 @@ use self::tool::{Project, Tool};
 use crate::guests::Guests;
 use crate::process;
 use crate::toolchain::GuestToolchain;
-use crate::workspace::{Profile, Workspace};
+use crate::workspace::Workspace;
 
 /// Where the table is kept.
 const DOCUMENT: &str = "docs/benchmarks.md";
@@ -95,7 +95,7 @@ pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
     let wasmill = match &args.wasmill {
         _ if !tools.iter().any(|tool| tool.is_wasmill()) => PathBuf::new(),
         Some(path) => path.canonicalize().with_context(|| format!("cannot find `{}`", path.display()))?,
-        None => workspace.build_wasmill(Profile::Release, false)?,
+        None => workspace.build_wasmill(false)?,
     };
     let guest = if tools.iter().any(|tool| tool.is_wasmill()) {
         Guests::build(workspace, &GuestToolchain::get()?)?.path("copy")

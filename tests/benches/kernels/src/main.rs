@@ -54,10 +54,20 @@ fn blur() -> u64 {
         for y in 1..WIDTH - 1 {
             for x in 1..WIDTH - 1 {
                 let at = y * WIDTH + x;
-                let sum: u32 = [at - WIDTH - 1, at - WIDTH, at - WIDTH + 1, at - 1, at, at + 1, at + WIDTH - 1, at + WIDTH, at + WIDTH + 1]
-                    .iter()
-                    .map(|near| u32::from(before[*near]))
-                    .sum();
+                let sum: u32 = [
+                    at - WIDTH - 1,
+                    at - WIDTH,
+                    at - WIDTH + 1,
+                    at - 1,
+                    at,
+                    at + 1,
+                    at + WIDTH - 1,
+                    at + WIDTH,
+                    at + WIDTH + 1,
+                ]
+                .iter()
+                .map(|near| u32::from(before[*near]))
+                .sum();
                 image[at] = (sum / 9) as u8;
             }
         }
