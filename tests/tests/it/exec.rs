@@ -88,21 +88,36 @@ fn time_and_randomness_are_the_same_every_time() {
 #[test]
 fn one_guest_leaves_nothing_for_the_next() {
     let space = TestSpace::new();
-    space.guest("probe_secret").write(
-        "mill.toml",
-        r#"
-            [modules.probe]
-            file = "probe_secret.wasm"
-            [jobs.plant]
+    space.guest("probe_secret").guest("hello");
+    let mut plan = r#"
+        modules.probe = { file = "probe_secret.wasm" }
+        modules.other = { file = "hello.wasm" }
+    "#
+    .to_owned();
+    // One behind the other, with little, with more than a slot keeps, and with another module in between.
+    for (step, mib) in ["1", "100", "1", "4", "200", "200"].iter().enumerate() {
+        let before = if step == 0 { String::new() } else { format!("'/in/x' = {{ job = 'search{}' }}", step - 1) };
+        plan.push_str(&format!(
+            r#"
+            [jobs.plant{step}]
             module = "probe"
-            args = ["plant"]
-            [jobs.search]
+            seed = {step}
+            args = ["plant", "{mib}"]
+            in = {{ {before} }}
+            [jobs.other{step}]
+            module = "other"
+            seed = {step}
+            in = {{ '/in/x' = {{ job = 'plant{step}' }} }}
+            [jobs.search{step}]
             module = "probe"
-            args = ["search"]
-            in = { "/in/after" = { job = "plant" } }
-        "#,
-    );
-    // One worker, so that both use the same slot.
+            seed = {step}
+            args = ["search", "{mib}"]
+            in = {{ '/in/x' = {{ job = 'plant{step}' }} }}
+            "#
+        ));
+    }
+    space.write("mill.toml", plan);
+    // One worker, so that all use the same slot.
     let jobs = space.jobs(&["--jobs", "1"]);
     assert!(jobs.all("succeeded", false), "{jobs:#?}");
 }

@@ -234,3 +234,26 @@ fn a_removed_directory_that_is_still_open_takes_nothing_in() {
         (call $expect (i32.const 7) (call $path_rename (i32.const 3) (i32.const 16) (i32.const 5) (local.get $dir) (i32.const 8) (i32.const 1)) (i32.const 44)))"#;
     assert_eq!(Space::new(1).outcome(&program(body)), Outcome::SUCCESS);
 }
+
+#[test]
+fn one_guest_s_table_is_not_the_next_one_s() {
+    let space = Space::new(1);
+    let fill = space.action(
+        r#"(module (table $t 1000 funcref) (elem declare func $f) (func $f)
+          (func (export "_start") (table.fill $t (i32.const 0) (ref.func $f) (i32.const 1000))))"#,
+    );
+    let look = space.action(
+        r#"(module (table $t 1000 funcref)
+          (func (export "_start") (local $at i32)
+            (loop $next
+              (if (i32.eqz (ref.is_null (table.get $t (local.get $at)))) (then unreachable))
+              (local.set $at (i32.add (local.get $at) (i32.const 1)))
+              (br_if $next (i32.lt_u (local.get $at) (i32.const 1000))))))"#,
+    );
+    // More often than there are slots, so that each slot has had both.
+    for _ in 0..40 {
+        for action in [&fill, &look] {
+            assert_eq!(space.run(action).result.outcome, Outcome::SUCCESS);
+        }
+    }
+}
