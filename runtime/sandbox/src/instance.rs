@@ -306,7 +306,6 @@ fn run(store: &mut Store<World>, module: &PreparedModule, action: &Action) -> wa
 /// Initialises an instance and then runs it, as if it came from a snapshot: for comparing with those that do.
 fn run_initialised(store: &mut Store<World>, instance: &InstancePre<World>, action: &Action) -> wasmtime::Result<()> {
     let world = std::mem::replace(store.data_mut(), World::initialising());
-    store.set_epoch_deadline(u64::MAX / 2);
     let _ = store.set_fuel(u64::MAX);
     let made = instance.instantiate(&mut *store).map_err(|error| validate::compiler_text(&error));
     let instance = match made.and_then(|instance| prepare::initialise(store, instance).map(|()| instance)) {
@@ -315,7 +314,6 @@ fn run_initialised(store: &mut Store<World>, instance: &InstancePre<World>, acti
     };
     let memory = store.data().memory;
     *store.data_mut() = World { memory, ..world };
-    store.set_epoch_deadline(1);
     if let Some(fuel) = action.limits.fuel {
         store.set_fuel(fuel)?;
     }
