@@ -255,8 +255,11 @@ fn open_error(error: &OpenError) -> CliError {
     let shown = CliError::from_error(exit_code::STORE, error);
     match error {
         OpenError::InUse { .. } => {
-            shown.hint("wait until the other wasmill is done, or name another folder with `--store DIR`")
+            shown.hint("wait until the other program is done, or name another folder with `--store DIR`")
         }
+        OpenError::OlderFormat { .. } => shown.hint(
+            "remove it: nothing but results that can be computed again is in it; or use another with `--store DIR`",
+        ),
         OpenError::NewerFormat { .. } => shown.hint("use a newer wasmill, or another folder with `--store DIR`"),
         OpenError::NotAStore { .. } => shown.hint("name an empty folder, or one that does not exist yet"),
         _ => shown,

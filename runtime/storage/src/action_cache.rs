@@ -1,30 +1,41 @@
 //! Results by action key.
 //!
-//! Owns: which record counts (the last), and that a damaged one is a miss. Does not know: what an action means.
+//! Owns: which record counts (the last), and that a damaged one is a miss, as is one whose blobs were lost. Does not
+//! know: what an action means.
+
+use std::collections::HashSet;
 
 use bytes::Bytes;
-use wasmill_model::port::{ActionCache, OnDurable, StoreError};
-use wasmill_model::{Action, ActionKey, ActionRecord, Digest};
+use redb::ReadableTable;
+use wasmill_model::port::{ActionCache, BlobStore, OnDurable, StoreError};
+use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, BlobRef, Digest, Directory};
 
 use crate::Storage;
 use crate::error::on_index;
-use crate::pending::Look;
+use crate::log::Entry;
+use crate::place::Place;
+use crate::record::Kind;
 use crate::tables::{decode_action, encode_action};
+use crate::tail::Look;
 
 impl ActionCache for Storage {
     fn lookup(&self, key: &ActionKey) -> Result<Option<ActionRecord>, StoreError> {
-        self.with_action_row(key, |row| decode_action(key, row).map(|(record, _)| record))
+        let mut row = self.action_row(key)?;
+        if row.is_none() && self.refresh()? {
+            row = self.action_row(key)?;
+        }
+        let Some((record, _)) = row.as_deref().and_then(|row| decode_action(key, row)) else { return Ok(None) };
+        Ok((!self.has_lost(&record.result)?).then_some(record))
     }
 
     fn action(&self, key: &ActionKey) -> Result<Option<Action>, StoreError> {
-        self.with_action_row(key, |row| {
-            let (_, action) = decode_action(key, row)?;
-            if Digest::of(action) != key.0 {
-                tracing::warn!(%key, "a damaged action in the store is taken for absent");
-                return None;
-            }
-            Action::decode(action).inspect_err(|error| tracing::warn!(%key, %error, "an action is unreadable")).ok()
-        })
+        let Some(row) = self.action_row(key)? else { return Ok(None) };
+        let Some((_, action)) = decode_action(key, &row) else { return Ok(None) };
+        if Digest::of(action) != key.0 {
+            tracing::warn!(%key, "a damaged action in the store is taken for absent");
+            return Ok(None);
+        }
+        Ok(Action::decode(action).inspect_err(|error| tracing::warn!(%key, %error, "an action is unreadable")).ok())
     }
 
     fn record(
@@ -34,30 +45,84 @@ impl ActionCache for Storage {
         record: &ActionRecord,
         on_durable: OnDurable,
     ) -> Result<(), StoreError> {
-        let row = Bytes::from(encode_action(record, &action.encode())?);
-        self.shared.pending.hand_in(row.len(), |state| {
-            state.filling.actions.insert(key, row);
-            state.when_durable(on_durable);
+        let row = encode_action(record, &action.encode())?;
+        let entry = Entry { kind: Kind::Action, key: *key.0.as_bytes(), size_bytes: 0, body: &row };
+        self.shared.log.hand_in_with(&entry, Some(on_durable), |tail, place| {
+            tail.active.actions.insert(key, place);
         })
     }
 
     fn barrier(&self, on_durable: OnDurable) -> Result<(), StoreError> {
-        self.shared.pending.wait_for(on_durable)
+        self.shared.log.wait_for(on_durable)
     }
 }
 
 impl Storage {
-    fn with_action_row<T>(
+    fn action_row(&self, key: &ActionKey) -> Result<Option<Bytes>, StoreError> {
+        let look = self.shared.log.tail().look(|rows| rows.actions.get(key).copied());
+        let place = match look {
+            Look::Tail(place) => Some(place),
+            Look::Index(view) => on_index("look up an action", || {
+                Ok(view.actions.get(key.0.as_bytes())?.map(|row| Place::decode(row.value())))
+            })?,
+        };
+        let Some(place) = place else { return Ok(None) };
+        self.entry(Kind::Action, key.0.as_bytes(), &place, key)
+    }
+
+    /// The body of an entry; none, with a warning, is a damaged one.
+    pub(crate) fn entry(
         &self,
-        key: &ActionKey,
-        read: impl FnOnce(&[u8]) -> Option<T>,
-    ) -> Result<Option<T>, StoreError> {
-        let look = self.shared.pending.read().look(|batch| batch.actions.get(key).cloned());
-        match look {
-            Look::Pending(row) => Ok(read(&row)),
-            Look::Committed(view) => on_index("look up an action", || {
-                Ok(view.actions.get(key.0.as_bytes())?.and_then(|row| read(row.value())))
-            }),
+        kind: Kind,
+        key: &[u8; 32],
+        place: &Place,
+        shown: &dyn std::fmt::Display,
+    ) -> Result<Option<Bytes>, StoreError> {
+        if let Some(body) = self.shared.log.unwritten(place) {
+            return Ok(Some(body));
         }
+        let found = self.shared.reader.entry(kind, key, place)?;
+        if found.is_none() {
+            tracing::warn!(?kind, key = %shown, "a damaged entry of the store's log is taken for absent");
+        }
+        Ok(found)
+    }
+
+    /// Whether a blob that a result refers to, even in a directory, is known to be lost. Mostly none is, and then
+    /// this costs nothing.
+    fn has_lost(&self, result: &ActionResult) -> Result<bool, StoreError> {
+        let lost = {
+            let tail = self.shared.log.tail();
+            if tail.lost.is_empty() {
+                return Ok(false);
+            }
+            tail.lost.clone()
+        };
+        if [result.stdout, result.stderr].iter().any(|blob| lost.contains(&blob.digest)) {
+            return Ok(true);
+        }
+        self.has_lost_below(&lost, result.output)
+    }
+
+    fn has_lost_below(&self, lost: &HashSet<Digest>, directory: BlobRef) -> Result<bool, StoreError> {
+        let (mut waiting, mut seen) = (vec![directory], HashSet::new());
+        while let Some(blob) = waiting.pop() {
+            if lost.contains(&blob.digest) {
+                return Ok(true);
+            }
+            if blob == BlobRef::EMPTY || !seen.insert(blob.digest) {
+                continue;
+            }
+            let content = match self.get(&blob) {
+                Err(StoreError::Missing(_) | StoreError::Damaged { .. }) => return Ok(true),
+                content => content?,
+            };
+            let Ok(directory) = Directory::decode(&content) else { return Ok(true) };
+            if directory.files.iter().any(|file| lost.contains(&file.blob.digest)) {
+                return Ok(true);
+            }
+            waiting.extend(directory.directories.iter().map(|directory| directory.blob));
+        }
+        Ok(false)
     }
 }

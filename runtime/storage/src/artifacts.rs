@@ -5,20 +5,23 @@
 
 use std::fs;
 
+use redb::ReadableTable;
 use wasmill_model::port::{Artifact, ArtifactCache, StoreError};
 use wasmill_model::{BlobRef, Digest};
 
 use crate::Storage;
 use crate::error::on_index;
-use crate::pending::Look;
-use crate::tables::decode_artifact;
+use crate::log::Entry;
+use crate::record::Kind;
+use crate::tables::{decode_artifact, encode_artifact};
+use crate::tail::Look;
 
 impl ArtifactCache for Storage {
     fn artifact(&self, key: &Digest) -> Result<Option<Artifact>, StoreError> {
-        let look = self.shared.pending.read().look(|batch| batch.artifacts.get(key).copied());
+        let look = self.shared.log.tail().look(|rows| rows.artifacts.get(key).copied());
         let content = match look {
-            Look::Pending(content) => Some(content),
-            Look::Committed(view) => on_index("look up an artifact", || {
+            Look::Tail(content) => Some(content),
+            Look::Index(view) => on_index("look up an artifact", || {
                 Ok(view.compiled.get(key.as_bytes())?.and_then(|row| decode_artifact(row.value())))
             })?,
         };
@@ -33,8 +36,12 @@ impl ArtifactCache for Storage {
         let content = BlobRef::of(bytes);
         let mut temp = self.shared.files.temp()?;
         temp.write(bytes)?;
-        let path = self.shared.files.publish_artifact(&temp.seal(), &content.digest)?;
-        self.shared.pending.hand_in(0, |state| state.filling.artifacts.insert(*key, content))?;
+        let path = self.shared.files.publish_artifact(temp, &content.digest)?;
+        let row = encode_artifact(&content);
+        let entry = Entry { kind: Kind::Artifact, key: *key.as_bytes(), size_bytes: 0, body: &row };
+        self.shared.log.hand_in(&entry, |tail, _| {
+            tail.active.artifacts.insert(*key, content);
+        })?;
         Ok(Artifact { path, digest: content.digest })
     }
 }

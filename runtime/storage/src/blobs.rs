@@ -1,43 +1,56 @@
-//! Blobs by digest: small ones in the index, large ones in files of their own.
+//! Blobs by digest: small ones in the log, large ones in files of their own.
 //!
-//! Owns: where a blob goes by its size, and what is checked when it is read. Does not know: trees, or who refers
-//! to a blob.
+//! Owns: where a blob goes by its size, and what happens when one turns out to be damaged. Does not know: trees, or
+//! who refers to a blob.
 
 use std::io::{self, Read};
 
 use bytes::Bytes;
+use redb::ReadableTable;
 use wasmill_model::port::{BlobStore, StoreError};
 use wasmill_model::{BlobRef, Digest, Hasher};
 
 use crate::Storage;
 use crate::error::{failed, on_index};
-use crate::files;
-use crate::pending::{Look, NewBlob};
-use crate::tables::{BlobRow, INLINE_BYTES_MAX};
+use crate::files::{self, TempFile};
+use crate::log::Entry;
+use crate::place::Place;
+use crate::record::Kind;
+use crate::tail::Look;
 
 /// How much of a large blob is in memory while it is taken in.
 const COPY_BYTES: usize = 64 << 10;
+
+/// Blobs that are smaller are added to the log again where they might be in it: that is cheaper than looking.
+const LOOKED_UP_BYTES_MIN: usize = 4 << 10;
 
 impl BlobStore for Storage {
     fn get(&self, blob: &BlobRef) -> Result<Bytes, StoreError> {
         if *blob == BlobRef::EMPTY {
             return Ok(Bytes::new());
         }
-        match self.locate(&blob.digest)?.ok_or(StoreError::Missing(blob.digest))? {
-            Located::Inline(content) => {
-                check_size(blob, content.len() as u64)?;
+        if let Some(content) = self.shared.reader.cached(&blob.digest) {
+            check_size(blob, content.len() as u64)?;
+            return Ok(content);
+        }
+        let mut place = self.locate(&blob.digest)?;
+        if place.is_none() && self.refresh()? {
+            place = self.locate(&blob.digest)?;
+        }
+        let place = place.ok_or(StoreError::Missing(blob.digest))?;
+        check_size(blob, place.size_bytes)?;
+        let content = self.content(&blob.digest, &place);
+        match content {
+            Ok(content) => {
+                self.shared.reader.keep(&blob.digest, &content);
                 Ok(content)
             }
-            Located::File { size_bytes, temp } => {
-                check_size(blob, size_bytes)?;
-                // The committer moves it from there to here, never back.
-                let pending = temp.map(|path| files::map(&path, &blob.digest, size_bytes)).transpose()?.flatten();
-                match pending {
-                    Some(content) => Ok(content),
-                    None => files::map(&self.shared.files.blob(&blob.digest), &blob.digest, size_bytes)?
-                        .ok_or(StoreError::Missing(blob.digest)),
-                }
+            Err(error @ (StoreError::Missing(_) | StoreError::Damaged { .. })) => {
+                tracing::error!(%error, "a blob is lost: what needs it will be computed again");
+                self.lose(&blob.digest)?;
+                Err(error)
             }
+            Err(error) => Err(error),
         }
     }
 
@@ -45,11 +58,8 @@ impl BlobStore for Storage {
         if *digest == Digest::EMPTY {
             return Ok(Some(BlobRef::EMPTY));
         }
-        let size_bytes = self.locate(digest)?.map(|located| match located {
-            Located::Inline(content) => content.len() as u64,
-            Located::File { size_bytes, .. } => size_bytes,
-        });
-        Ok(size_bytes.map(|size_bytes| BlobRef { digest: *digest, size_bytes }))
+        let place = self.locate(digest)?;
+        Ok(place.map(|place| BlobRef { digest: *digest, size_bytes: place.size_bytes }))
     }
 
     fn put(&self, bytes: Bytes) -> Result<BlobRef, StoreError> {
@@ -57,12 +67,22 @@ impl BlobStore for Storage {
             return Ok(BlobRef::EMPTY);
         }
         let blob = BlobRef::of(&bytes);
-        if bytes.len() <= INLINE_BYTES_MAX {
-            self.add(blob, NewBlob::Inline(bytes))?;
-        } else if self.locate(&blob.digest)?.is_none() {
-            let mut temp = self.shared.files.temp()?;
-            temp.write(&bytes)?;
-            self.add(blob, NewBlob::File { size_bytes: blob.size_bytes, temp: temp.seal() })?;
+        if bytes.len() > self.shared.layout.logged_bytes_max as usize {
+            if self.locate(&blob.digest)?.is_none() {
+                let mut temp = self.shared.files.temp()?;
+                temp.write(&bytes)?;
+                self.add_file(blob, temp)?;
+            }
+            return Ok(blob);
+        }
+        let is_known = match bytes.len() < LOOKED_UP_BYTES_MIN {
+            true => self.shared.log.tail().active.blobs.contains_key(&blob.digest),
+            false => self.locate(&blob.digest)?.is_some(),
+        };
+        if !is_known {
+            let key = *blob.digest.as_bytes();
+            let entry = Entry { kind: Kind::Blob, key, size_bytes: blob.size_bytes, body: &bytes };
+            self.shared.log.hand_in(&entry, |tail, place| tail.add_blob(blob.digest, place))?;
         }
         Ok(blob)
     }
@@ -70,14 +90,16 @@ impl BlobStore for Storage {
     fn put_reader(&self, reader: &mut dyn Read) -> Result<BlobRef, StoreError> {
         let mut head = Vec::new();
         let reading = || failed("read the content to be stored");
-        (&mut *reader).take(INLINE_BYTES_MAX as u64 + 1).read_to_end(&mut head).map_err(reading())?;
-        if head.len() <= INLINE_BYTES_MAX {
+        let logged_bytes_max = u64::from(self.shared.layout.logged_bytes_max);
+        (&mut *reader).take(logged_bytes_max + 1).read_to_end(&mut head).map_err(reading())?;
+        if head.len() as u64 <= logged_bytes_max {
             return self.put(head.into());
         }
         let mut temp = self.shared.files.temp()?;
         let mut hasher = Hasher::new();
         temp.write(&head)?;
         hasher.update(&head);
+        drop(head);
         let mut buffer = vec![0; COPY_BYTES];
         loop {
             let piece = match reader.read(&mut buffer) {
@@ -91,68 +113,53 @@ impl BlobStore for Storage {
         }
         let blob = hasher.finish();
         if self.locate(&blob.digest)?.is_none() {
-            self.add(blob, NewBlob::File { size_bytes: blob.size_bytes, temp: temp.seal() })?;
+            self.add_file(blob, temp)?;
         }
         Ok(blob)
     }
 }
 
-/// Where the content of a blob is.
-enum Located {
-    Inline(Bytes),
-    /// In the file of its name; in `temp` until it is committed.
-    File {
-        size_bytes: u64,
-        temp: Option<std::path::PathBuf>,
-    },
-}
-
 impl Storage {
-    /// Hands in a new blob. Whether the index has a small one is left to the committer, which passes by its place
-    /// anyway.
-    fn add(&self, blob: BlobRef, content: NewBlob) -> Result<(), StoreError> {
-        let waiting_bytes = match &content {
-            NewBlob::Inline(content) => content.len(),
-            // It takes a name and no memory, but may not pile up without bound either.
-            NewBlob::File { .. } => INLINE_BYTES_MAX,
-        };
-        self.shared.pending.hand_in(waiting_bytes, |state| {
-            if !state.has_blob(&blob.digest) {
-                state.filling.blobs.insert(blob.digest, content);
-            }
-        })
+    fn add_file(&self, blob: BlobRef, temp: TempFile) -> Result<(), StoreError> {
+        let dir = self.shared.files.publish_blob(temp, &blob.digest)?;
+        self.shared.log.sync_dir_first(dir);
+        let key = *blob.digest.as_bytes();
+        let entry = Entry { kind: Kind::File, key, size_bytes: blob.size_bytes, body: &[] };
+        let place = Place::file(blob.size_bytes);
+        self.shared.log.hand_in(&entry, |tail, _| tail.add_blob(blob.digest, place))
     }
 
-    fn locate(&self, digest: &Digest) -> Result<Option<Located>, StoreError> {
-        let look = self.shared.pending.read().look(|batch| {
-            batch.blobs.get(digest).map(|blob| match blob {
-                NewBlob::Inline(content) => Located::Inline(content.clone()),
-                NewBlob::File { size_bytes, temp } => {
-                    Located::File { size_bytes: *size_bytes, temp: Some(temp.path().to_owned()) }
-                }
-            })
-        });
-        let view = match look {
-            Look::Pending(located) => return Ok(Some(located)),
-            Look::Committed(view) => view,
-        };
-        let found = on_index("look up a blob", || {
-            Ok(view.blobs.get(digest.as_bytes())?.map(|row| read_row(digest, row.value())))
-        })?;
-        found.transpose()
-    }
-}
-
-fn read_row(digest: &Digest, row: &[u8]) -> Result<Located, StoreError> {
-    let damaged = |wrong: &str| StoreError::Damaged { digest: *digest, wrong: wrong.to_owned() };
-    match BlobRow::decode(row) {
-        // redb does not check what it reads, and digesting 16 KB at most costs no more than finding them.
-        Some(BlobRow::Inline(content)) if Digest::of(content) != *digest => {
-            Err(damaged("its content has another digest"))
+    /// Where a blob is, as far as this process knows.
+    pub(crate) fn locate(&self, digest: &Digest) -> Result<Option<Place>, StoreError> {
+        let look = self.shared.log.tail().look(|rows| rows.blob(digest));
+        match look {
+            Look::Tail(place) => Ok(place),
+            Look::Index(view) => on_index("look up a blob", || {
+                Ok(view.blobs.get(digest.as_bytes())?.map(|row| Place::decode(row.value())))
+            }),
         }
-        Some(BlobRow::Inline(content)) => Ok(Located::Inline(Bytes::copy_from_slice(content))),
-        Some(BlobRow::File { size_bytes }) => Ok(Located::File { size_bytes, temp: None }),
-        None => Err(damaged("its row in the index makes no sense")),
+    }
+
+    /// The content at a blob's place, which is what the digest says or an error.
+    pub(crate) fn content(&self, digest: &Digest, place: &Place) -> Result<Bytes, StoreError> {
+        if !place.is_file() {
+            return match self.shared.log.unwritten(place) {
+                Some(content) => Ok(content),
+                None => self.shared.reader.blob(digest, place),
+            };
+        }
+        let path = self.shared.files.blob(digest);
+        let content = files::map(&path, digest, place.size_bytes)?.ok_or(StoreError::Missing(*digest))?;
+        self.shared.reader.check(digest, &content)?;
+        Ok(content)
+    }
+
+    /// Remembers that a blob is damaged or missing: it is not there any more until it is put again, and results that
+    /// need it do not count.
+    pub(crate) fn lose(&self, digest: &Digest) -> Result<(), StoreError> {
+        self.shared.reader.forget(digest);
+        let entry = Entry { kind: Kind::Lost, key: *digest.as_bytes(), size_bytes: 0, body: &[] };
+        self.shared.log.hand_in(&entry, |tail, _| tail.lose_blob(*digest))
     }
 }
 

@@ -1,52 +1,117 @@
-//! The one thread that writes: takes batch after batch and makes each durable by one transaction.
+//! The two threads that write: one makes what was handed in durable, the other brings it into the index behind that.
 //!
-//! Owns: the publish order (files, their directories, then one commit of the index), the pace of commits, and
-//! what happens when one fails. Does not know: who handed what in.
+//! Owns: the publish order (folders with new names, then the log), the pace of commits, the end of a segment, and what
+//! happens when something fails. Does not know: who handed what in.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use redb::{Database, Entry, ReadableTable, WriteTransaction};
 use wasmill_model::port::{OnDurable, StoreError};
-use wasmill_model::{ActionKey, Digest};
 
+use crate::Shared;
 use crate::error::{failed, on_index, unpanicked};
-use crate::files::Files;
-use crate::pending::{Batch, NewBlob, Pending, Taken};
-use crate::tables::{self, ACTIONS, BLOBS, BlobRow, COMPILED, RUN_JOBS, RUNS, STATS, View};
+use crate::index;
+use crate::log::{Frozen, Piece, Work};
+use crate::segment::Segment;
 
 /// A commit is followed by a pause of this many times its own length, so that a busy run leaves the committer
-/// at most a quarter of one core, and batches grow with the time that a commit takes.
+/// at most a quarter of one core, and pieces grow with the time that a commit takes.
 const PAUSE_FACTOR: u32 = 3;
 /// The longest pause, which is also the longest that a result waits for its commit to begin.
-const PAUSE_MAX: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// Writes batches until the store is closed, and then closes the index. Everybody else sees it through a
-/// [`View`].
-#[expect(clippy::needless_pass_by_value, reason = "the index is closed when this returns")]
-pub(crate) fn run(index: Database, files: &Files, pending: &Pending) {
+/// Writes piece after piece until the store is closed, and then brings the rest into the index.
+pub(crate) fn run(shared: &Arc<Shared>, mut segment: Segment) {
+    let (send, receive) = mpsc::channel::<Frozen>();
+    let theirs = Arc::clone(shared);
+    let indexer = thread::Builder::new()
+        .name("wasmill-index".to_owned())
+        .spawn(move || receive.into_iter().for_each(|frozen| bring_in(&theirs, &frozen)));
     let mut not_before = Instant::now();
-    while let Some(Taken { batch, callbacks }) = pending.take(not_before) {
+    let mut spare = Vec::new();
+    while let Some(Work { piece, dirs, callbacks, is_full }) = shared.log.take(not_before, std::mem::take(&mut spare)) {
         let started = Instant::now();
-        match unpanicked(|| commit(&index, files, &batch)).unwrap_or_else(|panicked| Err(failed("commit")(panicked))) {
-            Ok(view) => {
-                pending.committed(view);
+        if let Some(failure) = shared.log.failure() {
+            call(callbacks, &Err(failure));
+            continue;
+        }
+        let written = attempt("write the log", || {
+            dirs.iter().try_for_each(|dir| shared.files.sync_dir(dir))?;
+            append(&segment, &piece)
+        });
+        match written {
+            Ok(()) => {
+                if let Some(frozen) = shared.log.committed(piece.position()) {
+                    // Without the thread, everything is brought in at the end.
+                    let _ = send.send(frozen);
+                }
                 call(callbacks, &Ok(()));
             }
-            Err(error) => {
-                tracing::error!(%error, "the store stops accepting writes");
-                let error = Arc::new(error);
-                let later = pending.fail(Arc::clone(&error));
-                let result = Err(error);
-                call(callbacks, &result);
-                call(later, &result);
+            Err(error) => call(callbacks, &Err(fail(shared, error))),
+        }
+        if is_full && shared.log.failure().is_none() {
+            match attempt("begin a segment", || shared.next_segment(&segment, piece.position().1)) {
+                Ok(next) => {
+                    segment = next;
+                    shared.log.rotated(segment.id);
+                }
+                Err(error) => drop(fail(shared, error)),
             }
         }
+        spare = Arc::into_inner(piece).map(Piece::into_spare).unwrap_or_default();
         let ended = Instant::now();
         not_before = ended + ((ended - started) * PAUSE_FACTOR).min(PAUSE_MAX);
     }
+    drop(send);
+    if let Ok(indexer) = indexer {
+        let _ = indexer.join();
+    }
+    finish(shared, &segment);
+}
+
+/// The store is closed, and everything is in the log.
+fn finish(shared: &Shared, segment: &Segment) {
+    if shared.log.failure().is_some() {
+        return;
+    }
+    if let Some(frozen) = shared.log.finish() {
+        bring_in(shared, &frozen);
+    }
+    if let Err(error) = segment.trim(shared.log.end()) {
+        tracing::warn!(%error, "the space that was set aside for the store's log is not given back");
+    }
+}
+
+fn append(segment: &Segment, piece: &Piece) -> Result<(), StoreError> {
+    if piece.bytes.is_empty() {
+        return Ok(());
+    }
+    segment.append(&piece.bytes, piece.offset).map_err(failed("write to the log"))
+}
+
+/// Brings rows into the index. Where that fails, nothing is lost: the next process reads them from the log.
+fn bring_in(shared: &Shared, frozen: &Frozen) {
+    if shared.log.failure().is_some() {
+        return;
+    }
+    let written = shared
+        .index()
+        .and_then(|index| on_index("write to the index", || index::write(&index, &frozen.rows, &frozen.covered)));
+    match written {
+        Ok(view) => shared.log.indexed(view),
+        Err(error) => drop(fail(shared, error)),
+    }
+}
+
+fn attempt<T>(doing: &str, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    unpanicked(work).unwrap_or_else(|panicked| Err(failed(doing)(panicked)))
+}
+
+/// Nothing further is accepted. Whoever waits is told by the committer, in turn.
+fn fail(shared: &Shared, error: StoreError) -> Arc<StoreError> {
+    tracing::error!(%error, "the store stops accepting writes");
+    shared.log.fail(Arc::new(error))
 }
 
 /// A panic in a callback must not end the thread that everybody else's callbacks depend on.
@@ -57,118 +122,4 @@ fn call(callbacks: Vec<OnDurable>, result: &Result<(), Arc<StoreError>>) {
             tracing::error!(%panicked, "a callback of the store panicked");
         }
     }
-}
-
-/// Makes a batch durable, and returns a view that shows it.
-fn commit(index: &Database, files: &Files, batch: &Batch) -> Result<Option<View>, StoreError> {
-    if batch.is_empty() {
-        return Ok(None);
-    }
-    let mut write = on_index("begin a transaction", || Ok(index.begin_write()?))?;
-    // Guests choose what is in the blobs. redb's default commit trusts a checksum that is no match for somebody
-    // who chooses the bytes; with two phases it trusts only what was synced. Quick repair spares the next process
-    // a walk over the whole index where this one is killed, and costs nothing that could be measured.
-    write.set_two_phase_commit(true);
-    write.set_quick_repair(true);
-    publish_files(&write, files, &batch.blobs)?;
-    on_index("write to the index", || {
-        write_blobs(&write, &batch.blobs)?;
-        write_actions(&write, &batch.actions)?;
-        write_runs(&write, batch)?;
-        write_caches(&write, batch)
-    })?;
-    on_index("commit to the index", || {
-        write.commit()?;
-        Ok(Some(View::latest(index)?))
-    })
-}
-
-/// Large blobs must be durable under their final names before the index names them.
-fn publish_files(write: &WriteTransaction, files: &Files, blobs: &HashMap<Digest, NewBlob>) -> Result<(), StoreError> {
-    let is_absent =
-        |digest: &Digest| on_index("look up a blob", || Ok(write.open_table(BLOBS)?.get(digest.as_bytes())?.is_none()));
-    let mut absent = Vec::new();
-    for (digest, blob) in blobs {
-        // A file that the index has meanwhile must stay as it is: readers may have it mapped, and on some systems
-        // that forbids replacing it.
-        if let NewBlob::File { temp, .. } = blob
-            && is_absent(digest)?
-        {
-            absent.push((digest, temp));
-        }
-    }
-    files.publish_blobs(&absent)
-}
-
-fn write_blobs(write: &WriteTransaction, blobs: &HashMap<Digest, NewBlob>) -> Result<(), redb::Error> {
-    if blobs.is_empty() {
-        return Ok(());
-    }
-    let mut rows: Vec<(&[u8; 32], &NewBlob)> = blobs.iter().map(|(digest, blob)| (digest.as_bytes(), blob)).collect();
-    rows.sort_unstable_by_key(|(digest, _)| *digest);
-    let mut table = write.open_table(BLOBS)?;
-    let mut row = Vec::new();
-    for (digest, blob) in rows {
-        // Equal digests have equal rows, and a page that nothing changes in is not written again.
-        if let Entry::Vacant(place) = table.entry(digest)? {
-            let blob = match blob {
-                NewBlob::Inline(content) => BlobRow::Inline(content),
-                NewBlob::File { size_bytes, .. } => BlobRow::File { size_bytes: *size_bytes },
-            };
-            blob.encode(&mut row);
-            place.insert(row.as_slice())?;
-        }
-    }
-    Ok(())
-}
-
-fn write_actions(write: &WriteTransaction, actions: &HashMap<ActionKey, Bytes>) -> Result<(), redb::Error> {
-    if actions.is_empty() {
-        return Ok(());
-    }
-    let mut rows: Vec<(&[u8; 32], &Bytes)> = actions.iter().map(|(key, row)| (key.0.as_bytes(), row)).collect();
-    rows.sort_unstable_by_key(|(key, _)| *key);
-    let mut table = write.open_table(ACTIONS)?;
-    for (key, row) in rows {
-        table.insert(key, row.as_ref())?;
-    }
-    Ok(())
-}
-
-fn write_runs(write: &WriteTransaction, batch: &Batch) -> Result<(), redb::Error> {
-    if !batch.runs.is_empty() {
-        let mut table = write.open_table(RUNS)?;
-        for (run, row) in &batch.runs {
-            table.insert(run.0, row.as_slice())?;
-        }
-    }
-    if !batch.jobs.is_empty() {
-        let mut table = write.open_table(RUN_JOBS)?;
-        for (run, pages) in &batch.jobs {
-            let last = table.range((run.0, 0)..=(run.0, u32::MAX))?.next_back().transpose()?;
-            let first = last.map_or(0, |(key, _)| key.value().1.saturating_add(1));
-            for (number, page) in (first..).zip(&pages.0) {
-                table.insert((run.0, number), page.as_slice())?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn write_caches(write: &WriteTransaction, batch: &Batch) -> Result<(), redb::Error> {
-    if !batch.stats.is_empty() {
-        let mut rows: Vec<(&String, &Vec<u8>)> = batch.stats.iter().collect();
-        rows.sort_unstable();
-        let mut table = write.open_table(STATS)?;
-        for (path, row) in rows {
-            table.insert(path.as_str(), row.as_slice())?;
-        }
-    }
-    if !batch.artifacts.is_empty() {
-        let mut table = write.open_table(COMPILED)?;
-        for (key, blob) in &batch.artifacts {
-            table.insert(key.as_bytes(), tables::encode_artifact(blob).as_slice())?;
-        }
-    }
-    Ok(())
 }

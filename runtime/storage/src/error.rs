@@ -31,10 +31,18 @@ pub enum OpenError {
         /// The latest format that can be read.
         known: u32,
     },
-    /// Another process has it open.
-    #[error("the store `{path}` is in use by another process")]
-    InUse {
+    /// An earlier wasmill wrote it.
+    #[error("the store `{path}` has format {found}, which this wasmill does not use any more")]
+    OlderFormat {
         /// The directory.
+        path: PathBuf,
+        /// The format it has.
+        found: u32,
+    },
+    /// A process that does not know how to share it has its index open.
+    #[error("the index of the store `{path}` is in use by a program that does not share it")]
+    InUse {
+        /// The index.
         path: PathBuf,
     },
     /// Something in it cannot be created or written: no permission, a read-only or full disk, no directory.

@@ -3,10 +3,10 @@
 //! Owns: their paths, temporary files, publishing by rename, mapping into memory. Does not know: the index, and
 //! so which of the files count.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -14,38 +14,30 @@ use memmap2::Mmap;
 use wasmill_model::Digest;
 use wasmill_model::port::StoreError;
 
+use crate::disk::{Disk, DiskFile};
 use crate::error::failed;
 use crate::platform;
 
 /// The directories of a store.
 #[derive(Debug)]
 pub(crate) struct Files {
+    disk: Arc<dyn Disk>,
     blobs: PathBuf,
     compiled: PathBuf,
     temp: PathBuf,
-    /// The number of the next temporary file. Only one process has the store open, and it starts with none.
+    /// The number of the next temporary file.
     temp_next: AtomicU64,
 }
 
 impl Files {
-    /// Creates the directories that are missing and removes what an earlier process left in `tmp`. The caller
-    /// holds the store's lock. On failure, says which path it was.
-    pub(crate) fn open(store: &Path) -> Result<Self, (PathBuf, io::Error)> {
-        let files = Self {
-            blobs: store.join("blobs"),
-            compiled: store.join("compiled"),
-            temp: store.join("tmp"),
-            temp_next: AtomicU64::new(0),
-        };
-        for dir in [&files.blobs, &files.compiled, &files.temp] {
+    /// Creates the directories that are missing. `temp` is a folder of this process alone. On failure, says which path
+    /// it was.
+    pub(crate) fn open(disk: Arc<dyn Disk>, store: &Path, temp: PathBuf) -> Result<Self, (PathBuf, io::Error)> {
+        let (blobs, compiled) = (store.join("blobs"), store.join("compiled"));
+        for dir in [&blobs, &compiled] {
             platform::create_private_dir(dir).map_err(|error| (dir.clone(), error))?;
         }
-        let stale = fs::read_dir(&files.temp).map_err(|error| (files.temp.clone(), error))?;
-        for entry in stale {
-            let path = entry.map_err(|error| (files.temp.clone(), error))?.path();
-            fs::remove_file(&path).map_err(|error| (path, error))?;
-        }
-        Ok(files)
+        Ok(Self { disk, blobs, compiled, temp, temp_next: AtomicU64::new(0) })
     }
 
     /// The folder for temporary files.
@@ -67,87 +59,70 @@ impl Files {
     /// Starts a temporary file, on the same filesystem as everything else.
     pub(crate) fn temp(&self) -> Result<TempFile, StoreError> {
         let path = self.temp.join(self.temp_next.fetch_add(1, Ordering::Relaxed).to_string());
-        let file = platform::create_sealed_file(&path).map_err(failed(format!("create `{}`", path.display())))?;
-        Ok(TempFile { file, sealed: SealedFile { path } })
+        let file = self.disk.create_sealed(&path).map_err(failed(format!("create `{}`", path.display())))?;
+        Ok(TempFile { file, written: 0, path, disk: Arc::clone(&self.disk) })
     }
 
     /// Makes a compiled module durable under its final name.
-    pub(crate) fn publish_artifact(&self, temp: &SealedFile, content: &Digest) -> Result<PathBuf, StoreError> {
+    pub(crate) fn publish_artifact(&self, temp: TempFile, content: &Digest) -> Result<PathBuf, StoreError> {
         let path = self.artifact(content);
-        temp.sync()?;
-        temp.rename(&path)?;
-        sync_dir(&self.compiled)?;
+        temp.publish(&path)?;
+        self.sync_dir(&self.compiled)?;
         Ok(path)
     }
 
-    /// Makes large blobs durable under their final names, all of them before this returns.
-    pub(crate) fn publish_blobs(&self, blobs: &[(&Digest, &SealedFile)]) -> Result<(), StoreError> {
-        let mut touched = BTreeSet::new();
-        for (digest, temp) in blobs {
-            temp.sync()?;
-            let path = self.blob(digest);
-            let dir = path.parent().unwrap_or(&self.blobs);
-            if !touched.contains(dir) {
-                platform::create_private_dir(dir).map_err(failed(format!("create `{}`", dir.display())))?;
-                touched.insert(dir.to_owned());
-            }
-            temp.rename(&path)?;
+    /// Makes a large blob's content durable and gives it its final name. Returns the folder that is to be synced
+    /// before the name is relied on.
+    pub(crate) fn publish_blob(&self, temp: TempFile, digest: &Digest) -> Result<PathBuf, StoreError> {
+        let path = self.blob(digest);
+        let dir = path.parent().unwrap_or(&self.blobs).to_owned();
+        if !dir.is_dir() {
+            platform::create_private_dir(&dir).map_err(failed(format!("create `{}`", dir.display())))?;
+            self.sync_dir(&self.blobs)?;
         }
-        if !touched.is_empty() {
-            touched.insert(self.blobs.clone());
-        }
-        touched.iter().try_for_each(|dir| sync_dir(dir))
+        temp.publish(&path)?;
+        Ok(dir)
+    }
+
+    pub(crate) fn sync_dir(&self, dir: &Path) -> Result<(), StoreError> {
+        self.disk.sync_dir(dir).map_err(failed(format!("sync `{}`", dir.display())))
     }
 }
 
-fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    platform::sync_dir(dir).map_err(failed(format!("sync `{}`", dir.display())))
-}
-
-/// A temporary file that is being written.
+/// A temporary file that is being written. Dropping it removes it, unless it was published.
 #[derive(Debug)]
 pub(crate) struct TempFile {
-    file: File,
-    sealed: SealedFile,
+    file: Box<dyn DiskFile>,
+    written: u64,
+    path: PathBuf,
+    disk: Arc<dyn Disk>,
 }
 
 impl TempFile {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = &self.sealed.path;
-        self.file.write_all(bytes).map_err(|error| failed(format!("write `{}`", path.display()))(error))
+        let written = self.file.write_at(bytes, self.written);
+        written.map_err(|error| failed(format!("write `{}`", self.path.display()))(error))?;
+        self.written += bytes.len() as u64;
+        Ok(())
     }
 
-    /// Closes it; it is written, not yet durable.
-    pub(crate) fn seal(self) -> SealedFile {
-        self.sealed
-    }
-}
-
-/// A temporary file that is complete. Dropping it removes it, unless it was published.
-#[derive(Debug)]
-pub(crate) struct SealedFile {
-    path: PathBuf,
-}
-
-impl SealedFile {
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        platform::sync_file(&self.path).map_err(failed(format!("sync `{}`", self.path.display())))
-    }
-
-    fn rename(&self, to: &Path) -> Result<(), StoreError> {
-        fs::rename(&self.path, to).map_err(failed(format!("rename `{}` to `{}`", self.path.display(), to.display())))
+    /// Makes it durable and gives it its name.
+    fn publish(self, to: &Path) -> Result<(), StoreError> {
+        self.file.sync().map_err(failed(format!("sync `{}`", self.path.display())))?;
+        match self.disk.rename(&self.path, to) {
+            Ok(()) => Ok(()),
+            // Where a file that somebody has mapped cannot be replaced: it is the same content.
+            Err(_) if cfg!(windows) && fs::metadata(to).is_ok_and(|found| found.len() == self.written) => Ok(()),
+            Err(error) => Err(failed(format!("rename `{}` to `{}`", self.path.display(), to.display()))(error)),
+        }
     }
 }
 
-impl Drop for SealedFile {
+impl Drop for TempFile {
     fn drop(&mut self) {
         // Its number is never used again, so this can only be our own file; after a rename there is none. What
-        // cannot be removed is removed when the store is opened next.
-        let _ = fs::remove_file(&self.path);
+        // cannot be removed is removed with its folder, later.
+        let _ = self.disk.remove(&self.path);
     }
 }
 

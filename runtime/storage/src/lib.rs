@@ -1,5 +1,7 @@
 //! The content-addressed store of wasmill: blobs, action results, run history, and two caches, in one directory.
 //!
+//! Everything becomes durable by being added to a log; an index, written behind it, says where in the log things are.
+//!
 //! Owns: how they lie on disk, when they are durable, and that nothing half-written is ever seen. Does not know:
 //! how a result comes about, or which of what it keeps is still wanted. The layout is in
 //! `docs/storage-format.md`.
@@ -8,35 +10,58 @@ mod action_cache;
 mod artifacts;
 mod blobs;
 mod committer;
+mod disk;
 mod error;
 mod files;
+mod index;
+mod live;
+mod log;
 mod open;
 mod options;
-mod pending;
+mod place;
 mod platform;
+mod reader;
+mod record;
+mod recover;
 mod runs;
+mod segment;
 mod stats;
 mod tables;
+mod tail;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use redb::{Database, ReadableTable};
+use wasmill_model::RunId;
 use wasmill_model::port::StoreError;
 
 pub use error::OpenError;
-pub use options::Options;
+pub use options::{Layout, Options};
+pub use reader::CacheStats;
 
+use disk::Disk;
+use error::{failed, on_index, unpanicked};
 use files::Files;
-use pending::Pending;
+use live::Lease;
+use log::Log;
+use reader::Reader;
+use segment::Segment;
+use tables::View;
+
+/// How long a process goes on without looking what others brought into the index.
+const REFRESH_AFTER: Duration = Duration::from_millis(100);
 
 /// An open store: all of the ports of [`wasmill_model::port`] that keep something.
 ///
-/// One process has a store open at a time, and shares it between its threads. Dropping it writes what is pending;
-/// [`Storage::close`] does so too, and says whether it worked.
+/// Any number of processes may have a store open, and each shares it between its threads. Dropping it writes what is
+/// pending; [`Storage::close`] does so too, and says whether it worked.
 ///
 /// Callbacks are called by the thread that writes: they must be short, and must not hand anything in themselves.
 pub struct Storage {
@@ -44,12 +69,66 @@ pub struct Storage {
     committer: Option<JoinHandle<()>>,
 }
 
-/// What the ports and the committer share.
+/// What the ports and the threads that write share.
 struct Shared {
-    pending: Pending,
+    log: Log,
     files: Files,
-    /// Keeps other processes out until it is dropped, which is after the index was closed.
-    _lock: File,
+    reader: Reader,
+    /// Until the store is closed.
+    index: Mutex<Option<Arc<Database>>>,
+    layout: Layout,
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    log_dir: PathBuf,
+    /// The next run's number as far as this process knows.
+    run_next: AtomicU64,
+    /// The next page of each run's reports.
+    pages: Mutex<HashMap<RunId, u32>>,
+    refreshed: Mutex<Instant>,
+    /// Segments that were taken over from processes that are gone.
+    _held: Vec<Segment>,
+    _lease: Lease,
+}
+
+impl Shared {
+    /// The index.
+    fn index(&self) -> Result<Arc<Database>, StoreError> {
+        let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        index.clone().ok_or_else(|| failed("use the index")("the store is closed"))
+    }
+
+    /// Begins another segment after `full`, which ends at `end`.
+    fn next_segment(&self, full: &Segment, end: u32) -> Result<Segment, StoreError> {
+        let doing = || failed("begin a segment of the log");
+        let _lock = live::lock(&self.dir).map_err(doing())?;
+        let index = self.index()?;
+        let known = on_index("look up the segments", || {
+            Ok(View::latest(&index)?.segments.last()?.map_or(0, |(id, _)| id.value()))
+        })?;
+        let last = segment::list(&self.log_dir).map_err(doing())?.last().copied().unwrap_or(0);
+        let next = Segment::create(self.disk.as_ref(), &self.log_dir, last.max(known) + 1, self.layout.segment_bytes);
+        let next = next.map_err(doing())?;
+        self.files.sync_dir(&self.log_dir)?;
+        full.trim(end).map_err(doing())?;
+        self.log.with_tail(|tail| tail.own.insert(next.id));
+        Ok(next)
+    }
+
+    /// Takes `count` pages of a run's reports; `next` finds the first free one, if this process does not know it.
+    fn take_pages(
+        &self,
+        run: RunId,
+        count: usize,
+        next: impl FnOnce() -> Result<u32, StoreError>,
+    ) -> Result<u32, StoreError> {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = match pages.get(&run) {
+            Some(first) => *first,
+            None => next()?,
+        };
+        pages.insert(run, first.saturating_add(u32::try_from(count).unwrap_or(u32::MAX)));
+        Ok(first)
+    }
 }
 
 impl Storage {
@@ -58,22 +137,61 @@ impl Storage {
         self.shared.files.temp_dir()
     }
 
+    /// What the cache of small blobs did since the store was opened.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.shared.reader.cache_stats()
+    }
+
     /// Writes what is pending and closes the store.
     ///
     /// # Errors
     /// Something that was handed in, now or earlier, could not be written.
     pub fn close(mut self) -> Result<(), StoreError> {
         self.stop();
-        self.shared.pending.failure().map_or(Ok(()), |failure| Err(StoreError::Stopped(failure)))
+        self.shared.log.failure().map_or(Ok(()), |failure| Err(StoreError::Stopped(failure)))
     }
 
     fn stop(&mut self) {
-        self.shared.pending.close();
+        self.shared.log.close();
         if let Some(committer) = self.committer.take()
             && committer.join().is_err()
         {
-            tracing::error!("the index of the store is damaged: closing it failed");
+            tracing::error!("a thread of the store panicked");
         }
+        let index = self.shared.index.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Err(panicked) = unpanicked(|| drop(index)) {
+            tracing::error!(%panicked, "the index of the store is damaged: closing it failed");
+        }
+    }
+
+    /// Takes notice of what other processes wrote, unless that was done just now. Whether it was not.
+    fn refresh(&self) -> Result<bool, StoreError> {
+        {
+            let mut refreshed = self.shared.refreshed.lock().unwrap_or_else(PoisonError::into_inner);
+            if refreshed.elapsed() < REFRESH_AFTER {
+                return Ok(false);
+            }
+            *refreshed = Instant::now();
+        }
+        // Beside the lock of the tail, so that nothing waits for it: what is brought in meanwhile is seen later.
+        let frozen = Arc::clone(&self.shared.log.tail().frozen);
+        let index = self.shared.index()?;
+        let view = on_index("read the index", || View::latest(&index))?;
+        self.shared.log.with_tail(|tail| {
+            if Arc::ptr_eq(&tail.frozen, &frozen) {
+                tail.view = Arc::new(view);
+            }
+            recover::follow(&self.shared.log_dir, tail).map_err(failed("read what other processes wrote"))
+        })?;
+        Ok(true)
+    }
+
+    /// The number of the next run.
+    fn take_run_id(&self) -> Result<RunId, StoreError> {
+        let at_least = self.shared.run_next.load(Ordering::Relaxed);
+        let number = live::take_run_number(&self.shared.dir, at_least).map_err(failed("number a run"))?;
+        self.shared.run_next.fetch_max(number.saturating_add(1), Ordering::Relaxed);
+        Ok(RunId(number))
     }
 }
 

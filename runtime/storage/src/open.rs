@@ -3,92 +3,118 @@
 //! Owns: the `FORMAT` file, and that nothing is touched before it says that this wasmill may. Does not know: what
 //! is in the tables.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Instant;
 
-use redb::{Builder, Database, DatabaseError, StorageError};
+use redb::{Builder, ConcurrencyMode, Database, DatabaseError, ReadableTable, StorageError};
+use wasmill_model::Digest;
 
+use crate::disk::{Disk, RealDisk};
 use crate::error::unpanicked;
 use crate::files::Files;
-use crate::pending::Pending;
+use crate::live::{self, Lease};
+use crate::log::Log;
+use crate::reader::Reader;
+use crate::recover::{Recovered, recover};
 use crate::tables::{self, View};
-use crate::{OpenError, Options, Shared, Storage, committer, platform};
+use crate::tail::Tail;
+use crate::{Layout, OpenError, Options, Shared, Storage, committer, platform};
 
 /// The format that this code writes, and the latest that it reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const FORMAT_FILE: &str = "FORMAT";
-const LOCK_FILE: &str = "LOCK";
+const FORMAT_FIRST_LINE: &str = "wasmill store";
+const SEGMENT_BYTES: &str = "segment-bytes";
+const LOGGED_BYTES_MAX: &str = "logged-bytes-max";
+/// Becomes `FORMAT` by a rename, so that there is never half of one. A process's number follows.
+const FORMAT_TEMP: &str = "FORMAT.new";
+const LOG_DIR: &str = "log";
 const INDEX_FILE: &str = "index.redb";
 const INDEX_TEMP: &str = "index.new";
-/// Becomes `FORMAT` by a rename, so that there is never half of one.
-const FORMAT_TEMP: &str = "FORMAT.new";
-const FORMAT_FIRST_LINE: &str = "wasmill store";
+/// What else may be there while two processes create the same store.
+const STORE_FILES: [&str; 7] = ["LOCK", "live", LOG_DIR, "blobs", "compiled", INDEX_FILE, INDEX_TEMP];
 
 impl Storage {
-    /// Opens the store in `dir`; creates it where there is nothing or an empty directory.
+    /// Opens the store in `dir`; creates it where there is nothing or an empty directory. Waits while another process
+    /// changes what all share, which takes milliseconds.
     ///
     /// # Errors
     /// See [`OpenError`].
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
-        Self::open_with(dir, &options, index_file)
+        Self::open_on(Arc::new(RealDisk), dir, &options)
     }
 
-    /// Opens the store in `dir` with the index that `open_index` finds under a path.
-    pub(crate) fn open_with(
-        dir: &Path,
-        options: &Options,
-        open_index: impl FnOnce(&Path, &Builder) -> Result<Database, OpenError>,
-    ) -> Result<Self, OpenError> {
-        prepare(dir)?;
-        let lock = lock(dir)?;
-        let files = Files::open(dir).map_err(|(path, source)| OpenError::NotWritable { path, source })?;
+    /// Opens the store in `dir` of a disk.
+    pub(crate) fn open_on(disk: Arc<dyn Disk>, dir: &Path, options: &Options) -> Result<Self, OpenError> {
+        let layout = prepare(dir, options.layout.clamped())?;
+        let options = Options { layout, ..*options };
+        let not_writable = |(path, source)| OpenError::NotWritable { path, source };
+        let lock = live::lock(dir).map_err(|source| not_writable((dir.join("LOCK"), source)))?;
+        let log_dir = dir.join(LOG_DIR);
+        platform::create_private_dir(&log_dir).map_err(|source| not_writable((log_dir.clone(), source)))?;
+        let lease = Lease::take(dir).map_err(not_writable)?;
+        let files = Files::open(Arc::clone(&disk), dir, lease.dir.clone()).map_err(not_writable)?;
         let path = dir.join(INDEX_FILE);
         let mut builder = Builder::new();
-        builder.set_cache_size(options.cache_bytes);
-        let index = careful(&path, || open_index(&path, &builder))?;
-        let (view, run_next) = careful(&path, || read_tables(&index).map_err(damaged(&path)))?;
-        let pending = Pending::new(view, run_next, options.waiting_bytes_max);
-        let shared = Arc::new(Shared { pending, files, _lock: lock });
+        builder.set_cache_size(options.index_cache_bytes);
+        builder.set_concurrency_mode(ConcurrencyMode::MultiWriter);
+        let index = careful(&path, || open_index(disk.as_ref(), &path, &builder))?;
+        let mut tail = careful(&path, || read_tables(&index).map_err(damaged(&path)))?;
+        let recovered = careful(&path, || {
+            recover(disk.as_ref(), &log_dir, &layout, &mut tail)
+                .map_err(|source| not_writable((log_dir.clone(), source)))
+        })?;
+        let run_next = careful(&path, || run_next(&tail).map_err(damaged(&path)))?;
+        drop(lock);
+        let Recovered { segment, end, sealed, held } = recovered;
+        let shared = Arc::new(Shared {
+            log: Log::new(tail, segment.id, end, sealed, &options),
+            files,
+            reader: Reader::new(log_dir.clone(), options.blob_cache_bytes),
+            index: Mutex::new(Some(Arc::new(index))),
+            layout,
+            disk,
+            dir: dir.to_owned(),
+            log_dir,
+            run_next: AtomicU64::new(run_next),
+            pages: Mutex::default(),
+            refreshed: Mutex::new(Instant::now()),
+            _held: held,
+            _lease: lease,
+        });
         let theirs = Arc::clone(&shared);
         let committer = thread::Builder::new()
             .name("wasmill-store".to_owned())
-            .spawn(move || committer::run(index, &theirs.files, &theirs.pending))
+            .spawn(move || committer::run(&theirs, segment))
             .map_err(|source| OpenError::NotWritable { path: dir.to_owned(), source })?;
         Ok(Storage { shared, committer: Some(committer) })
     }
 }
 
 /// Opens the index at `path`. Where there is none, one is made under another name first: redb cannot open what it
-/// leaves when it is killed while it creates a file.
-fn index_file(path: &Path, builder: &Builder) -> Result<Database, OpenError> {
+/// leaves when it is killed while it creates a file. The caller holds the store's lock.
+fn open_index(disk: &dyn Disk, path: &Path, builder: &Builder) -> Result<Database, OpenError> {
     let not_writable = |source| OpenError::NotWritable { path: path.to_owned(), source };
     if !path.try_exists().map_err(not_writable)? {
         let temp = path.with_file_name(INDEX_TEMP);
-        let file = fs::File::options().read(true).write(true).create(true).truncate(true).open(&temp);
-        let index = builder.create_file(file.map_err(not_writable)?).map_err(|error| refused(path, error))?;
+        match disk.remove(&temp) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(not_writable(error)),
+            _ => {}
+        }
+        let index = disk.index(builder, &temp).map_err(|error| refused(path, error))?;
         tables::create(&index).map_err(damaged(path))?;
         drop(index);
-        fs::rename(&temp, path).map_err(not_writable)?;
-        path.parent().map_or(Ok(()), platform::sync_dir).map_err(not_writable)?;
+        disk.rename(&temp, path).map_err(not_writable)?;
+        path.parent().map_or(Ok(()), |dir| disk.sync_dir(dir)).map_err(not_writable)?;
     }
-    let file = fs::File::options().read(true).write(true).open(path).map_err(not_writable)?;
-    builder.create_file(file).map_err(|error| refused(path, error))
-}
-
-/// Locks the store against other processes until the file is closed, even by a kill.
-fn lock(dir: &Path) -> Result<fs::File, OpenError> {
-    let path = dir.join(LOCK_FILE);
-    let file = fs::File::options().read(true).write(true).create(true).truncate(false).open(&path);
-    let file = file.map_err(|source| OpenError::NotWritable { path: path.clone(), source })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(OpenError::InUse { path: dir.to_owned() }),
-        Err(fs::TryLockError::Error(source)) => Err(OpenError::NotWritable { path, source }),
-    }
+    disk.index(builder, path).map_err(|error| refused(path, error))
 }
 
 /// Makes a panic over damage an error, like any other damage.
@@ -113,19 +139,30 @@ pub(crate) fn refused(path: &Path, error: DatabaseError) -> OpenError {
     }
 }
 
-/// What the tables hold, and the number of the next run.
-fn read_tables(index: &Database) -> Result<(View, u64), redb::Error> {
+/// What the tables hold, with nothing before it.
+fn read_tables(index: &Database) -> Result<Tail, redb::Error> {
     let view = View::latest(index)?;
-    let run_next = view.run_last()?.map_or(1, |last| last.saturating_add(1));
-    Ok((view, run_next))
+    let mut lost = HashSet::new();
+    for row in view.lost.iter()? {
+        lost.insert(Digest::from_bytes(*row?.0.value()));
+    }
+    Ok(Tail::new(view, lost))
 }
 
-/// Makes sure that `dir` is a store that this code may open, and makes one of it if it is empty or absent.
-fn prepare(dir: &Path) -> Result<(), OpenError> {
+/// The number of the next run.
+fn run_next(tail: &Tail) -> Result<u64, redb::Error> {
+    let indexed = tail.view.run_last()?.unwrap_or(0);
+    let last = tail.active.runs.last_key_value().map_or(0, |(run, _)| run.0);
+    Ok(indexed.max(last).saturating_add(1))
+}
+
+/// Makes sure that `dir` is a store that this code may open, and makes one of it, laid out as asked, if it is empty or
+/// absent. Returns how it is laid out.
+fn prepare(dir: &Path, layout: Layout) -> Result<Layout, OpenError> {
     let path = dir.join(FORMAT_FILE);
     match fs::read(&path) {
         Ok(text) => check_format(dir, &path, &text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir, &layout).map(|()| layout),
         // Something above it is no directory.
         Err(source) if source.kind() == io::ErrorKind::NotADirectory => {
             Err(OpenError::NotWritable { path: dir.to_owned(), source })
@@ -134,21 +171,27 @@ fn prepare(dir: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn check_format(dir: &Path, path: &Path, text: &[u8]) -> Result<(), OpenError> {
+fn check_format(dir: &Path, path: &Path, text: &[u8]) -> Result<Layout, OpenError> {
     let text = String::from_utf8_lossy(text);
     let mut lines = text.lines();
     let is_ours = lines.next() == Some(FORMAT_FIRST_LINE);
-    let found = lines.next().and_then(|line| line.strip_prefix("format ")).and_then(|number| number.parse().ok());
-    match found {
-        Some(FORMAT) if is_ours => Ok(()),
-        Some(found) if is_ours && found > FORMAT => {
+    let number = |line: Option<&str>, name: &str| line?.strip_prefix(name)?.strip_prefix(' ')?.parse::<u32>().ok();
+    let found = number(lines.next(), "format");
+    let segment_bytes = number(lines.next(), SEGMENT_BYTES);
+    let logged_bytes_max = number(lines.next(), LOGGED_BYTES_MAX);
+    match (found, segment_bytes.zip(logged_bytes_max)) {
+        (Some(FORMAT), Some((segment_bytes, logged_bytes_max))) if is_ours => {
+            Ok(Layout { segment_bytes, logged_bytes_max }.clamped())
+        }
+        (Some(found @ 1), _) if is_ours => Err(OpenError::OlderFormat { path: dir.to_owned(), found }),
+        (Some(found), _) if is_ours && found > FORMAT => {
             Err(OpenError::NewerFormat { path: dir.to_owned(), found, known: FORMAT })
         }
         _ => Err(OpenError::Damaged { path: path.to_owned(), source: "it does not name a format".into() }),
     }
 }
 
-fn create(dir: &Path) -> Result<(), OpenError> {
+fn create(dir: &Path, layout: &Layout) -> Result<(), OpenError> {
     let not_writable = |path: &Path| {
         let path = path.to_owned();
         move |source| OpenError::NotWritable { path, source }
@@ -158,18 +201,22 @@ fn create(dir: &Path) -> Result<(), OpenError> {
     for entry in entries {
         let entry = entry.map_err(|source| OpenError::NotReadable { path: dir.to_owned(), source })?;
         // What a process leaves that was killed right here, or two that create the same store.
-        if entry.file_name() != FORMAT_TEMP && entry.file_name() != FORMAT_FILE {
+        let name = entry.file_name();
+        let is_ours = name.to_str().is_some_and(|name| name.starts_with(FORMAT_FILE) || STORE_FILES.contains(&name));
+        if !is_ours {
             return Err(OpenError::NotAStore { path: dir.to_owned() });
         }
     }
-    let temp = dir.join(FORMAT_TEMP);
-    write_format(&temp, &dir.join(FORMAT_FILE)).map_err(not_writable(&temp))?;
+    let temp = dir.join(format!("{FORMAT_TEMP}{}", std::process::id()));
+    write_format(&temp, &dir.join(FORMAT_FILE), layout).map_err(not_writable(&temp))?;
     platform::sync_dir(dir).map_err(not_writable(dir))
 }
 
-fn write_format(temp: &Path, path: &Path) -> io::Result<()> {
+fn write_format(temp: &Path, path: &Path, layout: &Layout) -> io::Result<()> {
+    let Layout { segment_bytes, logged_bytes_max } = layout;
     let mut file = fs::File::create(temp)?;
-    file.write_all(format!("{FORMAT_FIRST_LINE}\nformat {FORMAT}\n").as_bytes())?;
+    writeln!(file, "{FORMAT_FIRST_LINE}\nformat {FORMAT}")?;
+    writeln!(file, "{SEGMENT_BYTES} {segment_bytes}\n{LOGGED_BYTES_MAX} {logged_bytes_max}")?;
     file.sync_all()?;
     drop(file);
     fs::rename(temp, path)

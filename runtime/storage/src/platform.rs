@@ -1,4 +1,4 @@
-//! What differs between operating systems: file modes and making a directory durable.
+//! What differs between operating systems: file modes, reading and writing at a place, making a directory durable.
 //!
 //! Owns: those calls, for Unix and for Windows. Does not know: which files a store has.
 
@@ -35,16 +35,36 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
-/// Makes a closed file's content durable.
+/// Writes all of `bytes` at `offset`.
 #[cfg(unix)]
-pub(crate) fn sync_file(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_data()
+pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
 }
 
-/// Makes a closed file's content durable; `FlushFileBuffers` wants a handle that may write.
+/// Writes all of `bytes` at `offset`.
 #[cfg(not(unix))]
-pub(crate) fn sync_file(path: &Path) -> io::Result<()> {
-    OpenOptions::new().write(true).open(path)?.sync_data()
+pub(crate) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = bytes.get(written..).unwrap_or_default();
+        offset += written as u64;
+    }
+    Ok(())
+}
+
+/// Reads up to `bytes.len()` bytes from `offset` on; fewer at the end of the file.
+#[cfg(unix)]
+pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, bytes, offset)
+}
+
+/// Reads up to `bytes.len()` bytes from `offset` on; fewer at the end of the file.
+#[cfg(not(unix))]
+pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, bytes, offset)
 }
 
 /// Makes the names in a directory durable.

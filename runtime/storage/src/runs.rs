@@ -10,42 +10,49 @@ use wasmill_model::{JobReport, RunId, RunRecord, RunState};
 
 use crate::Storage;
 use crate::error::on_index;
-use crate::pending::Look;
-use crate::tables::{decode_jobs, decode_run, encode_job, encode_run};
+use crate::log::Entry;
+use crate::place::Place;
+use crate::record::Kind;
+use crate::tables::{decode_jobs, decode_run, encode_job, encode_run, page_key, pages, run_key};
+use crate::tail::Look;
 
 impl RunLog for Storage {
     fn begin(&self, plan: &str, started_unix_ms: u64) -> Result<RunId, StoreError> {
-        let plan = plan.to_owned();
-        self.shared.pending.hand_in(plan.len(), |state| {
-            let id = state.take_run_id();
-            let row = encode_run(&RunRecord { id, plan, started_unix_ms, state: RunState::Started })?;
-            state.filling.runs.insert(id, row);
-            Ok(id)
-        })?
+        let id = self.take_run_id()?;
+        let row = encode_run(&RunRecord { id, plan: plan.to_owned(), started_unix_ms, state: RunState::Started })?;
+        let entry = Entry { kind: Kind::Run, key: run_key(id), size_bytes: 0, body: &row };
+        self.shared.log.hand_in(&entry, |tail, _| {
+            tail.active.runs.insert(id, row.clone());
+        })?;
+        Ok(id)
     }
 
     fn append(&self, run: RunId, reports: &[JobReport]) -> Result<(), StoreError> {
-        if reports.is_empty() {
-            return Ok(());
-        }
         let rows = reports.iter().map(encode_job).collect::<Result<Vec<_>, _>>()?;
-        self.shared.pending.hand_in(rows.iter().map(Vec::len).sum(), |state| {
-            let pages = state.filling.jobs.entry(run).or_default();
-            rows.into_iter().for_each(|row| pages.push(row));
-        })
+        let pages = pages(rows);
+        let first = self.shared.take_pages(run, pages.len(), || self.next_page(run))?;
+        for (page, body) in (first..).zip(&pages) {
+            let entry = Entry { kind: Kind::Jobs, key: page_key(run, page), size_bytes: 0, body };
+            self.shared.log.hand_in(&entry, |tail, place| {
+                tail.active.jobs.insert((run, page), place);
+            })?;
+        }
+        Ok(())
     }
 
     fn end(&self, record: &RunRecord, on_durable: OnDurable) -> Result<(), StoreError> {
         let row = encode_run(record)?;
-        self.shared.pending.hand_in(row.len(), |state| {
-            state.filling.runs.insert(record.id, row);
-            state.when_durable(on_durable);
-            state.hurry();
-        })
+        let entry = Entry { kind: Kind::Run, key: run_key(record.id), size_bytes: 0, body: &row };
+        self.shared.log.hand_in_with(&entry, Some(on_durable), |tail, _| {
+            tail.active.runs.insert(record.id, row.clone());
+        })?;
+        self.shared.log.hurry();
+        Ok(())
     }
 
     fn runs(&self, at_most: usize) -> Result<Vec<RunRecord>, StoreError> {
-        let (view, pending) = self.shared.pending.read().survey(|batch| batch.runs.clone());
+        self.refresh()?;
+        let (view, tail) = self.shared.log.tail().survey(|rows| rows.runs.clone());
         let mut rows = BTreeMap::new();
         on_index("list the runs", || {
             for row in view.runs.iter()?.rev().take(at_most) {
@@ -54,32 +61,52 @@ impl RunLog for Storage {
             }
             Ok(())
         })?;
-        rows.extend(pending.into_iter().flatten());
+        rows.extend(tail.into_iter().flatten());
         Ok(rows.iter().rev().take(at_most).filter_map(|(run, row)| decode_run(*run, row)).collect())
     }
 
     fn run(&self, run: RunId) -> Result<Option<RunRecord>, StoreError> {
-        let look = self.shared.pending.read().look(|batch| batch.runs.get(&run).cloned());
+        self.refresh()?;
+        let look = self.shared.log.tail().look(|rows| rows.runs.get(&run).cloned());
         match look {
-            Look::Pending(row) => Ok(decode_run(run, &row)),
-            Look::Committed(view) => {
+            Look::Tail(row) => Ok(decode_run(run, &row)),
+            Look::Index(view) => {
                 on_index("look up a run", || Ok(view.runs.get(run.0)?.and_then(|row| decode_run(run, row.value()))))
             }
         }
     }
 
     fn jobs(&self, run: RunId) -> Result<Vec<JobReport>, StoreError> {
-        let (view, pending) = self.shared.pending.read().survey(|batch| batch.jobs.get(&run).cloned());
+        self.refresh()?;
         let mut reports = Vec::new();
+        for (page, place) in self.pages(run)? {
+            let Some(body) = self.entry(Kind::Jobs, &page_key(run, page), &place, &run)? else { continue };
+            decode_jobs(run, &body, &mut reports);
+        }
+        Ok(reports)
+    }
+}
+
+impl Storage {
+    /// Where the pages of a run's reports are.
+    fn pages(&self, run: RunId) -> Result<BTreeMap<u32, Place>, StoreError> {
+        let of_run = (run, 0)..=(run, u32::MAX);
+        let (view, tail) = self.shared.log.tail().survey(|rows| {
+            rows.jobs.range(of_run.clone()).map(|((_, page), place)| (*page, *place)).collect::<Vec<_>>()
+        });
+        let mut pages = BTreeMap::new();
         on_index("list the jobs of a run", || {
             for row in view.run_jobs.range((run.0, 0)..=(run.0, u32::MAX))? {
-                decode_jobs(run, row?.1.value(), &mut reports);
+                let (key, place) = row?;
+                pages.insert(key.value().1, Place::decode(place.value()));
             }
             Ok(())
         })?;
-        for page in pending.into_iter().flatten().flat_map(|pages| pages.0) {
-            decode_jobs(run, &page, &mut reports);
-        }
-        Ok(reports)
+        pages.extend(tail.into_iter().flatten());
+        Ok(pages)
+    }
+
+    fn next_page(&self, run: RunId) -> Result<u32, StoreError> {
+        Ok(self.pages(run)?.last_key_value().map_or(0, |(page, _)| page.saturating_add(1)))
     }
 }

@@ -1,7 +1,7 @@
 //! The index: every table, and the layout of every row.
 //!
 //! Owns: table names with their versions, keys, encodings, and the rule that a row which does not decode counts
-//! as absent. Does not know: files, when rows are written, or by whom they are read. Described in
+//! as absent. Does not know: files, when rows are written (`index`), or by whom they are read. Described in
 //! `docs/storage-format.md`.
 
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
@@ -9,42 +9,45 @@ use wasmill_model::port::{Stamp, StoreError};
 use wasmill_model::{ActionKey, ActionRecord, BlobRef, Digest, JobReport, RunId, RunRecord};
 
 use crate::error::failed;
+use crate::place::PlaceBytes;
+use crate::record::Key;
 
-/// Digest → [`BlobRow`].
-pub(crate) const BLOBS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("blobs-1");
-/// Action key → record and action, see [`encode_action`].
-pub(crate) const ACTIONS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("actions-2");
+/// Digest → where the blob is, see [`crate::place::Place`].
+pub(crate) const BLOBS: TableDefinition<&[u8; 32], &PlaceBytes> = TableDefinition::new("blobs-2");
+/// Action key → where its record and action are, see [`encode_action`].
+pub(crate) const ACTIONS: TableDefinition<&[u8; 32], &PlaceBytes> = TableDefinition::new("actions-3");
 /// Run number → postcard of [`RunRecord`].
 pub(crate) const RUNS: TableDefinition<u64, &[u8]> = TableDefinition::new("runs-1");
-/// (run number, page from 0 on) → some job reports, see [`JobPages`].
-pub(crate) const RUN_JOBS: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("run_jobs-2");
+/// (run number, page from 0 on) → where some job reports are, see [`pages`].
+pub(crate) const RUN_JOBS: TableDefinition<(u64, u32), &PlaceBytes> = TableDefinition::new("run_jobs-3");
 /// Host path → postcard of its stamp and blob.
 pub(crate) const STATS: TableDefinition<&str, &[u8]> = TableDefinition::new("stats-2");
 /// Artifact key → digest and size of its content, see [`encode_artifact`].
 pub(crate) const COMPILED: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("compiled-1");
+/// Segment → up to where it is in the index, and whether nothing will be added to it.
+pub(crate) const SEGMENTS: TableDefinition<u32, (u32, bool)> = TableDefinition::new("segments-1");
+/// Digests of blobs that were found damaged or missing, and were not put again since.
+pub(crate) const LOST: TableDefinition<&[u8; 32], ()> = TableDefinition::new("lost-1");
 
-/// The largest blob that is kept in the index, in bytes. redb rounds a value to a power of two of 4 KiB pages:
-/// with its key and page header a value of 16,000 bytes just fits 16 KiB, one of 16,384 takes 32.
-pub(crate) const INLINE_BYTES_MAX: usize = 16_000;
+/// The most bytes of job reports in an entry of the log, unless one alone is longer.
+const JOB_PAGE_BYTES_MAX: usize = 60_000;
 
-/// The most bytes in a page of job reports, for the same reason.
-const JOB_PAGE_BYTES_MAX: usize = 16_000;
-
-const TAG_INLINE: u8 = 0;
-const TAG_FILE: u8 = 1;
+type Places = ReadOnlyTable<&'static [u8; 32], &'static PlaceBytes>;
 
 /// The tables as of one commit.
 pub(crate) struct View {
-    pub(crate) blobs: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
-    pub(crate) actions: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
+    pub(crate) blobs: Places,
+    pub(crate) actions: Places,
     pub(crate) runs: ReadOnlyTable<u64, &'static [u8]>,
-    pub(crate) run_jobs: ReadOnlyTable<(u64, u32), &'static [u8]>,
+    pub(crate) run_jobs: ReadOnlyTable<(u64, u32), &'static PlaceBytes>,
     pub(crate) stats: ReadOnlyTable<&'static str, &'static [u8]>,
     pub(crate) compiled: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
+    pub(crate) segments: ReadOnlyTable<u32, (u32, bool)>,
+    pub(crate) lost: ReadOnlyTable<&'static [u8; 32], ()>,
 }
 
 impl View {
-    /// What the latest commit left.
+    /// What the latest commit left, of whichever process.
     pub(crate) fn latest(index: &Database) -> Result<Self, redb::Error> {
         let read = index.begin_read()?;
         Ok(Self {
@@ -54,6 +57,8 @@ impl View {
             run_jobs: read.open_table(RUN_JOBS)?,
             stats: read.open_table(STATS)?,
             compiled: read.open_table(COMPILED)?,
+            segments: read.open_table(SEGMENTS)?,
+            lost: read.open_table(LOST)?,
         })
     }
 
@@ -67,52 +72,20 @@ impl View {
 pub(crate) fn create(index: &Database) -> Result<(), redb::Error> {
     let mut write = index.begin_write()?;
     write.set_two_phase_commit(true);
+    write.set_quick_repair(true);
     write.open_table(BLOBS)?;
     write.open_table(ACTIONS)?;
     write.open_table(RUNS)?;
     write.open_table(RUN_JOBS)?;
     write.open_table(STATS)?;
     write.open_table(COMPILED)?;
+    write.open_table(SEGMENTS)?;
+    write.open_table(LOST)?;
     write.commit()?;
     Ok(())
 }
 
-/// Where a blob is.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum BlobRow<'a> {
-    /// Tag 0, then the content.
-    Inline(&'a [u8]),
-    /// Tag 1, then the size of the file as a little-endian u64.
-    File { size_bytes: u64 },
-}
-
-impl<'a> BlobRow<'a> {
-    /// Writes the row over `row`.
-    pub(crate) fn encode(&self, row: &mut Vec<u8>) {
-        row.clear();
-        match self {
-            BlobRow::Inline(content) => {
-                row.push(TAG_INLINE);
-                row.extend_from_slice(content);
-            }
-            BlobRow::File { size_bytes } => {
-                row.push(TAG_FILE);
-                row.extend_from_slice(&size_bytes.to_le_bytes());
-            }
-        }
-    }
-
-    /// Reads a row; none is a damaged one.
-    pub(crate) fn decode(row: &'a [u8]) -> Option<Self> {
-        match row.split_first()? {
-            (&TAG_INLINE, content) => Some(BlobRow::Inline(content)),
-            (&TAG_FILE, size) => Some(BlobRow::File { size_bytes: u64::from_le_bytes(size.try_into().ok()?) }),
-            _ => None,
-        }
-    }
-}
-
-/// A row of the action cache: postcard of the record, then the action in its canonical encoding.
+/// What is kept of an action: postcard of the record, then the action in its canonical encoding.
 pub(crate) fn encode_action(record: &ActionRecord, action: &[u8]) -> Result<Vec<u8>, StoreError> {
     let row = Vec::with_capacity(128 + action.len());
     let mut row = postcard::to_extend(record, row).map_err(failed("encode an action record"))?;
@@ -120,7 +93,7 @@ pub(crate) fn encode_action(record: &ActionRecord, action: &[u8]) -> Result<Vec<
     Ok(row)
 }
 
-/// Reads a row of the action cache; none is a damaged one.
+/// Reads what is kept of an action; none is a damaged one.
 pub(crate) fn decode_action<'a>(key: &ActionKey, row: &'a [u8]) -> Option<(ActionRecord, &'a [u8])> {
     decoded("action", key, postcard::take_from_bytes(row))
 }
@@ -135,6 +108,16 @@ pub(crate) fn decode_run(run: RunId, row: &[u8]) -> Option<RunRecord> {
 
 pub(crate) fn encode_stat(stamp: &Stamp, blob: &BlobRef) -> Result<Vec<u8>, StoreError> {
     postcard::to_stdvec(&(stamp, blob)).map_err(failed("encode a stamp"))
+}
+
+/// Paths with their rows, as they are in the log.
+pub(crate) fn encode_paths(rows: &[(String, Vec<u8>)]) -> Result<Vec<u8>, StoreError> {
+    postcard::to_stdvec(rows).map_err(failed("encode stamps"))
+}
+
+/// Reads paths with their rows; none is a damaged one.
+pub(crate) fn decode_paths(body: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+    decoded("stats", &"log", postcard::from_bytes(body))
 }
 
 pub(crate) fn decode_stat(path: &str, row: &[u8]) -> Option<(Stamp, BlobRef)> {
@@ -157,18 +140,16 @@ pub(crate) fn decode_artifact(row: &[u8]) -> Option<BlobRef> {
     Some(BlobRef { digest: Digest::from_bytes(*digest), size_bytes })
 }
 
-/// Job reports in pages: each is the postcard of one report after the other, at least one and no more than fit.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct JobPages(pub(crate) Vec<Vec<u8>>);
-
-impl JobPages {
-    /// Adds an encoded report.
-    pub(crate) fn push(&mut self, report: Vec<u8>) {
-        match self.0.last_mut() {
+/// Puts encoded job reports together into pages: one after the other, at least one in each and no more than fit.
+pub(crate) fn pages(reports: impl IntoIterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut pages: Vec<Vec<u8>> = Vec::new();
+    for report in reports {
+        match pages.last_mut() {
             Some(page) if page.len() + report.len() <= JOB_PAGE_BYTES_MAX => page.extend_from_slice(&report),
-            _ => self.0.push(report),
+            _ => pages.push(report),
         }
     }
+    pages
 }
 
 pub(crate) fn encode_job(report: &JobReport) -> Result<Vec<u8>, StoreError> {
@@ -182,6 +163,26 @@ pub(crate) fn decode_jobs(run: RunId, mut page: &[u8], reports: &mut Vec<JobRepo
         reports.push(report);
         page = rest;
     }
+}
+
+/// The key of a run's record in the log.
+pub(crate) fn run_key(run: RunId) -> Key {
+    page_key(run, 0)
+}
+
+/// The key of a page of a run's job reports in the log: the run's number and the page's, in little-endian.
+pub(crate) fn page_key(run: RunId, page: u32) -> Key {
+    let mut key = [0; 32];
+    let fields = run.0.to_le_bytes().into_iter().chain(page.to_le_bytes());
+    key.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
+    key
+}
+
+/// Reads either key.
+pub(crate) fn run_and_page(key: &Key) -> (RunId, u32) {
+    let run = key.first_chunk().copied().map_or(0, u64::from_le_bytes);
+    let page = key.get(8..).and_then(<[u8]>::first_chunk).copied().map_or(0, u32::from_le_bytes);
+    (RunId(run), page)
 }
 
 fn decoded<T>(table: &str, key: &dyn std::fmt::Display, row: Result<T, postcard::Error>) -> Option<T> {

@@ -1,9 +1,10 @@
 //! Tests of the store as a whole, through its ports.
 //!
-//! Owns: what the tests share. Does not know: the store's insides, apart from where it opens its index.
+//! Owns: what the tests share. Does not know: the store's insides, apart from the disk that it is given.
 
 mod crash;
 mod damage;
+mod faults;
 mod model;
 mod opening;
 mod ports;
@@ -17,10 +18,16 @@ use wasmill_model::{
     Action, ActionRecord, ActionResult, BlobRef, Digest, JobReport, JobStatus, Limits, Outcome, Usage,
 };
 
-use crate::{Options, Storage};
+use crate::{Layout, Options, Storage};
+
+/// Everything small, so that segments fill up and rows go into the index all the time.
+fn small() -> Options {
+    let layout = Layout { segment_bytes: 64 << 10, logged_bytes_max: 16_000 };
+    Options { unindexed_max: 64, layout, ..Options::default() }
+}
 
 fn open(dir: &Path) -> Storage {
-    Storage::open(dir, Options::default()).expect("the store opens")
+    Storage::open(dir, small()).expect("the store opens")
 }
 
 /// Content that does not repeat, is different for each seed, and is the same each time.

@@ -272,23 +272,6 @@ fn a_folder_that_is_no_store() {
 }
 
 #[test]
-fn a_store_that_another_process_uses() {
-    let space = TestSpace::new();
-    space.guest("loop_forever").write("a.wat", EMPTY);
-    let mut command = space.command(&["exec", "loop_forever.wasm", "--timeout", "1m", "--format", "json"]);
-    let mut other = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    // Its first event says that it has the store.
-    let mut line = String::new();
-    let mut events = std::io::BufReader::new(other.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut events, &mut line).unwrap();
-    let said = space.run(&["exec", "a.wat"]);
-    other.kill().unwrap();
-    other.wait().unwrap();
-    insta::assert_snapshot!(stable(&said));
-    assert_eq!(space.run(&["exec", "a.wat"]).code, 0, "afterwards it is free");
-}
-
-#[test]
 fn a_plan_says_everything_that_is_wrong() {
     let space = TestSpace::new();
     space.write("a.wat", EMPTY).write(

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -68,6 +69,53 @@ fn after_a_kill_only_what_was_not_reported_may_run_again() {
         assert_eq!(space.read(&format!("out/{index:03}")), format!("input {index}"));
     }
     assert!(space.jobs(&[]).all("succeeded", true));
+}
+
+/// What a run says until it is killed, `after` its start.
+fn run_until(space: &TestSpace, after: Duration) -> BTreeSet<String> {
+    let mut child =
+        space.command(&["run", "--format", "json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let reader = std::thread::spawn(move || {
+        let events = lines.filter_map(|line| serde_json::from_str::<Value>(&line.unwrap()).ok());
+        let ended = events.filter(|event| event["event"] == "job-finished" && event["status"] == "succeeded");
+        ended.map(|event| event["job"].as_str().unwrap().to_owned()).collect()
+    });
+    std::thread::sleep(after);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reader.join().unwrap()
+}
+
+#[test]
+fn two_hundred_kills_at_any_moment_lose_nothing_that_was_reported() {
+    let space = wide();
+    let (mut kills, mut rounds, mut in_the_middle, mut chance) = (0, 0, 0, 0x2545_f491_4f6c_dd1d_u64);
+    while kills < 200 {
+        rounds += 1;
+        for index in 0..JOBS {
+            space.write(&format!("in/{index:03}"), format!("input {index} of round {rounds}"));
+        }
+        let mut reported = BTreeSet::new();
+        for _ in 0..10 {
+            chance ^= chance << 13;
+            chance ^= chance >> 7;
+            chance ^= chance << 17;
+            let more = run_until(&space, Duration::from_micros(chance % 60_000));
+            in_the_middle += usize::from(!more.is_empty() && more.len() < JOBS);
+            reported.extend(more);
+            kills += 1;
+        }
+        let last = space.jobs(&[]);
+        assert_eq!((last.code, last.by_name.len()), (0, JOBS));
+        for job in last.executed() {
+            assert!(!reported.contains(job), "{job} was reported as done in round {rounds}, and ran again");
+        }
+        for index in 0..JOBS {
+            assert_eq!(space.read(&format!("out/{index:03}")), format!("input {index} of round {rounds}"));
+        }
+    }
+    assert!(in_the_middle > 20, "only {in_the_middle} of {kills} kills came in the middle of reports");
 }
 
 #[cfg(unix)]

@@ -67,7 +67,7 @@ fn large_outputs_take_no_memory_either() {
         assert_eq!(child.wait().unwrap().code(), Some(113), "{guest}");
         assert!(peak > 0 && peak < 250 << 20, "{guest}: {peak} bytes");
         // What was spilled is gone.
-        assert!(std::fs::read_dir(space.path("store/tmp")).unwrap().next().is_none(), "{guest}");
+        assert!(std::fs::read_dir(space.path("store/live")).unwrap().next().is_none(), "{guest}");
     }
 }
 

@@ -14,6 +14,7 @@ mod initialised;
 mod large;
 mod plans;
 
+mod sharing;
 mod support;
 mod tidy;
 mod verify;

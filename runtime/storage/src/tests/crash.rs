@@ -1,138 +1,30 @@
 //! A disk that fails or a process that dies in the middle: what was reported durable must be there afterwards.
 //!
-//! Owns: a disk for the index that fails at the Nth call and forgets what was not synced. Does not know: redb's
-//! file layout. Large blobs lie on the real filesystem, which does not forget here.
+//! Owns: a workload, and what must be true of it after a crash at any point. Does not know: how the disk fails
+//! (`faults`).
 
-use std::io;
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
-use redb::{Builder, StorageBackend};
 use tempfile::TempDir;
 use wasmill_model::BlobRef;
 use wasmill_model::port::{ActionCache, BlobStore, StoreError};
 
+use super::faults::{FaultyDisk, Survives};
 use super::{action, assert_blob, content, flush, note, record};
-use crate::{OpenError, Options, Storage};
+use crate::{Layout, OpenError, Options, Storage};
 
 const JOBS: u64 = 24;
 /// The size of each job's output; every third is a file.
-const SIZES: [usize; 3] = [90, 5_000, 20_000];
+const SIZES: [usize; 3] = [90, 3_000, 20_000];
 
-/// What a disk holds: the bytes as its user sees them, and those that survive.
-#[derive(Debug, Clone, Default)]
-struct Disk(Arc<Mutex<DiskState>>);
-
-#[derive(Debug, Default)]
-struct DiskState {
-    live: Vec<u8>,
-    durable: Vec<u8>,
-    unsynced: Vec<Change>,
-    /// How many more changes work.
-    changes_left: usize,
-    changes: usize,
+/// So small that the work takes several segments and commits of the index.
+fn tiny() -> Options {
+    let layout = Layout { segment_bytes: 16 << 10, logged_bytes_max: 4_000 };
+    Options { unindexed_max: 20, layout, ..Options::default() }
 }
 
-#[derive(Debug)]
-enum Change {
-    Write(u64, Vec<u8>),
-    Resize(u64),
-}
-
-impl Change {
-    fn apply(&self, bytes: &mut Vec<u8>) {
-        match self {
-            Change::Write(offset, data) => {
-                let start = usize::try_from(*offset).unwrap();
-                bytes.resize(bytes.len().max(start + data.len()), 0);
-                bytes[start..start + data.len()].copy_from_slice(data);
-            }
-            Change::Resize(len) => bytes.resize(usize::try_from(*len).unwrap(), 0),
-        }
-    }
-}
-
-impl Disk {
-    fn with(bytes: Vec<u8>, changes_left: usize) -> Self {
-        let state = DiskState { live: bytes.clone(), durable: bytes, changes_left, ..DiskState::default() };
-        Self(Arc::new(Mutex::new(state)))
-    }
-
-    fn state(&self) -> MutexGuard<'_, DiskState> {
-        self.0.lock().unwrap()
-    }
-
-    /// Counts a change, and refuses it once the disk is broken.
-    fn change(&self) -> io::Result<MutexGuard<'_, DiskState>> {
-        let mut state = self.state();
-        state.changes += 1;
-        state.changes_left =
-            state.changes_left.checked_sub(1).ok_or_else(|| io::Error::from(io::ErrorKind::StorageFull))?;
-        Ok(state)
-    }
-
-    /// What a later process finds: all that was synced, and of the rest what `keep` picks, by number.
-    fn after_a_crash(&self, keep: impl Fn(usize) -> bool) -> Vec<u8> {
-        let state = self.state();
-        let mut bytes = state.durable.clone();
-        for (number, change) in state.unsynced.iter().enumerate() {
-            if keep(number) {
-                change.apply(&mut bytes);
-            }
-        }
-        bytes
-    }
-}
-
-impl StorageBackend for Disk {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.state().live.len() as u64)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.state();
-        let start = usize::try_from(offset).unwrap();
-        let bytes = state.live.get(start..start + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        out.copy_from_slice(bytes);
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut state = self.change()?;
-        Change::Resize(len).apply(&mut state.live);
-        state.unsynced.push(Change::Resize(len));
-        Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.change()?;
-        let DiskState { durable, unsynced, .. } = &mut *state;
-        unsynced.drain(..).for_each(|change| change.apply(durable));
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut state = self.change()?;
-        let change = Change::Write(offset, data.to_vec());
-        change.apply(&mut state.live);
-        state.unsynced.push(change);
-        Ok(())
-    }
-}
-
-fn open_on(dir: &TempDir, disk: &Disk) -> Result<Storage, OpenError> {
-    Storage::open_with(dir.path(), &Options::default(), |path: &Path, builder: &Builder| {
-        builder.create_with_backend(disk.clone()).map_err(|error| crate::open::refused(path, error))
-    })
-}
-
-/// An index with nothing in it; the real one is created under another name and is never seen half made.
-fn empty_index() -> Vec<u8> {
-    let disk = Disk::with(Vec::new(), usize::MAX);
-    let index = Builder::new().create_with_backend(disk.clone()).unwrap();
-    crate::tables::create(&index).unwrap();
-    drop(index);
-    disk.after_a_crash(|_| false)
+fn open_on(dir: &TempDir, disk: &FaultyDisk) -> Result<Storage, OpenError> {
+    Storage::open_on(Arc::new(disk.clone()), dir.path(), &tiny())
 }
 
 /// Jobs with their blobs, several to a commit, until the disk fails. Gives the jobs that were reported durable.
@@ -147,7 +39,7 @@ fn work(storage: &Storage) -> Vec<u64> {
         };
         match hand_in() {
             Ok(()) => accepted += 1,
-            Err(error) => assert!(matches!(error, StoreError::Stopped(_)), "{error:?}"),
+            Err(error) => assert!(matches!(error, StoreError::Stopped(_) | StoreError::Backend { .. }), "{error:?}"),
         }
         if number % 4 == 3 && flush(storage).is_err() {
             let error = storage.put(content(9_999, 10)).unwrap_err();
@@ -182,19 +74,21 @@ fn check(storage: &Storage, durable: &[u64], when: &str) {
     }
 }
 
-#[test]
-fn whatever_call_to_the_disk_fails_nothing_durable_is_lost() {
-    let empty = empty_index();
+/// Every change to the disk fails once, from a new store on and from one that a process left in the middle of its work.
+fn crash_at_every_change(begin: impl Fn() -> TempDir) {
     let total = {
-        let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::with(empty.clone(), usize::MAX));
+        let dir = begin();
+        let disk = FaultyDisk::with(dir.path(), usize::MAX);
         let storage = open_on(&dir, &disk).unwrap();
         assert_eq!(work(&storage).len() as u64, JOBS);
         storage.close().unwrap();
-        disk.state().changes
+        disk.changes()
     };
+    assert!(total > 60, "only {total} changes");
     let mut crashes_with_results = 0;
-    for fails_at in (0..total).step_by((total / 60).max(1)) {
-        let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::with(empty.clone(), fails_at));
+    for fails_at in 0..=total {
+        let dir = begin();
+        let disk = FaultyDisk::with(dir.path(), fails_at);
         let opened = open_on(&dir, &disk);
         let durable = match &opened {
             Ok(storage) => work(storage),
@@ -203,22 +97,43 @@ fn whatever_call_to_the_disk_fails_nothing_durable_is_lost() {
                 Vec::new()
             }
         };
-        // As if killed here: the store is closed only after the disk's state was copied.
-        let survived = [
-            disk.after_a_crash(|_| false),
-            disk.after_a_crash(|_| true),
-            disk.after_a_crash(|number| (number * 7 + fails_at) % 3 == 0),
-        ];
-        drop(opened);
-        for (kind, bytes) in survived.into_iter().enumerate() {
-            let when = format!("change {fails_at} of {total} failed, crash of kind {kind}");
-            let storage = open_on(&dir, &Disk::with(bytes, usize::MAX)).expect(&when);
+        for survives in [Survives::Synced, Survives::All, Survives::Some(fails_at as u64)] {
+            let when = format!("change {fails_at} of {total} failed, {survives:?} survived");
+            let later = tempfile::tempdir().unwrap();
+            // As if the power failed here: the store is closed only afterwards.
+            disk.after_a_crash(dir.path(), later.path(), survives);
+            let storage = Storage::open(later.path(), tiny()).unwrap_or_else(|error| panic!("{when}: {error:?}"));
             check(&storage, &durable, &when);
             // It can be written again.
             assert_eq!(work(&storage).len() as u64, JOBS, "{when}");
+            storage.close().unwrap();
+            let storage = Storage::open(later.path(), tiny()).unwrap();
             check(&storage, &(0..JOBS).collect::<Vec<_>>(), &when);
         }
+        drop(opened);
         crashes_with_results += usize::from(!durable.is_empty() && durable.len() as u64 != JOBS);
     }
-    assert!(crashes_with_results > 10, "only {crashes_with_results} crashes came between two commits");
+    assert!(crashes_with_results > 20, "only {crashes_with_results} crashes came between two commits");
+}
+
+#[test]
+fn whatever_change_to_the_disk_fails_nothing_durable_is_lost() {
+    crash_at_every_change(|| tempfile::tempdir().unwrap());
+}
+
+#[test]
+fn whatever_change_fails_after_a_crash_nothing_durable_is_lost() {
+    let left = tempfile::tempdir().unwrap();
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::with(dir.path(), 90);
+        let storage = open_on(&dir, &disk).unwrap();
+        assert!(!work(&storage).is_empty());
+        disk.after_a_crash(dir.path(), left.path(), Survives::Some(7));
+    }
+    crash_at_every_change(|| {
+        let dir = tempfile::tempdir().unwrap();
+        super::damage::copy(left.path(), dir.path());
+        dir
+    });
 }

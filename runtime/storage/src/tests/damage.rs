@@ -11,7 +11,7 @@ use redb::{Database, TableDefinition};
 use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, StatCache, StoreError};
 use wasmill_model::{BlobRef, Digest, RunId};
 
-use super::{action, content, flush, open, record, report};
+use super::{action, content, flush, open, record, report, small};
 use crate::{OpenError, Options, Storage};
 
 const BLOBS: u64 = 300;
@@ -34,7 +34,7 @@ fn filled(dir: &Path) {
 
 /// Uses everything; whatever comes of it, it is neither a panic nor other content.
 fn use_all(dir: &Path) -> Result<(), OpenError> {
-    let storage = Storage::open(dir, Options::default())?;
+    let storage = Storage::open(dir, small())?;
     for number in 0..BLOBS {
         let len = if number % 50 == 0 { 20_000 } else { 400 };
         let expected = content(number, len);
@@ -96,43 +96,150 @@ fn something_else_in_the_place_of_the_index_is_damage() {
     assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
 }
 
+/// Every file of a folder, but locks.
+fn files_of(dir: &Path) -> Vec<std::path::PathBuf> {
+    let files = walk(dir).into_iter().filter(|path| path.extension().is_none_or(|extension| extension != "lock"));
+    files.collect()
+}
+
+pub(super) fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect();
+    files.sort();
+    files
+}
+
 #[test]
-fn a_large_blob_whose_file_is_gone_or_cut_is_not_served() {
+fn a_bit_that_flips_in_a_blob_or_the_log_is_never_served() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
+    let whole = tempfile::tempdir().unwrap();
+    copy(dir.path(), whole.path());
+    let mut seed = 0;
+    for folder in ["log", "blobs"] {
+        for file in files_of(&dir.path().join(folder)) {
+            let bytes = fs::read(&file).unwrap();
+            for _ in 0..6 {
+                seed += 1;
+                let at = u64::from_le_bytes(content(seed, 8).as_ref().try_into().unwrap()) % (bytes.len() as u64 * 8);
+                let mut damaged = bytes.clone();
+                damaged[usize::try_from(at / 8).unwrap()] ^= 1 << (at % 8);
+                fs::remove_file(&file).unwrap();
+                fs::write(&file, damaged).unwrap();
+                let used = catch_unwind(AssertUnwindSafe(|| use_all(dir.path())));
+                used.unwrap_or_else(|_| panic!("bit {at} of {}", file.display())).unwrap();
+                fs::remove_dir_all(dir.path()).unwrap();
+                copy(whole.path(), dir.path());
+            }
+        }
+    }
+    assert!(seed > 20);
+}
+
+pub(super) fn copy(from: &Path, to: &Path) {
+    for path in walk(from) {
+        let target = to.join(path.strip_prefix(from).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(path, target).unwrap();
+    }
+}
+
+#[test]
+fn a_lost_blob_is_a_miss_until_it_is_put_again() {
+    for how in ["gone", "cut", "flipped"] {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path());
+        // Number 50 lies in a file, number 1 in the log, number 7 in the log of nobody else.
+        let segment = files_of(&dir.path().join("log"))[0].clone();
+        let (large, small) = (BlobRef::of(&content(50, 20_000)), BlobRef::of(&content(1, 400)));
+        let file = dir.path().join("blobs").join(&large.digest.to_hex()[..2]).join(large.digest.to_hex());
+        for path in [&file, &segment] {
+            let mut bytes = fs::read(path).unwrap();
+            fs::remove_file(path).unwrap();
+            match how {
+                "gone" => {}
+                "cut" => fs::write(path, &bytes[..100]).unwrap(),
+                _ => {
+                    bytes.iter_mut().skip(32).for_each(|byte| *byte ^= 1);
+                    fs::write(path, bytes).unwrap();
+                }
+            }
+        }
+        for opened in 0..3 {
+            let storage = open(dir.path());
+            for (number, blob) in [(50, large), (1, small)] {
+                let found = storage.get(&blob);
+                let is_lost = matches!(found, Err(StoreError::Missing(_) | StoreError::Damaged { .. }));
+                assert!(is_lost, "{how}, opened {opened} times before: {found:?}");
+                assert_eq!(storage.find(&blob.digest).unwrap(), None, "{how}");
+                assert_eq!(storage.lookup(&action(number).key()).unwrap(), None, "{how}");
+            }
+            assert_eq!(storage.get(&BlobRef::of(&content(299, 400))).unwrap(), content(299, 400));
+            storage.close().unwrap();
+        }
+        let storage = open(dir.path());
+        assert_eq!(storage.put(content(50, 20_000)).unwrap(), large);
+        assert_eq!(storage.put(content(1, 400)).unwrap(), small);
+        for number in [1, 50] {
+            storage.record(action(number).key(), &action(number), &record(small, small), Box::new(|_| {})).unwrap();
+        }
+        storage.close().unwrap();
+        for _ in 0..2 {
+            let storage = open(dir.path());
+            assert_eq!(storage.get(&large).unwrap(), content(50, 20_000));
+            assert_eq!(storage.get(&small).unwrap(), content(1, 400));
+            assert!(storage.lookup(&action(50).key()).unwrap().is_some());
+        }
+    }
+}
+
+#[test]
+fn a_lost_file_below_an_output_makes_its_result_a_miss() {
+    use wasmill_model::{Directory, DirectoryNode, FileNode};
+    let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path());
-    let blob = BlobRef::of(&content(0, 20_000));
-    let hex = blob.digest.to_hex();
-    let file = dir.path().join("blobs").join(&hex[..2]).join(&hex);
-    fs::remove_file(&file).unwrap();
-    assert!(matches!(storage.get(&blob), Err(StoreError::Missing(_))));
-    fs::write(&file, "short").unwrap();
-    assert!(matches!(storage.get(&blob), Err(StoreError::Damaged { .. })));
+    let file = storage.put(content(1, 30_000)).unwrap();
+    let files = vec![FileNode { name: "file".to_owned(), blob: file, is_executable: false }];
+    let inner = storage.put(Directory { files, ..Directory::default() }.encode().into()).unwrap();
+    let directories = vec![DirectoryNode { name: "inner".to_owned(), blob: inner }];
+    let outer = storage.put(Directory { directories, ..Directory::default() }.encode().into()).unwrap();
+    let result = record(outer, BlobRef::EMPTY);
+    storage.record(action(1).key(), &action(1), &result, Box::new(|_| {})).unwrap();
+    storage.record(action(2).key(), &action(2), &record(BlobRef::EMPTY, inner), Box::new(|_| {})).unwrap();
+    assert!(storage.lookup(&action(1).key()).unwrap().is_some());
+    flush(&storage).unwrap();
+    let hex = file.digest.to_hex();
+    fs::remove_file(dir.path().join("blobs").join(&hex[..2]).join(&hex)).unwrap();
+    assert!(matches!(storage.get(&file), Err(StoreError::Missing(_))));
+    assert_eq!(storage.lookup(&action(1).key()).unwrap(), None);
+    assert!(storage.lookup(&action(2).key()).unwrap().is_some());
+    storage.close().unwrap();
+    let storage = open(dir.path());
+    assert_eq!(storage.lookup(&action(1).key()).unwrap(), None);
+    storage.put(content(1, 30_000)).unwrap();
+    assert_eq!(storage.lookup(&action(1).key()).unwrap(), Some(result));
 }
 
 #[test]
 fn a_row_that_does_not_decode_is_a_miss() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
-    let key = *action(1).key().0.as_bytes();
     let blob = BlobRef::of(&content(1, 400));
     {
         let index = Database::open(dir.path().join("index.redb")).unwrap();
         let write = index.begin_write().unwrap();
-        let by_digest = |name| TableDefinition::<&[u8; 32], &[u8]>::new(name);
-        write.open_table(by_digest("actions-2")).unwrap().insert(&key, [0xff; 3].as_slice()).unwrap();
-        write.open_table(by_digest("blobs-1")).unwrap().insert(blob.digest.as_bytes(), [7].as_slice()).unwrap();
-        write
-            .open_table(by_digest("compiled-1"))
-            .unwrap()
-            .insert(Digest::of(b"key").as_bytes(), [].as_slice())
-            .unwrap();
+        let places = |name| TableDefinition::<&[u8; 32], &[u8; 20]>::new(name);
+        let key = *action(1).key().0.as_bytes();
+        write.open_table(places("actions-3")).unwrap().insert(&key, &[9; 20]).unwrap();
+        write.open_table(places("blobs-2")).unwrap().insert(blob.digest.as_bytes(), &[7; 20]).unwrap();
+        let compiled = TableDefinition::<&[u8; 32], &[u8]>::new("compiled-1");
+        write.open_table(compiled).unwrap().insert(Digest::of(b"key").as_bytes(), [].as_slice()).unwrap();
         let runs = TableDefinition::<u64, &[u8]>::new("runs-1");
         write.open_table(runs).unwrap().insert(1, [].as_slice()).unwrap();
         let stats = TableDefinition::<&str, &[u8]>::new("stats-2");
         write.open_table(stats).unwrap().insert("file-1", [1].as_slice()).unwrap();
-        let jobs = TableDefinition::<(u64, u32), &[u8]>::new("run_jobs-2");
-        write.open_table(jobs).unwrap().insert((1, 0), [0xff; 4].as_slice()).unwrap();
+        let jobs = TableDefinition::<(u64, u32), &[u8; 20]>::new("run_jobs-3");
+        write.open_table(jobs).unwrap().insert((1, 0), &[0xff; 20]).unwrap();
         write.commit().unwrap();
     }
     let storage = open(dir.path());

@@ -6,8 +6,8 @@ use std::fs;
 
 use wasmill_model::port::BlobStore;
 
-use super::{assert_blob, content, open};
-use crate::{OpenError, Options, Storage};
+use super::{assert_blob, content, open, small};
+use crate::{Layout, OpenError, Options, Storage};
 
 fn refusal(dir: &std::path::Path) -> OpenError {
     Storage::open(dir, Options::default()).expect_err("the store is refused")
@@ -20,7 +20,10 @@ fn a_store_is_created_where_there_is_nothing_or_an_empty_directory() {
     let below = tempfile::tempdir().unwrap();
     let deep = below.path().join("a/b");
     open(&deep).close().unwrap();
-    assert_eq!(fs::read_to_string(deep.join("FORMAT")).unwrap(), "wasmill store\nformat 1\n");
+    assert_eq!(
+        fs::read_to_string(deep.join("FORMAT")).unwrap(),
+        "wasmill store\nformat 2\nsegment-bytes 65536\nlogged-bytes-max 16000\n"
+    );
     // Killed before the first rename.
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("FORMAT.new"), "wasm").unwrap();
@@ -47,17 +50,24 @@ fn a_store_of_a_later_format_is_left_alone() {
     fs::write(dir.path().join("FORMAT"), "wasmill store\nformat 7\nsomething new\n").unwrap();
     fs::write(dir.path().join("index.redb"), "not to be touched").unwrap();
     let error = refusal(dir.path());
-    assert!(matches!(error, OpenError::NewerFormat { found: 7, known: 1, .. }), "{error}");
-    assert!(error.to_string().ends_with("has format 7, and this wasmill knows only formats up to 1"), "{error}");
+    assert!(matches!(error, OpenError::NewerFormat { found: 7, known: 2, .. }), "{error}");
+    assert!(error.to_string().ends_with("has format 7, and this wasmill knows only formats up to 2"), "{error}");
     assert_eq!(fs::read(dir.path().join("index.redb")).unwrap(), b"not to be touched");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
 }
 
 #[test]
 fn a_format_that_cannot_be_read_is_damage() {
-    for text in
-        ["", "wasmill store", "wasmill store\nformat x\n", "wasmill store\nformat 0\n", "other\nformat 2\n", "\u{0}"]
-    {
+    for text in [
+        "",
+        "wasmill store",
+        "wasmill store\nformat x\n",
+        "wasmill store\nformat 0\n",
+        "other\nformat 2\n",
+        "\u{0}",
+        "wasmill store\nformat 2\n",
+        "wasmill store\nformat 2\nsegment-bytes x\nlogged-bytes-max 5\n",
+    ] {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("FORMAT"), text).unwrap();
         assert!(matches!(refusal(dir.path()), OpenError::Damaged { .. }), "{text}");
@@ -65,15 +75,22 @@ fn a_format_that_cannot_be_read_is_damage() {
 }
 
 #[test]
-fn a_store_that_is_open_cannot_be_opened_again() {
+fn a_store_of_an_earlier_format_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let storage = open(dir.path());
-    storage.put(content(1, 30_000)).unwrap();
+    fs::write(dir.path().join("FORMAT"), "wasmill store\nformat 1\n").unwrap();
     let error = refusal(dir.path());
-    assert!(matches!(&error, OpenError::InUse { path } if path == dir.path()), "{error}");
-    assert_blob(&storage, 1, 30_000);
-    drop(storage);
-    assert_blob(&open(dir.path()), 1, 30_000);
+    assert!(matches!(error, OpenError::OlderFormat { found: 1, .. }), "{error}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_store_keeps_the_layout_that_it_was_created_with() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).close().unwrap();
+    let storage = Storage::open(dir.path(), Options::default()).unwrap();
+    assert_eq!(storage.shared.layout, small().layout);
+    let nonsense = Layout { segment_bytes: 1, logged_bytes_max: u32::MAX };
+    assert_eq!(nonsense.clamped(), Layout { segment_bytes: 4 << 10, logged_bytes_max: 1 << 10 });
 }
 
 #[test]
@@ -118,9 +135,11 @@ fn a_store_that_may_not_be_written_is_refused() {
 fn what_an_earlier_process_left_half_done_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     open(dir.path()).close().unwrap();
-    fs::write(dir.path().join("tmp/0"), "half a blob").unwrap();
+    fs::create_dir_all(dir.path().join("live/7/below")).unwrap();
+    fs::write(dir.path().join("live/7/LOCK"), "").unwrap();
+    fs::write(dir.path().join("live/7/0"), "half a blob").unwrap();
     let storage = open(dir.path());
-    assert!(!dir.path().join("tmp/0").exists());
+    assert!(!dir.path().join("live/7").exists());
     // A file that was renamed before a crash, and whose index row was never written, is replaced.
     let digest = wasmill_model::Digest::of(&content(3, 40_000)).to_hex();
     let file = dir.path().join("blobs").join(&digest[..2]).join(&digest);

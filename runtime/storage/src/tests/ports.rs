@@ -10,11 +10,12 @@ use std::thread;
 use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, Stamp, StatCache, StoreError};
 use wasmill_model::{BlobRef, Digest, RunId, RunRecord, RunState, RunSummary};
 
-use super::{action, assert_blob, content, flush, note, open, record, report};
+use super::{action, assert_blob, content, flush, note, open, record, report, small};
 use crate::{Options, Storage};
 
-/// Around each boundary: empty, the largest blob that goes into the index, the copy buffer of `put_reader`.
-const SIZES: [usize; 10] = [0, 1, 100, 15_999, 16_000, 16_001, 65_536, 81_536, 81_537, 1 << 20];
+/// Around each boundary: empty, those that are looked up first, the largest blob that goes into the log, the copy
+/// buffer of `put_reader`.
+const SIZES: [usize; 13] = [0, 1, 100, 4_095, 4_096, 4_097, 15_999, 16_000, 16_001, 65_536, 81_536, 81_537, 1 << 20];
 
 #[test]
 fn a_blob_of_any_size_can_be_read_at_once_and_after_reopening() {
@@ -40,6 +41,22 @@ fn a_blob_of_any_size_can_be_read_at_once_and_after_reopening() {
         assert_blob(&storage, seed + 100, len);
         let bytes = content(seed, len);
         assert_eq!(storage.find(&Digest::of(&bytes)).unwrap(), Some(BlobRef::of(&bytes)));
+    }
+}
+
+#[test]
+fn a_log_with_large_entries_is_read_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let sizes = [100, 300_000, 1 << 20, (256 << 10) - 56, 200_000, 60_000, 1 << 20, 5];
+    for opened in 0..3_u64 {
+        let storage = Storage::open(dir.path(), Options::default()).unwrap();
+        for (seed, len) in (0..).zip(sizes) {
+            for earlier in 0..opened {
+                assert_blob(&storage, earlier * 10 + seed, len);
+            }
+            storage.put(content(opened * 10 + seed, len)).unwrap();
+        }
+        storage.close().unwrap();
     }
 }
 
@@ -88,6 +105,11 @@ fn a_reference_with_a_wrong_size_is_refused() {
     }
 }
 
+fn temporary_files(storage: &Storage) -> usize {
+    // The lock is there as long as the process is.
+    std::fs::read_dir(storage.temp_dir()).unwrap().count() - 1
+}
+
 #[test]
 fn a_reader_that_fails_leaves_nothing() {
     struct Broken(usize);
@@ -103,7 +125,7 @@ fn a_reader_that_fails_leaves_nothing() {
         let error = storage.put_reader(&mut Broken(pieces)).unwrap_err();
         assert!(matches!(error, StoreError::Backend { .. }), "{error}");
     }
-    assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+    assert_eq!(temporary_files(&storage), 0);
 }
 
 #[test]
@@ -128,7 +150,7 @@ fn a_large_blob_is_one_sealed_file_however_often_it_is_put() {
     let file = dir.path().join("blobs").join(&hex[..2]).join(&hex);
     assert!(file.metadata().unwrap().permissions().readonly());
     assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
-    assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+    assert_eq!(temporary_files(&storage), 0);
 }
 
 #[test]
@@ -233,7 +255,7 @@ fn the_jobs_of_a_run_keep_their_order_over_pages_and_commits() {
 fn who_reads_while_others_write_sees_every_entry_once() {
     let dir = tempfile::tempdir().unwrap();
     // A tiny bound, so that writers wait for the committer all the time.
-    let storage = Storage::open(dir.path(), Options { waiting_bytes_max: 4_096, ..Options::default() }).unwrap();
+    let storage = Storage::open(dir.path(), Options { waiting_bytes_max: 4_096, ..small() }).unwrap();
     let run = storage.begin("plan", 0).unwrap();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {

@@ -1,0 +1,102 @@
+//! Bringing rows into the index: many at once, in one transaction.
+//!
+//! Owns: the order of rows and what a row does where there is one already. Does not know: when, or what is on disk
+//! beside the index.
+
+use redb::{Database, Entry, TableDefinition, WriteTransaction};
+
+use crate::place::PlaceBytes;
+use crate::tables::{self, ACTIONS, BLOBS, COMPILED, LOST, RUN_JOBS, RUNS, SEGMENTS, STATS, View};
+use crate::tail::Rows;
+
+/// Up to where a segment is in the index, and whether nothing will be added to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Covered {
+    pub(crate) segment: u32,
+    pub(crate) end: u32,
+    pub(crate) is_sealed: bool,
+}
+
+/// Writes rows, all of them or none, and returns a view that shows them.
+pub(crate) fn write(index: &Database, rows: &Rows, covered: &[Covered]) -> Result<View, redb::Error> {
+    let mut write = index.begin_write()?;
+    // Guests choose what digests there are. redb's default commit trusts a checksum that is no match for somebody who
+    // chooses the bytes; with two phases it trusts only what was synced. Quick repair spares the next process a walk
+    // over the whole index where this one is killed.
+    write.set_two_phase_commit(true);
+    write.set_quick_repair(true);
+    write_blobs(&write, rows)?;
+    let actions = rows.actions.iter().map(|(key, place)| (*key.0.as_bytes(), place.encode()));
+    write_places(&write, ACTIONS, actions.collect())?;
+    write_runs(&write, rows)?;
+    write_caches(&write, rows)?;
+    let mut table = write.open_table(SEGMENTS)?;
+    for covered in covered {
+        table.insert(covered.segment, (covered.end, covered.is_sealed))?;
+    }
+    drop(table);
+    write.commit()?;
+    View::latest(index)
+}
+
+fn write_blobs(write: &WriteTransaction, rows: &Rows) -> Result<(), redb::Error> {
+    if !rows.lost.is_empty() {
+        let (mut blobs, mut lost) = (write.open_table(BLOBS)?, write.open_table(LOST)?);
+        for (digest, is_lost) in &rows.lost {
+            blobs.remove(digest.as_bytes())?;
+            match is_lost {
+                true => lost.insert(digest.as_bytes(), ())?,
+                false => lost.remove(digest.as_bytes())?,
+            };
+        }
+    }
+    let mut sorted: Vec<_> = rows.blobs.iter().map(|(digest, place)| (*digest.as_bytes(), *place)).collect();
+    sorted.sort_unstable_by_key(|(digest, _)| *digest);
+    let mut table = write.open_table(BLOBS)?;
+    for (digest, place) in sorted {
+        // The first place counts: others may have read it, and a page that nothing changes in is not written again.
+        if let Entry::Vacant(vacant) = table.entry(&digest)? {
+            vacant.insert(&place.encode())?;
+        }
+    }
+    Ok(())
+}
+
+fn write_places(
+    write: &WriteTransaction,
+    table: TableDefinition<&[u8; 32], &PlaceBytes>,
+    mut rows: Vec<([u8; 32], PlaceBytes)>,
+) -> Result<(), redb::Error> {
+    rows.sort_unstable();
+    let mut table = write.open_table(table)?;
+    for (key, place) in &rows {
+        table.insert(key, place)?;
+    }
+    Ok(())
+}
+
+fn write_runs(write: &WriteTransaction, rows: &Rows) -> Result<(), redb::Error> {
+    let mut table = write.open_table(RUNS)?;
+    for (run, row) in &rows.runs {
+        table.insert(run.0, row.as_slice())?;
+    }
+    let mut table = write.open_table(RUN_JOBS)?;
+    for ((run, page), place) in &rows.jobs {
+        table.insert((run.0, *page), &place.encode())?;
+    }
+    Ok(())
+}
+
+fn write_caches(write: &WriteTransaction, rows: &Rows) -> Result<(), redb::Error> {
+    let mut sorted: Vec<(&String, &Vec<u8>)> = rows.stats.iter().collect();
+    sorted.sort_unstable();
+    let mut table = write.open_table(STATS)?;
+    for (path, row) in sorted {
+        table.insert(path.as_str(), row.as_slice())?;
+    }
+    let mut table = write.open_table(COMPILED)?;
+    for (key, blob) in &rows.artifacts {
+        table.insert(key.as_bytes(), tables::encode_artifact(blob).as_slice())?;
+    }
+    Ok(())
+}

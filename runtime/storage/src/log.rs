@@ -1,0 +1,432 @@
+//! What was handed in: its bytes until they are in a segment, and who waits for them.
+//!
+//! Owns: the order of entries over all ports, the place of each, and when callers have to wait. Does not know: how
+//! bytes get to the disk (`committer`), or into the index (`indexer`).
+//!
+//! An entry has its place as soon as it is handed in: the buffer that is being filled is the next piece of the
+//! segment. Segments are read up to the first thing that is no entry, so nothing is there after a crash without all
+//! that was handed in before it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use wasmill_model::port::{OnDurable, StoreError};
+
+use crate::Options;
+use crate::index::Covered;
+use crate::place::Place;
+use crate::record::{HEADER_BYTES, Header, Key, Kind, padded};
+use crate::segment::START;
+use crate::tables::View;
+use crate::tail::{Rows, Tail};
+
+/// How long the committer waits for more once nothing came: a busy run hands in something far more often.
+const QUIET: Duration = Duration::from_millis(2);
+
+/// How many entries a process leaves for the next one to read from the log: that takes a millisecond, and a commit of
+/// the index takes several.
+const LEFT_IN_LOG_MAX: usize = 1_000;
+
+/// The longest buffer that is kept for the next piece, in bytes.
+const SPARE_BYTES_MAX: usize = 1 << 20;
+
+/// What is handed in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) key: Key,
+    /// Size of a blob's content.
+    pub(crate) size_bytes: u64,
+    pub(crate) body: &'a [u8],
+}
+
+/// A piece of a segment.
+#[derive(Debug, Default)]
+pub(crate) struct Piece {
+    pub(crate) segment: u32,
+    pub(crate) offset: u32,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Piece {
+    /// The segment, and where the piece ends in it.
+    pub(crate) fn position(&self) -> (u32, u32) {
+        (self.segment, self.end())
+    }
+
+    /// An empty buffer for another piece.
+    pub(crate) fn into_spare(self) -> Vec<u8> {
+        let mut bytes = self.bytes;
+        bytes.clear();
+        bytes.shrink_to(SPARE_BYTES_MAX);
+        bytes
+    }
+
+    fn end(&self) -> u32 {
+        self.offset.saturating_add(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX))
+    }
+
+    /// The body at a place, where it is in here.
+    fn body(&self, place: &Place) -> Option<&[u8]> {
+        let at = place.offset.checked_sub(self.offset).filter(|_| place.segment == self.segment)? as usize;
+        self.bytes.get(at + HEADER_BYTES..at + HEADER_BYTES + place.body_bytes as usize)
+    }
+}
+
+/// What the committer is to do next.
+pub(crate) struct Work {
+    pub(crate) piece: Arc<Piece>,
+    /// Folders that got names that the piece refers to.
+    pub(crate) dirs: BTreeSet<PathBuf>,
+    pub(crate) callbacks: Vec<OnDurable>,
+    /// The next entry does not fit into this segment.
+    pub(crate) is_full: bool,
+}
+
+/// Rows that are to be brought into the index, once everything up to `until` is durable.
+pub(crate) struct Frozen {
+    pub(crate) rows: Arc<Rows>,
+    pub(crate) covered: Vec<Covered>,
+    until: (u32, u32),
+}
+
+struct State {
+    filling: Piece,
+    writing: Arc<Piece>,
+    dirs: BTreeSet<PathBuf>,
+    callbacks: Vec<OnDurable>,
+    /// Segments that are full and not in the index as such.
+    sealed: Vec<Covered>,
+    /// Waits until what it needs is durable.
+    frozen: Option<Frozen>,
+    /// Rows are on their way into the index, `frozen` or given to the indexer.
+    is_indexing: bool,
+    /// Entries that are not on their way into the index.
+    unindexed: usize,
+    failed: Option<Arc<StoreError>>,
+    is_closing: bool,
+    /// The committer sleeps until something comes.
+    is_idle: bool,
+    /// Somebody waits for what is being filled.
+    is_urgent: bool,
+    is_full: bool,
+}
+
+impl State {
+    fn next(&self) -> u32 {
+        self.filling.end()
+    }
+
+    fn has_nothing(&self) -> bool {
+        self.filling.bytes.is_empty() && self.callbacks.is_empty() && !self.is_full
+    }
+}
+
+/// The end of the log, shared by everybody who hands in, the committer, and the indexer.
+pub(crate) struct Log {
+    state: Mutex<State>,
+    tail: RwLock<Tail>,
+    /// Something came for the committer.
+    work: Condvar,
+    /// There is room again for whoever waits.
+    room: Condvar,
+    /// The segment, and the offset up to which its bytes are in its file.
+    written: AtomicU64,
+    waiting_bytes_max: usize,
+    unindexed_max: usize,
+    segment_bytes: u32,
+}
+
+impl Log {
+    /// A log whose next entry goes to `offset` of `segment`. `sealed` are segments that were taken over.
+    pub(crate) fn new(tail: Tail, segment: u32, offset: u32, sealed: Vec<Covered>, options: &Options) -> Self {
+        let state = State {
+            filling: Piece { segment, offset, bytes: Vec::new() },
+            writing: Arc::default(),
+            dirs: BTreeSet::new(),
+            callbacks: Vec::new(),
+            sealed,
+            frozen: None,
+            is_indexing: false,
+            unindexed: tail.active.entries,
+            failed: None,
+            is_closing: false,
+            is_idle: false,
+            is_urgent: false,
+            is_full: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            tail: RwLock::new(tail),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            written: AtomicU64::new(position(segment, offset)),
+            waiting_bytes_max: options.waiting_bytes_max,
+            unindexed_max: options.unindexed_max,
+            segment_bytes: options.layout.segment_bytes,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that is done under the lock leaves the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The rows that are not in the index, and the index.
+    pub(crate) fn tail(&self) -> RwLockReadGuard<'_, Tail> {
+        self.tail.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is known of the rows, apart from what is handed in.
+    pub(crate) fn with_tail<T>(&self, change: impl FnOnce(&mut Tail) -> T) -> T {
+        change(&mut self.tail.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Hands an entry in, and has its place noted at the same moment. Waits while too much is waiting already.
+    ///
+    /// # Errors
+    /// An earlier write failed.
+    pub(crate) fn hand_in(&self, entry: &Entry<'_>, note: impl FnOnce(&mut Tail, Place)) -> Result<(), StoreError> {
+        self.hand_in_with(entry, None, note)
+    }
+
+    /// The same; `on_durable` is called with what becomes of it, unless this fails.
+    pub(crate) fn hand_in_with(
+        &self,
+        entry: &Entry<'_>,
+        on_durable: Option<OnDurable>,
+        note: impl FnOnce(&mut Tail, Place),
+    ) -> Result<(), StoreError> {
+        let body_bytes = u32::try_from(entry.body.len()).map_err(|_| too_large())?;
+        let header = Header { kind: entry.kind, body_bytes, size_bytes: entry.size_bytes, key: entry.key };
+        // Outside of the lock: this is most of the work.
+        let header = header.encode(entry.body);
+        let step = padded(HEADER_BYTES + entry.body.len());
+        let step_bytes = u32::try_from(step).map_err(|_| too_large())?;
+        let mut state = self.wait_for_room(step_bytes)?;
+        let offset = state.next();
+        offset.checked_add(step_bytes).ok_or_else(too_large)?;
+        let place = Place { segment: state.filling.segment, offset, body_bytes, size_bytes: entry.size_bytes };
+        let was_hurried = self.is_hurried(&state);
+        let bytes = &mut state.filling.bytes;
+        let end = bytes.len() + step;
+        bytes.extend_from_slice(&header);
+        bytes.extend_from_slice(entry.body);
+        bytes.resize(end, 0);
+        self.with_tail(|tail| {
+            note(tail, place);
+            tail.active.entries += 1;
+        });
+        state.unindexed += 1;
+        state.callbacks.extend(on_durable);
+        self.wake(&mut state, was_hurried);
+        Ok(())
+    }
+
+    /// Waits until an entry of this length can be handed in.
+    fn wait_for_room(&self, step_bytes: u32) -> Result<MutexGuard<'_, State>, StoreError> {
+        let mut state = self.state();
+        loop {
+            if let Some(failed) = &state.failed {
+                return Err(StoreError::Stopped(Arc::clone(failed)));
+            }
+            let end = state.next().saturating_add(step_bytes);
+            // One that is too long for any segment has one for itself.
+            let fits = end <= self.segment_bytes || state.next() == START;
+            if !fits && !state.is_full {
+                state.is_full = true;
+                state.is_idle = false;
+                self.work.notify_one();
+            }
+            let is_indexed = !state.is_indexing || state.unindexed < 2 * self.unindexed_max;
+            if fits && is_indexed && !state.is_full && state.filling.bytes.len() < self.waiting_bytes_max {
+                return Ok(state);
+            }
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Has a folder made durable before whatever is handed in from now on.
+    pub(crate) fn sync_dir_first(&self, dir: PathBuf) {
+        self.state().dirs.insert(dir);
+    }
+
+    /// Calls `callback` as soon as everything that was handed in before is durable, and does not let it wait.
+    ///
+    /// # Errors
+    /// An earlier write failed; `callback` is then dropped.
+    pub(crate) fn wait_for(&self, callback: OnDurable) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if let Some(failed) = &state.failed {
+            return Err(StoreError::Stopped(Arc::clone(failed)));
+        }
+        state.callbacks.push(callback);
+        let was_hurried = self.is_hurried(&state);
+        state.is_urgent = true;
+        self.wake(&mut state, was_hurried);
+        Ok(())
+    }
+
+    /// Does not let what was handed in wait for more.
+    pub(crate) fn hurry(&self) {
+        let mut state = self.state();
+        let was_hurried = self.is_hurried(&state);
+        state.is_urgent = true;
+        self.wake(&mut state, was_hurried);
+    }
+
+    fn is_hurried(&self, state: &State) -> bool {
+        state.is_urgent
+            || state.is_closing
+            || state.is_full
+            || state.failed.is_some()
+            || state.filling.bytes.len() >= self.waiting_bytes_max / 2
+    }
+
+    fn wake(&self, state: &mut State, was_hurried: bool) {
+        if state.is_idle || (!was_hurried && self.is_hurried(state)) {
+            state.is_idle = false;
+            self.work.notify_one();
+        }
+    }
+
+    /// The body at a place that is not in its file yet. `None`: it is.
+    pub(crate) fn unwritten(&self, place: &Place) -> Option<Bytes> {
+        let written = self.written.load(Ordering::Acquire);
+        let is_in_this_segment = written >> 32 == u64::from(place.segment);
+        if !is_in_this_segment || position(place.segment, place.offset) < written {
+            return None;
+        }
+        let state = self.state();
+        let body = state.filling.body(place).or_else(|| state.writing.body(place));
+        body.map(Bytes::copy_from_slice)
+    }
+
+    /// Waits for the next piece, and while nobody is in a hurry and more keeps coming, until `not_before`.
+    /// Nothing is left after the store was closed.
+    pub(crate) fn take(&self, not_before: Instant, spare: Vec<u8>) -> Option<Work> {
+        let mut state = self.state();
+        while state.has_nothing() && !state.is_closing {
+            state.is_idle = true;
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        while !self.is_hurried(&state) {
+            let length = state.filling.bytes.len();
+            let left = not_before.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.work.wait_timeout(state, left.min(QUIET)).unwrap_or_else(PoisonError::into_inner).0;
+            if state.filling.bytes.len() == length {
+                break;
+            }
+        }
+        if state.has_nothing() {
+            return None;
+        }
+        state.is_urgent = false;
+        let next = Piece { segment: state.filling.segment, offset: state.next(), bytes: spare };
+        let piece = Arc::new(std::mem::replace(&mut state.filling, next));
+        state.writing = Arc::clone(&piece);
+        let callbacks = std::mem::take(&mut state.callbacks);
+        let dirs = std::mem::take(&mut state.dirs);
+        // There is room for what waited; but not in a segment that is full.
+        if !state.is_full {
+            self.room.notify_all();
+        }
+        Some(Work { piece, dirs, callbacks, is_full: state.is_full })
+    }
+
+    /// Everything up to a position is durable. Gives rows for the index when there are enough of them.
+    pub(crate) fn committed(&self, durable: (u32, u32)) -> Option<Frozen> {
+        let mut state = self.state();
+        self.written.store(position(durable.0, durable.1), Ordering::Release);
+        state.writing = Arc::default();
+        if !state.is_indexing && state.unindexed >= self.unindexed_max {
+            self.freeze(&mut state);
+        }
+        state.frozen.take_if(|frozen| frozen.until <= durable)
+    }
+
+    /// Everything is durable and nothing will come. Gives the rows that are left for the index, where reading them
+    /// from the log would keep the next process longer.
+    pub(crate) fn finish(&self) -> Option<Frozen> {
+        let mut state = self.state();
+        if state.frozen.is_none() && state.unindexed > self.unindexed_max.min(LEFT_IN_LOG_MAX) {
+            self.freeze(&mut state);
+        }
+        state.frozen.take()
+    }
+
+    fn freeze(&self, state: &mut State) {
+        let Some(rows) = self.with_tail(Tail::freeze) else { return };
+        let until = (state.filling.segment, state.next());
+        let mut covered = std::mem::take(&mut state.sealed);
+        covered.push(Covered { segment: until.0, end: until.1, is_sealed: false });
+        state.frozen = Some(Frozen { rows, covered, until });
+        state.is_indexing = true;
+        state.unindexed = 0;
+    }
+
+    /// Where the log ends.
+    pub(crate) fn end(&self) -> u32 {
+        self.state().next()
+    }
+
+    /// The segment is full, and everything in it durable: what waits goes to the beginning of `segment`.
+    pub(crate) fn rotated(&self, segment: u32) {
+        let mut state = self.state();
+        let full = Covered { segment: state.filling.segment, end: state.next(), is_sealed: true };
+        state.sealed.push(full);
+        state.filling.segment = segment;
+        state.filling.offset = START;
+        state.is_full = false;
+        self.written.store(position(segment, START), Ordering::Release);
+        self.room.notify_all();
+    }
+
+    /// What was frozen is in the index, and `view` shows it.
+    pub(crate) fn indexed(&self, view: View) {
+        let mut state = self.state();
+        self.with_tail(|tail| tail.indexed(view));
+        state.is_indexing = false;
+        self.room.notify_all();
+    }
+
+    /// Something could not be written: stops accepting, and forgets what was handed in. Returns the first failure.
+    pub(crate) fn fail(&self, error: Arc<StoreError>) -> Arc<StoreError> {
+        let mut state = self.state();
+        let first = Arc::clone(state.failed.get_or_insert(error));
+        state.is_full = false;
+        state.is_idle = false;
+        state.filling.offset = state.next();
+        state.filling.bytes = Vec::new();
+        state.writing = Arc::default();
+        self.room.notify_all();
+        self.work.notify_one();
+        first
+    }
+
+    /// Accepts what comes, but the committer ends once it has written everything.
+    pub(crate) fn close(&self) {
+        self.state().is_closing = true;
+        self.work.notify_one();
+    }
+
+    /// Why nothing is accepted any more.
+    pub(crate) fn failure(&self) -> Option<Arc<StoreError>> {
+        self.state().failed.clone()
+    }
+}
+
+fn position(segment: u32, offset: u32) -> u64 {
+    u64::from(segment) << 32 | u64::from(offset)
+}
+
+fn too_large() -> StoreError {
+    StoreError::Backend { doing: "add an entry to the log".to_owned(), source: "it is larger than 4 GiB".into() }
+}

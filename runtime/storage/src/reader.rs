@@ -1,0 +1,214 @@
+//! Reading what is in the log.
+//!
+//! Owns: open segments, the cache of small blobs, and that bytes which are not what they should be are never handed
+//! out. Does not know: which place belongs to which digest.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+use bytes::Bytes;
+use memmap2::Mmap;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use wasmill_model::port::StoreError;
+use wasmill_model::{BlobRef, Digest};
+
+use crate::error::failed;
+use crate::place::Place;
+use crate::record::{HEADER_BYTES, Header, Key, Kind};
+use crate::{platform, segment};
+
+/// The largest blob that is kept in memory, in bytes.
+const CACHED_BYTES_MAX: u64 = 64 << 10;
+
+/// Larger blobs are digested once in a process, smaller ones whenever they are read: that costs no more than finding
+/// them.
+const CHECKED_ALWAYS_BYTES_MAX: usize = 16 << 10;
+
+/// Longer bodies are mapped instead of copied.
+const COPIED_BYTES_MAX: u32 = 64 << 10;
+
+/// How many large blobs are remembered as right; after that, all are digested again.
+const CHECKED_MAX: usize = 1 << 16;
+
+/// What of a blob is kept in memory costs this beside its content, roughly.
+const CACHE_ENTRY_BYTES: u64 = 96;
+
+/// What the cache of small blobs did since the store was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CacheStats {
+    /// How often a blob was there.
+    pub hits: u64,
+    /// How often it was not.
+    pub misses: u64,
+    /// How many blobs are there now.
+    pub blobs: u64,
+    /// How many bytes they take.
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone)]
+struct ByBytes;
+
+impl Weighter<Digest, Bytes> for ByBytes {
+    fn weight(&self, _: &Digest, content: &Bytes) -> u64 {
+        content.len() as u64 + CACHE_ENTRY_BYTES
+    }
+}
+
+/// A segment that is open for reading.
+#[derive(Debug)]
+struct Opened {
+    file: File,
+    map: OnceLock<Option<Bytes>>,
+}
+
+/// Reads from the log.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    log: PathBuf,
+    segments: RwLock<HashMap<u32, Arc<Opened>>>,
+    cache: Cache<Digest, Bytes, ByBytes>,
+    checked: Mutex<HashSet<Digest>>,
+}
+
+impl Reader {
+    pub(crate) fn new(log: PathBuf, cache_bytes: usize) -> Self {
+        let (bytes, entries) = (cache_bytes as u64, (cache_bytes / 1024).clamp(64, 1 << 16));
+        Self {
+            log,
+            segments: RwLock::default(),
+            cache: Cache::with_weighter(entries, bytes, ByBytes),
+            checked: Mutex::default(),
+        }
+    }
+
+    /// A blob that was read or written lately.
+    pub(crate) fn cached(&self, digest: &Digest) -> Option<Bytes> {
+        self.cache.get(digest)
+    }
+
+    /// Keeps a blob in memory, if it is small.
+    pub(crate) fn keep(&self, digest: &Digest, content: &Bytes) {
+        if content.len() as u64 <= CACHED_BYTES_MAX {
+            self.cache.insert(*digest, content.clone());
+        }
+    }
+
+    /// Forgets a blob.
+    pub(crate) fn forget(&self, digest: &Digest) {
+        self.cache.remove(digest);
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
+    }
+
+    pub(crate) fn cache_stats(&self) -> CacheStats {
+        CacheStats {
+            hits: self.cache.hits(),
+            misses: self.cache.misses(),
+            blobs: self.cache.len() as u64,
+            bytes: self.cache.weight(),
+        }
+    }
+
+    /// The content of a blob in the log.
+    pub(crate) fn blob(&self, digest: &Digest, place: &Place) -> Result<Bytes, StoreError> {
+        let content = self.body(place)?.ok_or(StoreError::Missing(*digest))?;
+        self.check(digest, &content)?;
+        Ok(content)
+    }
+
+    /// Makes sure that content is what it is named after.
+    pub(crate) fn check(&self, digest: &Digest, content: &Bytes) -> Result<(), StoreError> {
+        let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if content.len() > CHECKED_ALWAYS_BYTES_MAX && checked().contains(digest) {
+            return Ok(());
+        }
+        if BlobRef::of(content).digest != *digest {
+            return Err(StoreError::Damaged { digest: *digest, wrong: "its content has another digest".to_owned() });
+        }
+        if content.len() > CHECKED_ALWAYS_BYTES_MAX {
+            let mut checked = checked();
+            if checked.len() >= CHECKED_MAX {
+                checked.clear();
+            }
+            checked.insert(*digest);
+        }
+        Ok(())
+    }
+
+    /// The body of another entry. `None` where there is no such entry.
+    pub(crate) fn entry(&self, kind: Kind, key: &Key, place: &Place) -> Result<Option<Bytes>, StoreError> {
+        let Some(opened) = self.open(place.segment)? else { return Ok(None) };
+        let mut bytes = vec![0; HEADER_BYTES + place.body_bytes as usize];
+        if !read_exact(&opened.file, &mut bytes, place.offset).map_err(reading(place))? {
+            return Ok(None);
+        }
+        let is_right = Header::decode(&bytes).is_some_and(|(header, _)| header.kind == kind && header.key == *key);
+        Ok(is_right.then(|| Bytes::from(bytes).slice(HEADER_BYTES..)))
+    }
+
+    /// What lies where a body should be, whatever it is. `None` where nothing is.
+    fn body(&self, place: &Place) -> Result<Option<Bytes>, StoreError> {
+        let Some(opened) = self.open(place.segment)? else { return Ok(None) };
+        let start = place.offset as usize + HEADER_BYTES;
+        if place.body_bytes > COPIED_BYTES_MAX
+            && let Some(map) = opened.map.get_or_init(|| map(&opened.file))
+            && start + place.body_bytes as usize <= map.len()
+        {
+            return Ok(Some(map.slice(start..start + place.body_bytes as usize)));
+        }
+        let mut bytes = vec![0; place.body_bytes as usize];
+        let offset = place.offset.saturating_add(HEADER_BYTES as u32);
+        let is_there = read_exact(&opened.file, &mut bytes, offset).map_err(reading(place))?;
+        Ok(is_there.then(|| bytes.into()))
+    }
+
+    fn open(&self, id: u32) -> Result<Option<Arc<Opened>>, StoreError> {
+        if let Some(opened) = self.segments.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(Some(Arc::clone(opened)));
+        }
+        let path = segment::path(&self.log, id);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(format!("open `{}`", path.display()))(error)),
+        };
+        let opened = Arc::new(Opened { file, map: OnceLock::new() });
+        self.segments.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&opened));
+        Ok(Some(opened))
+    }
+}
+
+fn reading(place: &Place) -> impl FnOnce(io::Error) -> StoreError + use<> {
+    failed(format!("read segment {} of the log", place.segment))
+}
+
+/// Fills `bytes` from `offset` on, or says that there are not so many.
+fn read_exact(file: &File, mut bytes: &mut [u8], offset: u32) -> io::Result<bool> {
+    let mut offset = u64::from(offset);
+    while !bytes.is_empty() {
+        match platform::read_at(file, bytes, offset) {
+            Ok(0) => return Ok(false),
+            Ok(read) => {
+                bytes = bytes.get_mut(read..).unwrap_or_default();
+                offset += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+/// Maps a segment. `None` where the system does not want to: then its entries are copied.
+fn map(file: &File) -> Option<Bytes> {
+    #[expect(unsafe_code, reason = "mapping a segment is the only way to read a blob in it without copying it")]
+    // SAFETY: a segment is one of our own files, in a folder that only we write to. What is read of the mapping was
+    // written before its place was known to anybody, and an entry never changes; the file is only ever cut behind its
+    // last entry.
+    let map = unsafe { Mmap::map(file) };
+    map.ok().map(Bytes::from_owner)
+}

@@ -1,0 +1,132 @@
+//! What is in the log when a store is opened: finding its end, and what is not in the index.
+//!
+//! Owns: taking over segments whose writers are gone, following those whose writers live, and turning entries back into
+//! rows. Does not know: the index, apart from how far it got.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+
+use redb::ReadableTable;
+use wasmill_model::{ActionKey, Digest};
+
+use crate::disk::Disk;
+use crate::index::Covered;
+use crate::options::Layout;
+use crate::place::Place;
+use crate::record::{Header, Kind};
+use crate::segment::{self, START, Scan, Segment};
+use crate::tables::{decode_artifact, decode_paths, run_and_page};
+use crate::tail::{Rows, Tail, Theirs};
+
+/// Where this process goes on writing, and what it has to see to.
+pub(crate) struct Recovered {
+    pub(crate) segment: Segment,
+    pub(crate) end: u32,
+    /// Segments that were taken over and are not written to any more.
+    pub(crate) sealed: Vec<Covered>,
+    /// Keeps other processes from taking these over as well.
+    pub(crate) held: Vec<Segment>,
+}
+
+/// Reads what is in the log and not in the index into `tail`, as far as no other process sees to it. The caller holds
+/// the store's lock.
+pub(crate) fn recover(disk: &dyn Disk, log: &Path, layout: &Layout, tail: &mut Tail) -> io::Result<Recovered> {
+    let ids = segment::list(log)?;
+    let mut taken = Vec::new();
+    for id in &ids {
+        let known = tail.view.segments.get(id).map_err(io::Error::other)?.map(|row| row.value());
+        let (indexed, is_sealed) = known.unwrap_or((START, false));
+        if is_sealed {
+            continue;
+        }
+        let Some(segment) = Segment::take_over(disk, log, *id)? else { continue };
+        tail.own.insert(*id);
+        match replay(log, *id, indexed, &mut tail.active, &mut tail.lost)? {
+            Some(end) => taken.push((segment, end)),
+            // Cut by its writer's death before it was anything, or damaged: nothing more is added to it.
+            None => tracing::warn!(segment = id, "a segment of the store's log is empty or damaged"),
+        }
+    }
+    let last = taken.pop_if(|(_, end)| *end <= layout.segment_bytes / 4 * 3);
+    let sealed = taken.iter().map(|(segment, end)| Covered { segment: segment.id, end: *end, is_sealed: true });
+    let sealed = sealed.collect();
+    let held = taken.into_iter().map(|(segment, _)| segment).collect();
+    let (segment, end) = match last {
+        Some((segment, end)) => {
+            segment.continue_at(end, layout.segment_bytes)?;
+            (segment, end)
+        }
+        None => (create(disk, log, layout, ids.last().copied().unwrap_or(0), tail)?, START),
+    };
+    tail.own.insert(segment.id);
+    follow(log, tail)?;
+    Ok(Recovered { segment, end, sealed, held })
+}
+
+/// Creates the next segment. The caller holds the store's lock.
+fn create(disk: &dyn Disk, log: &Path, layout: &Layout, last: u32, tail: &Tail) -> io::Result<Segment> {
+    // Numbers of segments that are gone are not used again: the index may still name them.
+    let known = tail.view.segments.last().map_err(io::Error::other)?.map_or(0, |(id, _)| id.value());
+    let segment = Segment::create(disk, log, last.max(known) + 1, layout.segment_bytes)?;
+    disk.sync_dir(log)?;
+    Ok(segment)
+}
+
+/// Reads what processes that live have added to their segments and not brought into the index. What is found is made
+/// durable first: results of this process may come to rely on it.
+pub(crate) fn follow(log: &Path, tail: &mut Tail) -> io::Result<()> {
+    let known = |id: u32| io::Result::Ok(tail.view.segments.get(id).map_err(io::Error::other)?.map(|row| row.value()));
+    let mut lives = Vec::new();
+    for id in segment::list(log)? {
+        let (indexed, is_sealed) = known(id)?.unwrap_or((START, false));
+        let read = tail.theirs.get(&id).map_or(0, |theirs| theirs.end);
+        let is_read = is_sealed && indexed >= read;
+        if !tail.own.contains(&id) && !is_read {
+            lives.push((id, indexed));
+        }
+    }
+    tail.theirs.retain(|id, _| lives.iter().any(|(live, _)| live == id));
+    for (id, indexed) in lives {
+        let theirs = tail.theirs.entry(id).or_default();
+        if theirs.end <= indexed {
+            *theirs = Theirs { end: indexed, rows: Rows::default() };
+        }
+        let entries = theirs.rows.entries;
+        let end = replay(log, id, theirs.end, &mut theirs.rows, &mut tail.lost)?;
+        theirs.end = end.unwrap_or(theirs.end);
+        if theirs.rows.entries > entries {
+            segment::sync(log, id)?;
+        }
+    }
+    Ok(())
+}
+
+/// Turns the entries from `offset` on into rows, and says where they end. `None` where the segment is not one.
+fn replay(log: &Path, id: u32, offset: u32, rows: &mut Rows, lost: &mut HashSet<Digest>) -> io::Result<Option<u32>> {
+    let Some(mut scan) = Scan::open(log, id, offset)? else { return Ok(None) };
+    while let Some((offset, header, body)) = scan.next()? {
+        let place = Place { segment: id, offset, body_bytes: header.body_bytes, size_bytes: header.size_bytes };
+        note(&header, place, body, rows, lost);
+        rows.entries += 1;
+    }
+    Ok(Some(scan.offset()))
+}
+
+fn note(header: &Header, place: Place, body: &[u8], rows: &mut Rows, lost: &mut HashSet<Digest>) {
+    let digest = Digest::from_bytes(header.key);
+    match header.kind {
+        Kind::Blob => rows.add_blob(lost, digest, place),
+        Kind::File => rows.add_blob(lost, digest, Place::file(header.size_bytes)),
+        Kind::Action => drop(rows.actions.insert(ActionKey(digest), place)),
+        Kind::Run => drop(rows.runs.insert(run_and_page(&header.key).0, body.to_vec())),
+        Kind::Jobs => drop(rows.jobs.insert(run_and_page(&header.key), place)),
+        Kind::Stats => rows.stats.extend(decode_paths(body).into_iter().flatten()),
+        Kind::Artifact => {
+            if let Some(content) = decode_artifact(body) {
+                rows.artifacts.insert(digest, content);
+            }
+        }
+        Kind::Lost => rows.lose_blob(lost, digest),
+    }
+}

@@ -1,0 +1,138 @@
+//! What is in the log and not yet in the index.
+//!
+//! Owns: these rows in memory, the view of the index that goes with them, and that a reader who asks both sees every
+//! entry exactly once. Does not know: what is durable, or how rows get into the index.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use wasmill_model::{ActionKey, BlobRef, Digest, RunId};
+
+use crate::place::Place;
+use crate::tables::View;
+
+/// Rows that are to be written to the index.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) blobs: HashMap<Digest, Place>,
+    pub(crate) actions: HashMap<ActionKey, Place>,
+    pub(crate) runs: BTreeMap<RunId, Vec<u8>>,
+    pub(crate) jobs: BTreeMap<(RunId, u32), Place>,
+    pub(crate) stats: HashMap<String, Vec<u8>>,
+    pub(crate) artifacts: HashMap<Digest, BlobRef>,
+    /// Blobs that were lost (and are not in `blobs`), or that came back.
+    pub(crate) lost: HashMap<Digest, bool>,
+    /// How many entries of the log these are.
+    pub(crate) entries: usize,
+}
+
+/// The rows, in the order in which they came to be, and the index behind them.
+pub(crate) struct Tail {
+    pub(crate) active: Rows,
+    /// On their way into the index.
+    pub(crate) frozen: Arc<Rows>,
+    pub(crate) view: Arc<View>,
+    /// All blobs that are known to be lost.
+    pub(crate) lost: HashSet<Digest>,
+    /// What other processes, which live, have in their segments and not in the index.
+    pub(crate) theirs: BTreeMap<u32, Theirs>,
+    /// The segments of this process.
+    pub(crate) own: HashSet<u32>,
+}
+
+/// The rows of another process's segment.
+#[derive(Debug, Default)]
+pub(crate) struct Theirs {
+    pub(crate) rows: Rows,
+    /// Up to where the segment was read.
+    pub(crate) end: u32,
+}
+
+/// The answer to a question that may be answered by what is not in the index.
+pub(crate) enum Look<T> {
+    /// It is.
+    Tail(T),
+    /// It is not: the answer is in here or nowhere.
+    Index(Arc<View>),
+}
+
+impl Tail {
+    /// A tail with nothing in it before an index.
+    pub(crate) fn new(view: View, lost: HashSet<Digest>) -> Self {
+        Self {
+            active: Rows::default(),
+            frozen: Arc::default(),
+            view: Arc::new(view),
+            lost,
+            theirs: BTreeMap::new(),
+            own: HashSet::new(),
+        }
+    }
+
+    /// Asks the rows, latest first.
+    pub(crate) fn look<T>(&self, find: impl Fn(&Rows) -> Option<T>) -> Look<T> {
+        let theirs = || self.theirs.values().rev().find_map(|theirs| find(&theirs.rows));
+        match find(&self.active).or_else(|| find(&self.frozen)).or_else(theirs) {
+            Some(found) => Look::Tail(found),
+            None => Look::Index(Arc::clone(&self.view)),
+        }
+    }
+
+    /// The index and what `collect` makes of the rows, earlier first.
+    pub(crate) fn survey<T>(&self, collect: impl FnMut(&Rows) -> T) -> (Arc<View>, Vec<T>) {
+        let theirs = self.theirs.values().map(|theirs| &theirs.rows);
+        (Arc::clone(&self.view), theirs.chain([&*self.frozen, &self.active]).map(collect).collect())
+    }
+
+    /// Notes a blob.
+    pub(crate) fn add_blob(&mut self, digest: Digest, place: Place) {
+        self.active.add_blob(&mut self.lost, digest, place);
+    }
+
+    /// Notes that a blob is lost.
+    pub(crate) fn lose_blob(&mut self, digest: Digest) {
+        self.active.lose_blob(&mut self.lost, digest);
+    }
+
+    /// Takes the rows to bring them into the index; they stay readable. None while others are on their way.
+    pub(crate) fn freeze(&mut self) -> Option<Arc<Rows>> {
+        if self.active.entries == 0 || self.frozen.entries > 0 {
+            return None;
+        }
+        self.frozen = Arc::new(std::mem::take(&mut self.active));
+        Some(Arc::clone(&self.frozen))
+    }
+
+    /// What was frozen is in the index, and `view` shows it.
+    pub(crate) fn indexed(&mut self, view: View) {
+        self.view = Arc::new(view);
+        self.frozen = Arc::default();
+    }
+}
+
+impl Rows {
+    /// Notes a blob. The first place counts, unless what was there is lost.
+    pub(crate) fn add_blob(&mut self, lost: &mut HashSet<Digest>, digest: Digest, place: Place) {
+        if lost.remove(&digest) {
+            self.lost.insert(digest, false);
+            self.blobs.insert(digest, place);
+        } else {
+            self.blobs.entry(digest).or_insert(place);
+        }
+    }
+
+    /// Notes that a blob is lost.
+    pub(crate) fn lose_blob(&mut self, lost: &mut HashSet<Digest>, digest: Digest) {
+        self.blobs.remove(&digest);
+        self.lost.insert(digest, true);
+        lost.insert(digest);
+    }
+
+    /// Where a blob is; `Some(None)` says that it was lost.
+    pub(crate) fn blob(&self, digest: &Digest) -> Option<Option<Place>> {
+        match self.blobs.get(digest) {
+            Some(place) => Some(Some(*place)),
+            None => (self.lost.get(digest) == Some(&true)).then_some(None),
+        }
+    }
+}
