@@ -4,6 +4,7 @@
 //! know: what an action means.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use redb::ReadableTable;
@@ -11,25 +12,28 @@ use wasmill_model::port::{ActionCache, BlobStore, OnDurable, StoreError};
 use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, BlobRef, Digest, Directory};
 
 use crate::Storage;
-use crate::error::on_index;
+use crate::error::{failed, on_index};
 use crate::log::Entry;
 use crate::place::Place;
 use crate::record::Kind;
 use crate::tables::{decode_action, encode_action};
-use crate::tail::Look;
+use crate::tail::{Found, Rows};
 
 impl ActionCache for Storage {
     fn lookup(&self, key: &ActionKey) -> Result<Option<ActionRecord>, StoreError> {
-        let mut row = self.action_row(key)?;
-        if row.is_none() && self.refresh()? {
-            row = self.action_row(key)?;
+        let mut place = self.rely_on(&key.0, || self.locate_action(key))?;
+        if place.is_none() && self.refresh()? {
+            place = self.rely_on(&key.0, || self.locate_action(key))?;
         }
+        let Some(place) = place else { return Ok(None) };
+        let row = self.action_row(key, &place)?;
         let Some((record, _)) = row.as_deref().and_then(|row| decode_action(key, row)) else { return Ok(None) };
         Ok((!self.has_lost(&record.result)?).then_some(record))
     }
 
     fn action(&self, key: &ActionKey) -> Result<Option<Action>, StoreError> {
-        let Some(row) = self.action_row(key)? else { return Ok(None) };
+        let Some(found) = self.locate_action(key)? else { return Ok(None) };
+        let Some(row) = self.action_row(key, &found.place)? else { return Ok(None) };
         let Some((_, action)) = decode_action(key, &row) else { return Ok(None) };
         if Digest::of(action) != key.0 {
             tracing::warn!(%key, "a damaged action in the store is taken for absent");
@@ -45,6 +49,8 @@ impl ActionCache for Storage {
         record: &ActionRecord,
         on_durable: OnDurable,
     ) -> Result<(), StoreError> {
+        // Until it is in the record of a run, nothing else says that it is wanted.
+        self.shared.lease.rely_on(&key.0).map_err(failed("say what this process relies on"))?;
         let row = encode_action(record, &action.encode())?;
         let entry = Entry { kind: Kind::Action, key: *key.0.as_bytes(), size_bytes: 0, body: &row };
         self.shared.log.hand_in_with(&entry, Some(on_durable), |tail, place| {
@@ -58,16 +64,35 @@ impl ActionCache for Storage {
 }
 
 impl Storage {
-    fn action_row(&self, key: &ActionKey) -> Result<Option<Bytes>, StoreError> {
-        let look = self.shared.log.tail().look(|rows| rows.actions.get(key).copied());
-        let place = match look {
-            Look::Tail(place) => Some(place),
-            Look::Index(view) => on_index("look up an action", || {
-                Ok(view.actions.get(key.0.as_bytes())?.map(|row| Place::decode(row.value())))
-            })?,
+    pub(crate) fn locate_action(&self, key: &ActionKey) -> Result<Option<Found>, StoreError> {
+        let view = {
+            let tail = self.shared.log.tail();
+            let find = |rows: &Rows| rows.actions.get(key).copied();
+            if let Some(place) = tail.look_own(find).or_else(|| tail.look_theirs(find)) {
+                return Ok(Some(tail.found(place)));
+            }
+            Arc::clone(&tail.view)
         };
-        let Some(place) = place else { return Ok(None) };
-        self.entry(Kind::Action, key.0.as_bytes(), &place, key)
+        on_index("look up an action", || {
+            let row = view.actions.get(key.0.as_bytes())?;
+            Ok(row.map(|row| Found { place: Place::decode(row.value()), is_own: false }))
+        })
+    }
+
+    /// What is kept of an action that was found at `place`, or where a collection moved it to.
+    fn action_row(&self, key: &ActionKey, place: &Place) -> Result<Option<Bytes>, StoreError> {
+        let mut place = *place;
+        loop {
+            let found = self.entry(Kind::Action, key.0.as_bytes(), &place, key)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+            self.refresh_now()?;
+            match self.rely_on(&key.0, || self.locate_action(key))? {
+                Some(moved) if moved != place => place = moved,
+                _ => return Ok(None),
+            }
+        }
     }
 
     /// The body of an entry; none, with a warning, is a damaged one.

@@ -4,19 +4,20 @@
 //! who refers to a blob.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use redb::ReadableTable;
 use wasmill_model::port::{BlobStore, StoreError};
 use wasmill_model::{BlobRef, Digest, Hasher};
 
-use crate::Storage;
 use crate::error::{failed, on_index};
 use crate::files::{self, TempFile};
 use crate::log::Entry;
 use crate::place::Place;
 use crate::record::Kind;
-use crate::tail::Look;
+use crate::tail::Found;
+use crate::{Storage, live};
 
 /// How much of a large blob is in memory while it is taken in.
 const COPY_BYTES: usize = 64 << 10;
@@ -33,13 +34,23 @@ impl BlobStore for Storage {
             check_size(blob, content.len() as u64)?;
             return Ok(content);
         }
-        let mut place = self.locate(&blob.digest)?;
+        let mut place = self.rely_on_blob(&blob.digest)?;
         if place.is_none() && self.refresh()? {
-            place = self.locate(&blob.digest)?;
+            place = self.rely_on_blob(&blob.digest)?;
         }
-        let place = place.ok_or(StoreError::Missing(blob.digest))?;
+        let mut place = place.ok_or(StoreError::Missing(blob.digest))?;
         check_size(blob, place.size_bytes)?;
-        let content = self.content(&blob.digest, &place);
+        let mut content = self.content(&blob.digest, &place);
+        while matches!(content, Err(StoreError::Missing(_))) {
+            // A collection may have moved it.
+            self.refresh_now()?;
+            let now = self.rely_on_blob(&blob.digest)?.ok_or(StoreError::Missing(blob.digest))?;
+            if now == place {
+                break;
+            }
+            place = now;
+            content = self.content(&blob.digest, &place);
+        }
         match content {
             Ok(content) => {
                 self.shared.reader.keep(&blob.digest, &content);
@@ -58,8 +69,8 @@ impl BlobStore for Storage {
         if *digest == Digest::EMPTY {
             return Ok(Some(BlobRef::EMPTY));
         }
-        let place = self.locate(digest)?;
-        Ok(place.map(|place| BlobRef { digest: *digest, size_bytes: place.size_bytes }))
+        let found = self.locate(digest)?;
+        Ok(found.map(|found| BlobRef { digest: *digest, size_bytes: found.place.size_bytes }))
     }
 
     fn put(&self, bytes: Bytes) -> Result<BlobRef, StoreError> {
@@ -68,18 +79,21 @@ impl BlobStore for Storage {
         }
         let blob = BlobRef::of(&bytes);
         if bytes.len() > self.shared.layout.logged_bytes_max as usize {
-            if self.locate(&blob.digest)?.is_none() {
+            if self.rely_on_blob(&blob.digest)?.is_none() {
                 let mut temp = self.shared.files.temp()?;
                 temp.write(&bytes)?;
                 self.add_file(blob, temp)?;
             }
             return Ok(blob);
         }
-        let is_known = match bytes.len() < LOOKED_UP_BYTES_MIN {
-            true => self.shared.log.tail().active.blobs.contains_key(&blob.digest),
-            false => self.locate(&blob.digest)?.is_some(),
+        let known = match bytes.len() < LOOKED_UP_BYTES_MIN {
+            true => self.rely_on(&blob.digest, || {
+                let tail = self.shared.log.tail();
+                Ok(tail.look_own(|rows| rows.blob(&blob.digest)).flatten().map(|place| tail.found(place)))
+            })?,
+            false => self.rely_on_blob(&blob.digest)?,
         };
-        if !is_known {
+        if known.is_none() {
             let key = *blob.digest.as_bytes();
             let entry = Entry { kind: Kind::Blob, key, size_bytes: blob.size_bytes, body: &bytes };
             self.shared.log.hand_in(&entry, |tail, place| tail.add_blob(blob.digest, place))?;
@@ -112,7 +126,7 @@ impl BlobStore for Storage {
             hasher.update(piece);
         }
         let blob = hasher.finish();
-        if self.locate(&blob.digest)?.is_none() {
+        if self.rely_on_blob(&blob.digest)?.is_none() {
             self.add_file(blob, temp)?;
         }
         Ok(blob)
@@ -121,7 +135,13 @@ impl BlobStore for Storage {
 
 impl Storage {
     fn add_file(&self, blob: BlobRef, temp: TempFile) -> Result<(), StoreError> {
+        temp.sync()?;
+        // A collection may be about to remove what has the same name: it does so under this lock.
+        let doing = || failed("say what this process relies on");
+        let lock = live::lock(&self.shared.dir).map_err(doing())?;
+        self.shared.lease.rely_on(&blob.digest).map_err(doing())?;
         let dir = self.shared.files.publish_blob(temp, &blob.digest)?;
+        drop(lock);
         self.shared.log.sync_dir_first(dir);
         let key = *blob.digest.as_bytes();
         let entry = Entry { kind: Kind::File, key, size_bytes: blob.size_bytes, body: &[] };
@@ -130,14 +150,24 @@ impl Storage {
     }
 
     /// Where a blob is, as far as this process knows.
-    pub(crate) fn locate(&self, digest: &Digest) -> Result<Option<Place>, StoreError> {
-        let look = self.shared.log.tail().look(|rows| rows.blob(digest));
-        match look {
-            Look::Tail(place) => Ok(place),
-            Look::Index(view) => on_index("look up a blob", || {
-                Ok(view.blobs.get(digest.as_bytes())?.map(|row| Place::decode(row.value())))
-            }),
-        }
+    pub(crate) fn locate(&self, digest: &Digest) -> Result<Option<Found>, StoreError> {
+        let view = {
+            let tail = self.shared.log.tail();
+            let found = tail.look_own(|rows| rows.blob(digest)).or_else(|| tail.look_theirs(|rows| rows.blob(digest)));
+            if let Some(place) = found {
+                return Ok(place.map(|place| tail.found(place)));
+            }
+            Arc::clone(&tail.view)
+        };
+        on_index("look up a blob", || {
+            let row = view.blobs.get(digest.as_bytes())?;
+            Ok(row.map(|row| Found { place: Place::decode(row.value()), is_own: false }))
+        })
+    }
+
+    /// The same, and it stays there as long as this process lives.
+    fn rely_on_blob(&self, digest: &Digest) -> Result<Option<Place>, StoreError> {
+        self.rely_on(digest, || self.locate(digest))
     }
 
     /// The content at a blob's place, which is what the digest says or an error.

@@ -14,6 +14,7 @@ use crate::error::{failed, on_index, unpanicked};
 use crate::index;
 use crate::log::{Frozen, Piece, Work};
 use crate::segment::Segment;
+use crate::tables::View;
 
 /// A commit is followed by a pause of this many times its own length, so that a busy run leaves the committer
 /// at most a quarter of one core, and pieces grow with the time that a commit takes.
@@ -95,12 +96,12 @@ fn bring_in(shared: &Shared, frozen: &Frozen) {
     if shared.log.failure().is_some() {
         return;
     }
-    let written = shared
-        .index()
-        .and_then(|index| on_index("write to the index", || index::write(&index, &frozen.rows, &frozen.covered)));
-    match written {
-        Ok(view) => shared.log.indexed(view),
-        Err(error) => drop(fail(shared, error)),
+    let brought = shared.index().and_then(|index| {
+        on_index("write to the index", || index::write(&index, &frozen.rows, &frozen.covered))?;
+        shared.log.indexed(|| on_index("read the index", || View::latest(&index)))
+    });
+    if let Err(error) = brought {
+        fail(shared, error);
     }
 }
 

@@ -66,13 +66,14 @@ impl Files {
     /// Makes a compiled module durable under its final name.
     pub(crate) fn publish_artifact(&self, temp: TempFile, content: &Digest) -> Result<PathBuf, StoreError> {
         let path = self.artifact(content);
+        temp.sync()?;
         temp.publish(&path)?;
         self.sync_dir(&self.compiled)?;
         Ok(path)
     }
 
-    /// Makes a large blob's content durable and gives it its final name. Returns the folder that is to be synced
-    /// before the name is relied on.
+    /// Gives a large blob's durable content its final name. Returns the folder that is to be synced before the name is
+    /// relied on.
     pub(crate) fn publish_blob(&self, temp: TempFile, digest: &Digest) -> Result<PathBuf, StoreError> {
         let path = self.blob(digest);
         let dir = path.parent().unwrap_or(&self.blobs).to_owned();
@@ -106,9 +107,13 @@ impl TempFile {
         Ok(())
     }
 
-    /// Makes it durable and gives it its name.
+    /// Makes it durable.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        self.file.sync().map_err(failed(format!("sync `{}`", self.path.display())))
+    }
+
+    /// Gives it its name.
     fn publish(self, to: &Path) -> Result<(), StoreError> {
-        self.file.sync().map_err(failed(format!("sync `{}`", self.path.display())))?;
         match self.disk.rename(&self.path, to) {
             Ok(()) => Ok(()),
             // Where a file that somebody has mapped cannot be replaced: it is the same content.

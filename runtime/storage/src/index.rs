@@ -3,10 +3,11 @@
 //! Owns: the order of rows and what a row does where there is one already. Does not know: when, or what is on disk
 //! beside the index.
 
-use redb::{Database, Entry, TableDefinition, WriteTransaction};
+use redb::{Database, ReadableTable, TableDefinition, WriteTransaction};
+use wasmill_model::{ActionKey, Digest, RunId};
 
-use crate::place::PlaceBytes;
-use crate::tables::{self, ACTIONS, BLOBS, COMPILED, LOST, RUN_JOBS, RUNS, SEGMENTS, STATS, View};
+use crate::place::{Place, PlaceBytes};
+use crate::tables::{self, ACTIONS, BLOBS, COMPILED, LOST, RUN_JOBS, RUNS, SEGMENTS, STATS};
 use crate::tail::Rows;
 
 /// Up to where a segment is in the index, and whether nothing will be added to it.
@@ -17,14 +18,69 @@ pub(crate) struct Covered {
     pub(crate) is_sealed: bool,
 }
 
-/// Writes rows, all of them or none, and returns a view that shows them.
-pub(crate) fn write(index: &Database, rows: &Rows, covered: &[Covered]) -> Result<View, redb::Error> {
+/// Rows that are to go, if they still are what they were.
+#[derive(Debug, Default)]
+pub(crate) struct Dead {
+    pub(crate) blobs: Vec<(Digest, Place)>,
+    pub(crate) actions: Vec<(ActionKey, Place)>,
+    pub(crate) runs: Vec<RunId>,
+    pub(crate) segments: Vec<u32>,
+}
+
+/// Begins a transaction. Guests choose what digests there are. redb's default commit trusts a checksum that is no match
+/// for somebody who chooses the bytes; with two phases it trusts only what was synced. Quick repair spares the next
+/// process a walk over the whole index where this one is killed.
+fn begin(index: &Database) -> Result<WriteTransaction, redb::Error> {
     let mut write = index.begin_write()?;
-    // Guests choose what digests there are. redb's default commit trusts a checksum that is no match for somebody who
-    // chooses the bytes; with two phases it trusts only what was synced. Quick repair spares the next process a walk
-    // over the whole index where this one is killed.
     write.set_two_phase_commit(true);
     write.set_quick_repair(true);
+    Ok(write)
+}
+
+/// Removes rows.
+pub(crate) fn remove(index: &Database, dead: &Dead) -> Result<(), redb::Error> {
+    let write = begin(index)?;
+    remove_places(&write, BLOBS, dead.blobs.iter().map(|(digest, place)| (digest.as_bytes(), place)))?;
+    remove_places(&write, ACTIONS, dead.actions.iter().map(|(key, place)| (key.0.as_bytes(), place)))?;
+    {
+        let (mut runs, mut jobs) = (write.open_table(RUNS)?, write.open_table(RUN_JOBS)?);
+        let mut segments = write.open_table(SEGMENTS)?;
+        for run in &dead.runs {
+            runs.remove(run.0)?;
+            jobs.retain_in((run.0, 0)..=(run.0, u32::MAX), |_, _| false)?;
+        }
+        for segment in &dead.segments {
+            segments.remove(segment)?;
+        }
+    }
+    Ok(write.commit()?)
+}
+
+fn remove_places<'a>(
+    write: &WriteTransaction,
+    table: TableDefinition<&[u8; 32], &PlaceBytes>,
+    dead: impl Iterator<Item = (&'a [u8; 32], &'a Place)>,
+) -> Result<(), redb::Error> {
+    let mut table = write.open_table(table)?;
+    for (key, place) in dead {
+        let is_same = table.get(key)?.is_some_and(|row| *row.value() == place.encode());
+        if is_same {
+            table.remove(key)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what is known of host files whose content is not there any more.
+pub(crate) fn forget_stats(index: &Database, is_dead: impl Fn(&str, &[u8]) -> bool) -> Result<(), redb::Error> {
+    let write = begin(index)?;
+    write.open_table(STATS)?.retain(|path, row| !is_dead(path, row))?;
+    Ok(write.commit()?)
+}
+
+/// Writes rows, all of them or none.
+pub(crate) fn write(index: &Database, rows: &Rows, covered: &[Covered]) -> Result<(), redb::Error> {
+    let write = begin(index)?;
     write_blobs(&write, rows)?;
     let actions = rows.actions.iter().map(|(key, place)| (*key.0.as_bytes(), place.encode()));
     write_places(&write, ACTIONS, actions.collect())?;
@@ -35,8 +91,7 @@ pub(crate) fn write(index: &Database, rows: &Rows, covered: &[Covered]) -> Resul
         table.insert(covered.segment, (covered.end, covered.is_sealed))?;
     }
     drop(table);
-    write.commit()?;
-    View::latest(index)
+    Ok(write.commit()?)
 }
 
 fn write_blobs(write: &WriteTransaction, rows: &Rows) -> Result<(), redb::Error> {
@@ -54,10 +109,9 @@ fn write_blobs(write: &WriteTransaction, rows: &Rows) -> Result<(), redb::Error>
     sorted.sort_unstable_by_key(|(digest, _)| *digest);
     let mut table = write.open_table(BLOBS)?;
     for (digest, place) in sorted {
-        // The first place counts: others may have read it, and a page that nothing changes in is not written again.
-        if let Entry::Vacant(vacant) = table.entry(&digest)? {
-            vacant.insert(&place.encode())?;
-        }
+        // The last place counts: what was there before may be about to be taken away, as nobody relied on it when this
+        // was put.
+        table.insert(&digest, &place.encode())?;
     }
     Ok(())
 }

@@ -13,11 +13,13 @@ mod committer;
 mod disk;
 mod error;
 mod files;
+mod gc;
 mod index;
 mod live;
 mod log;
 mod open;
 mod options;
+mod pins;
 mod place;
 mod platform;
 mod reader;
@@ -39,10 +41,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableTable};
-use wasmill_model::RunId;
 use wasmill_model::port::StoreError;
+use wasmill_model::{Digest, RunId};
 
 pub use error::OpenError;
+pub use gc::{Collected, Collecting, Keep};
 pub use options::{Layout, Options};
 pub use reader::CacheStats;
 
@@ -51,9 +54,11 @@ use error::{failed, on_index, unpanicked};
 use files::Files;
 use live::Lease;
 use log::Log;
+use place::Place;
 use reader::Reader;
-use segment::Segment;
+use segment::{START, Segment};
 use tables::View;
+use tail::Found;
 
 /// How long a process goes on without looking what others brought into the index.
 const REFRESH_AFTER: Duration = Duration::from_millis(100);
@@ -87,7 +92,9 @@ struct Shared {
     refreshed: Mutex<Instant>,
     /// Segments that were taken over from processes that are gone.
     _held: Vec<Segment>,
-    _lease: Lease,
+    lease: Lease,
+    /// The latest collection that this process's view of the index takes account of.
+    epoch_seen: AtomicU64,
 }
 
 impl Shared {
@@ -110,7 +117,8 @@ impl Shared {
         let next = next.map_err(doing())?;
         self.files.sync_dir(&self.log_dir)?;
         full.trim(end).map_err(doing())?;
-        self.log.with_tail(|tail| tail.own.insert(next.id));
+        self.lease.write_to(next.id, START).map_err(doing())?;
+        self.log.with_tail(|tail| tail.own.insert(next.id, START));
         Ok(next)
     }
 
@@ -173,17 +181,43 @@ impl Storage {
             }
             *refreshed = Instant::now();
         }
-        // Beside the lock of the tail, so that nothing waits for it: what is brought in meanwhile is seen later.
-        let frozen = Arc::clone(&self.shared.log.tail().frozen);
-        let index = self.shared.index()?;
-        let view = on_index("read the index", || View::latest(&index))?;
-        self.shared.log.with_tail(|tail| {
-            if Arc::ptr_eq(&tail.frozen, &frozen) {
-                tail.view = Arc::new(view);
-            }
-            recover::follow(&self.shared.log_dir, tail).map_err(failed("read what other processes wrote"))
-        })?;
+        self.refresh_now()?;
         Ok(true)
+    }
+
+    /// Takes notice of what other processes wrote.
+    fn refresh_now(&self) -> Result<(), StoreError> {
+        let index = self.shared.index()?;
+        self.shared.log.with_tail(|tail| {
+            // Under the lock: no view ever takes the place of a later one.
+            tail.view = Arc::new(on_index("read the index", || View::latest(&index))?);
+            recover::follow(&self.shared.log_dir, tail).map_err(failed("read what other processes wrote"))
+        })
+    }
+
+    /// Finds something that other processes may take away, in such a way that they do not as long as this process
+    /// lives. `find` looks it up.
+    fn rely_on(
+        &self,
+        digest: &Digest,
+        find: impl Fn() -> Result<Option<Found>, StoreError>,
+    ) -> Result<Option<Place>, StoreError> {
+        let doing = || failed("say what this process relies on");
+        loop {
+            let seen = self.shared.epoch_seen.load(Ordering::Acquire);
+            let Some(found) = find()? else { return Ok(None) };
+            if found.is_own {
+                return Ok(Some(found.place));
+            }
+            self.shared.lease.rely_on(digest).map_err(doing())?;
+            let epoch = self.shared.lease.epoch().map_err(doing())?;
+            if epoch == seen && epoch % 2 == 0 {
+                return Ok(Some(found.place));
+            }
+            let epoch = self.shared.lease.wait_for_removal(&self.shared.dir).map_err(doing())?;
+            self.refresh_now()?;
+            self.shared.epoch_seen.fetch_max(epoch, Ordering::AcqRel);
+        }
     }
 
     /// The number of the next run.

@@ -1,17 +1,37 @@
 //! What processes that have the same store open need to know of each other.
 //!
 //! Owns: the lock that a process holds for the moments in which it changes what all of them share, the folder that
-//! says that a process lives, and numbers that no two may use. Does not know: what they do with the store.
+//! says that a process lives and what it relies on, and numbers that no two may use. Does not know: what they do with
+//! the store.
+//!
+//! Relying on something goes as with hazard pointers (Michael, 2004): a process writes down what it is going to use, and
+//! then looks whether a collection began to remove things meanwhile; a collection says that it begins, and then reads
+//! what is written down. One of the two sees the other: what was written down stays, and whoever sees that a removal is
+//! going on waits for its end and looks again.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use wasmill_model::Digest;
+
+use crate::place::Place;
 use crate::platform;
 
 const LOCK_FILE: &str = "LOCK";
 const LIVE_DIR: &str = "live";
 const RUN_FILE: &str = "RUN";
+/// What no digest begins with: behind it come the number of a segment and an offset.
+const SEGMENT_MARK: [u8; 24] = [0; 24];
+/// How often a process looks whether a removal is over.
+const REMOVAL_POLL: Duration = Duration::from_millis(1);
+
+const USED_FILE: &str = "USED";
+const EPOCH_FILE: &str = "GC";
+const COLLECTION_LOCK_FILE: &str = "GC.lock";
 
 /// Waits until no other process changes what all share. Let go by dropping it; it is held for milliseconds, or for as
 /// long as it takes to read what a killed process left.
@@ -27,6 +47,11 @@ pub(crate) fn lock(store: &Path) -> io::Result<File> {
 pub(crate) struct Lease {
     pub(crate) dir: PathBuf,
     lock: Option<File>,
+    /// Digests of what this process relies on, one after the other.
+    used: File,
+    used_bytes: AtomicU64,
+    /// The number of the latest collection.
+    epoch: File,
 }
 
 impl Lease {
@@ -53,10 +78,135 @@ impl Lease {
         let path = dir.join(LOCK_FILE);
         let lock = File::create(&path).map_err(at(&path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { dir, lock: Some(lock) }),
+            Ok(()) => {
+                let path = dir.join(USED_FILE);
+                let used = File::create(&path).map_err(at(&path))?;
+                let path = store.join(EPOCH_FILE);
+                let epoch = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+                let epoch = epoch.map_err(at(&path))?;
+                Ok(Self { dir, lock: Some(lock), used, used_bytes: AtomicU64::new(0), epoch })
+            }
             Err(TryLockError::WouldBlock) => Err((path, io::ErrorKind::ResourceBusy.into())),
             Err(TryLockError::Error(error)) => Err((path, error)),
         }
+    }
+}
+
+impl Lease {
+    /// Writes down that this process relies on something, so that no other takes it away. It holds for what is still
+    /// there if [`Lease::epoch`] is afterwards what it was before it was looked up.
+    pub(crate) fn rely_on(&self, digest: &Digest) -> io::Result<()> {
+        let at = self.used_bytes.fetch_add(32, Ordering::Relaxed);
+        platform::write_all_at(&self.used, digest.as_bytes(), at)
+    }
+
+    /// Writes down that this process adds to a segment, from an offset on: nobody takes away what it has just put there,
+    /// even where nothing refers to it yet.
+    pub(crate) fn write_to(&self, segment: u32, offset: u32) -> io::Result<()> {
+        let mut mark = [0; 32];
+        let fields = segment.to_le_bytes().into_iter().chain(offset.to_le_bytes());
+        mark.iter_mut().skip(SEGMENT_MARK.len()).zip(fields).for_each(|(to, from)| *to = from);
+        self.rely_on(&Digest::from_bytes(mark))
+    }
+
+    /// The number of the latest collection: odd while it removes what nobody relies on.
+    pub(crate) fn epoch(&self) -> io::Result<u64> {
+        let mut bytes = [0; 8];
+        let read = platform::read_at(&self.epoch, &mut bytes, 0)?;
+        Ok(if read == bytes.len() { u64::from_le_bytes(bytes) } else { 0 })
+    }
+
+    fn set_epoch(&self, epoch: u64) -> io::Result<()> {
+        platform::write_all_at(&self.epoch, &epoch.to_le_bytes(), 0)
+    }
+
+    /// Says that a collection is going to remove what nobody relies on. Whoever calls this holds [`lock_collection`].
+    pub(crate) fn begin_removal(&self) -> io::Result<Removal<'_>> {
+        let odd = self.epoch()?.wrapping_add(1) | 1;
+        self.set_epoch(odd)?;
+        Ok(Removal { lease: self, odd })
+    }
+
+    /// Waits until no collection removes anything, and returns its number.
+    pub(crate) fn wait_for_removal(&self, store: &Path) -> io::Result<u64> {
+        loop {
+            let epoch = self.epoch()?;
+            if epoch % 2 == 0 {
+                return Ok(epoch);
+            }
+            match lock_collection(store)? {
+                // The process that collected is gone, and what it was about to remove is there.
+                Some(_lock) if self.epoch()? == epoch => self.set_epoch(epoch.wrapping_add(1))?,
+                _ => std::thread::sleep(REMOVAL_POLL),
+            }
+        }
+    }
+}
+
+/// Ends, when it is dropped, the time in which a collection removes something.
+#[derive(Debug)]
+pub(crate) struct Removal<'a> {
+    lease: &'a Lease,
+    odd: u64,
+}
+
+impl Drop for Removal<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.lease.set_epoch(self.odd.wrapping_add(1)) {
+            tracing::error!(%error, "other processes are not told that a collection of garbage is over");
+        }
+    }
+}
+
+/// What processes that live rely on.
+#[derive(Debug, Default)]
+pub(crate) struct Used {
+    pub(crate) digests: HashSet<Digest>,
+    /// Segments that they add to, from which offset on.
+    segments: HashMap<u32, u32>,
+}
+
+impl Used {
+    /// Whether a living process put what lies there.
+    pub(crate) fn has_new(&self, place: &Place) -> bool {
+        self.segments.get(&place.segment).is_some_and(|from| place.offset >= *from)
+    }
+}
+
+/// What processes that live rely on, this one among them.
+pub(crate) fn used_by_all(store: &Path) -> io::Result<Used> {
+    let mut used = Used::default();
+    for entry in fs::read_dir(store.join(LIVE_DIR))? {
+        let dir = entry?.path();
+        let bytes = match fs::read(dir.join(USED_FILE)) {
+            Ok(bytes) => bytes,
+            // One that ends meanwhile relies on nothing any more.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
+            Err(error) => return Err(error),
+        };
+        for mark in bytes.as_chunks::<32>().0 {
+            let fields = mark.strip_prefix(&SEGMENT_MARK).and_then(|rest| rest.as_chunks().0.split_first());
+            match fields {
+                Some((segment, [offset])) => {
+                    let (segment, offset) = (u32::from_le_bytes(*segment), u32::from_le_bytes(*offset));
+                    let from = used.segments.entry(segment).or_insert(offset);
+                    *from = offset.min(*from);
+                }
+                _ => drop(used.digests.insert(Digest::from_bytes(*mark))),
+            }
+        }
+    }
+    Ok(used)
+}
+
+/// Keeps other processes from collecting. `None` where one does.
+pub(crate) fn lock_collection(store: &Path) -> io::Result<Option<File>> {
+    let path = store.join(COLLECTION_LOCK_FILE);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

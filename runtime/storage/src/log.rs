@@ -114,6 +114,10 @@ struct State {
     /// Somebody waits for what is being filled.
     is_urgent: bool,
     is_full: bool,
+    /// Everything is to be brought into the index, however little it is.
+    wants_index: bool,
+    /// How often rows were brought into the index.
+    index_rounds: u64,
 }
 
 impl State {
@@ -122,7 +126,7 @@ impl State {
     }
 
     fn has_nothing(&self) -> bool {
-        self.filling.bytes.is_empty() && self.callbacks.is_empty() && !self.is_full
+        self.filling.bytes.is_empty() && self.callbacks.is_empty() && !self.is_full && !self.wants_index
     }
 }
 
@@ -158,6 +162,8 @@ impl Log {
             is_idle: false,
             is_urgent: false,
             is_full: false,
+            wants_index: false,
+            index_rounds: 0,
         };
         Self {
             state: Mutex::new(state),
@@ -283,6 +289,7 @@ impl Log {
         state.is_urgent
             || state.is_closing
             || state.is_full
+            || state.wants_index
             || state.failed.is_some()
             || state.filling.bytes.len() >= self.waiting_bytes_max / 2
     }
@@ -346,9 +353,10 @@ impl Log {
         let mut state = self.state();
         self.written.store(position(durable.0, durable.1), Ordering::Release);
         state.writing = Arc::default();
-        if !state.is_indexing && state.unindexed >= self.unindexed_max {
+        if !state.is_indexing && (state.unindexed >= self.unindexed_max || state.wants_index) {
             self.freeze(&mut state);
         }
+        state.wants_index = false;
         state.frozen.take_if(|frozen| frozen.until <= durable)
     }
 
@@ -356,20 +364,48 @@ impl Log {
     /// from the log would keep the next process longer.
     pub(crate) fn finish(&self) -> Option<Frozen> {
         let mut state = self.state();
-        if state.frozen.is_none() && state.unindexed > self.unindexed_max.min(LEFT_IN_LOG_MAX) {
+        let is_worth_it = state.unindexed > self.unindexed_max.min(LEFT_IN_LOG_MAX) || !state.sealed.is_empty();
+        if state.frozen.is_none() && is_worth_it {
             self.freeze(&mut state);
         }
         state.frozen.take()
     }
 
     fn freeze(&self, state: &mut State) {
-        let Some(rows) = self.with_tail(Tail::freeze) else { return };
+        let rows = self.with_tail(Tail::freeze);
+        if rows.is_none() && state.sealed.is_empty() && !state.wants_index {
+            return;
+        }
         let until = (state.filling.segment, state.next());
         let mut covered = std::mem::take(&mut state.sealed);
         covered.push(Covered { segment: until.0, end: until.1, is_sealed: false });
-        state.frozen = Some(Frozen { rows, covered, until });
+        state.frozen = Some(Frozen { rows: rows.unwrap_or_default(), covered, until });
         state.is_indexing = true;
         state.unindexed = 0;
+    }
+
+    /// Waits until everything that was handed in before is durable and in the index.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub(crate) fn index_everything(&self) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let mut awaited = None;
+        loop {
+            if let Some(failed) = &state.failed {
+                return Err(StoreError::Stopped(Arc::clone(failed)));
+            }
+            if awaited.is_some_and(|round| state.index_rounds >= round) {
+                return Ok(());
+            }
+            if awaited.is_none() && !state.is_indexing {
+                awaited = Some(state.index_rounds + 1);
+                state.wants_index = true;
+                state.is_idle = false;
+                self.work.notify_one();
+            }
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Where the log ends.
@@ -389,12 +425,14 @@ impl Log {
         self.room.notify_all();
     }
 
-    /// What was frozen is in the index, and `view` shows it.
-    pub(crate) fn indexed(&self, view: View) {
+    /// What was frozen is in the index, and what `latest` gives shows it.
+    pub(crate) fn indexed(&self, latest: impl FnOnce() -> Result<View, StoreError>) -> Result<(), StoreError> {
         let mut state = self.state();
-        self.with_tail(|tail| tail.indexed(view));
+        self.with_tail(|tail| latest().map(|view| tail.indexed(view)))?;
         state.is_indexing = false;
+        state.index_rounds += 1;
         self.room.notify_all();
+        Ok(())
     }
 
     /// Something could not be written: stops accepting, and forgets what was handed in. Returns the first failure.
@@ -403,6 +441,7 @@ impl Log {
         let first = Arc::clone(state.failed.get_or_insert(error));
         state.is_full = false;
         state.is_idle = false;
+        state.wants_index = false;
         state.filling.offset = state.next();
         state.filling.bytes = Vec::new();
         state.writing = Arc::default();

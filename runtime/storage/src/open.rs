@@ -61,6 +61,8 @@ impl Storage {
         platform::create_private_dir(&log_dir).map_err(|source| not_writable((log_dir.clone(), source)))?;
         let lease = Lease::take(dir).map_err(not_writable)?;
         let files = Files::open(Arc::clone(&disk), dir, lease.dir.clone()).map_err(not_writable)?;
+        // Before anything is looked up.
+        let epoch = lease.epoch().map_err(|source| not_writable((dir.to_owned(), source)))?;
         let path = dir.join(INDEX_FILE);
         let mut builder = Builder::new();
         builder.set_cache_size(options.index_cache_bytes);
@@ -68,9 +70,10 @@ impl Storage {
         let index = careful(&path, || open_index(disk.as_ref(), &path, &builder))?;
         let mut tail = careful(&path, || read_tables(&index).map_err(damaged(&path)))?;
         let recovered = careful(&path, || {
-            recover(disk.as_ref(), &log_dir, &layout, &mut tail)
+            recover(disk.as_ref(), &log_dir, &layout, &mut tail, || View::latest(&index))
                 .map_err(|source| not_writable((log_dir.clone(), source)))
         })?;
+        lease.write_to(recovered.segment.id, recovered.end).map_err(|source| not_writable((dir.to_owned(), source)))?;
         let run_next = careful(&path, || run_next(&tail).map_err(damaged(&path)))?;
         drop(lock);
         let Recovered { segment, end, sealed, held } = recovered;
@@ -87,7 +90,8 @@ impl Storage {
             pages: Mutex::default(),
             refreshed: Mutex::new(Instant::now()),
             _held: held,
-            _lease: lease,
+            epoch_seen: AtomicU64::new(epoch),
+            lease,
         });
         let theirs = Arc::clone(&shared);
         let committer = thread::Builder::new()

@@ -166,6 +166,11 @@ impl Reader {
         Ok(is_there.then(|| bytes.into()))
     }
 
+    /// Closes a segment, so that its file can be removed.
+    pub(crate) fn close(&self, id: u32) {
+        self.segments.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
     fn open(&self, id: u32) -> Result<Option<Arc<Opened>>, StoreError> {
         if let Some(opened) = self.segments.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(Some(Arc::clone(opened)));

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use redb::ReadableTable;
 use wasmill_model::{ActionKey, Digest};
@@ -16,7 +17,7 @@ use crate::options::Layout;
 use crate::place::Place;
 use crate::record::{Header, Kind};
 use crate::segment::{self, START, Scan, Segment};
-use crate::tables::{decode_artifact, decode_paths, run_and_page};
+use crate::tables::{View, decode_artifact, decode_paths, run_and_page};
 use crate::tail::{Rows, Tail, Theirs};
 
 /// Where this process goes on writing, and what it has to see to.
@@ -30,22 +31,35 @@ pub(crate) struct Recovered {
 }
 
 /// Reads what is in the log and not in the index into `tail`, as far as no other process sees to it. The caller holds
-/// the store's lock.
-pub(crate) fn recover(disk: &dyn Disk, log: &Path, layout: &Layout, tail: &mut Tail) -> io::Result<Recovered> {
+/// the store's lock. `latest` reads the index.
+pub(crate) fn recover(
+    disk: &dyn Disk,
+    log: &Path,
+    layout: &Layout,
+    tail: &mut Tail,
+    latest: impl FnOnce() -> Result<View, redb::Error>,
+) -> io::Result<Recovered> {
     let ids = segment::list(log)?;
-    let mut taken = Vec::new();
+    let mut free = Vec::new();
     for id in &ids {
-        let known = tail.view.segments.get(id).map_err(io::Error::other)?.map(|row| row.value());
-        let (indexed, is_sealed) = known.unwrap_or((START, false));
+        if !known(&tail.view, *id)?.1 {
+            free.extend(Segment::take_over(disk, log, *id)?);
+        }
+    }
+    // Only now, as nobody else brings anything of these segments into the index any more, it says what is not in it.
+    tail.view = Arc::new(latest().map_err(io::Error::other)?);
+    let mut taken = Vec::new();
+    for segment in free {
+        let (indexed, is_sealed) = known(&tail.view, segment.id)?;
         if is_sealed {
             continue;
         }
-        let Some(segment) = Segment::take_over(disk, log, *id)? else { continue };
-        tail.own.insert(*id);
-        match replay(log, *id, indexed, &mut tail.active, &mut tail.lost)? {
+        // Nothing of it is this process's own, unless it goes on in it.
+        tail.own.insert(segment.id, u32::MAX);
+        match replay(log, segment.id, indexed, &mut tail.active, &mut tail.lost)? {
             Some(end) => taken.push((segment, end)),
             // Cut by its writer's death before it was anything, or damaged: nothing more is added to it.
-            None => tracing::warn!(segment = id, "a segment of the store's log is empty or damaged"),
+            None => tracing::warn!(segment = segment.id, "a segment of the store's log is empty or damaged"),
         }
     }
     let last = taken.pop_if(|(_, end)| *end <= layout.segment_bytes / 4 * 3);
@@ -59,9 +73,15 @@ pub(crate) fn recover(disk: &dyn Disk, log: &Path, layout: &Layout, tail: &mut T
         }
         None => (create(disk, log, layout, ids.last().copied().unwrap_or(0), tail)?, START),
     };
-    tail.own.insert(segment.id);
+    tail.own.insert(segment.id, end);
     follow(log, tail)?;
     Ok(Recovered { segment, end, sealed, held })
+}
+
+/// Up to where a segment is in the index, and whether nothing will be added to it.
+fn known(view: &View, id: u32) -> io::Result<(u32, bool)> {
+    let row = view.segments.get(id).map_err(io::Error::other)?;
+    Ok(row.map_or((START, false), |row| row.value()))
 }
 
 /// Creates the next segment. The caller holds the store's lock.
@@ -76,13 +96,12 @@ fn create(disk: &dyn Disk, log: &Path, layout: &Layout, last: u32, tail: &Tail) 
 /// Reads what processes that live have added to their segments and not brought into the index. What is found is made
 /// durable first: results of this process may come to rely on it.
 pub(crate) fn follow(log: &Path, tail: &mut Tail) -> io::Result<()> {
-    let known = |id: u32| io::Result::Ok(tail.view.segments.get(id).map_err(io::Error::other)?.map(|row| row.value()));
     let mut lives = Vec::new();
     for id in segment::list(log)? {
-        let (indexed, is_sealed) = known(id)?.unwrap_or((START, false));
+        let (indexed, is_sealed) = known(&tail.view, id)?;
         let read = tail.theirs.get(&id).map_or(0, |theirs| theirs.end);
         let is_read = is_sealed && indexed >= read;
-        if !tail.own.contains(&id) && !is_read {
+        if !tail.own.contains_key(&id) && !is_read {
             lives.push((id, indexed));
         }
     }
@@ -93,10 +112,14 @@ pub(crate) fn follow(log: &Path, tail: &mut Tail) -> io::Result<()> {
             *theirs = Theirs { end: indexed, rows: Rows::default() };
         }
         let entries = theirs.rows.entries;
-        let end = replay(log, id, theirs.end, &mut theirs.rows, &mut tail.lost)?;
-        theirs.end = end.unwrap_or(theirs.end);
-        if theirs.rows.entries > entries {
-            segment::sync(log, id)?;
+        let read = replay(log, id, theirs.end, &mut theirs.rows, &mut tail.lost).and_then(|end| {
+            theirs.end = end.unwrap_or(theirs.end);
+            if theirs.rows.entries > entries { segment::sync(log, id) } else { Ok(()) }
+        });
+        match read {
+            // A collection has just removed it: what was wanted of it is elsewhere.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => drop(tail.theirs.remove(&id)),
+            other => other?,
         }
     }
     Ok(())

@@ -80,8 +80,15 @@ impl RunLog for Storage {
         self.refresh()?;
         let mut reports = Vec::new();
         for (page, place) in self.pages(run)? {
-            let Some(body) = self.entry(Kind::Jobs, &page_key(run, page), &place, &run)? else { continue };
-            decode_jobs(run, &body, &mut reports);
+            let mut body = self.entry(Kind::Jobs, &page_key(run, page), &place, &run)?;
+            if body.is_none() {
+                // It may have been moved.
+                self.refresh_now()?;
+                if let Some(moved) = self.pages(run)?.get(&page).filter(|moved| **moved != place) {
+                    body = self.entry(Kind::Jobs, &page_key(run, page), moved, &run)?;
+                }
+            }
+            decode_jobs(run, body.as_deref().unwrap_or_default(), &mut reports);
         }
         Ok(reports)
     }

@@ -89,6 +89,15 @@ impl Segment {
     }
 }
 
+/// Removes a segment that nothing names. The caller holds the store's lock.
+pub(crate) fn remove(disk: &dyn Disk, log: &Path, id: u32) -> io::Result<()> {
+    disk.remove(&path(log, id))?;
+    match fs::remove_file(lock_path(log, id)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Makes durable what another process wrote to a segment.
 pub(crate) fn sync(log: &Path, id: u32) -> io::Result<()> {
     // Windows wants a handle that may write.

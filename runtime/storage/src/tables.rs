@@ -28,6 +28,8 @@ pub(crate) const COMPILED: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::
 pub(crate) const SEGMENTS: TableDefinition<u32, (u32, bool)> = TableDefinition::new("segments-1");
 /// Digests of blobs that were found damaged or missing, and were not put again since.
 pub(crate) const LOST: TableDefinition<&[u8; 32], ()> = TableDefinition::new("lost-1");
+/// Digests of what is kept whatever happens.
+pub(crate) const PINS: TableDefinition<&[u8; 32], ()> = TableDefinition::new("pins-1");
 
 /// The most bytes of job reports in an entry of the log, unless one alone is longer.
 const JOB_PAGE_BYTES_MAX: usize = 60_000;
@@ -44,6 +46,7 @@ pub(crate) struct View {
     pub(crate) compiled: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
     pub(crate) segments: ReadOnlyTable<u32, (u32, bool)>,
     pub(crate) lost: ReadOnlyTable<&'static [u8; 32], ()>,
+    pub(crate) pins: ReadOnlyTable<&'static [u8; 32], ()>,
 }
 
 impl View {
@@ -59,6 +62,7 @@ impl View {
             compiled: read.open_table(COMPILED)?,
             segments: read.open_table(SEGMENTS)?,
             lost: read.open_table(LOST)?,
+            pins: read.open_table(PINS)?,
         })
     }
 
@@ -81,6 +85,7 @@ pub(crate) fn create(index: &Database) -> Result<(), redb::Error> {
     write.open_table(COMPILED)?;
     write.open_table(SEGMENTS)?;
     write.open_table(LOST)?;
+    write.open_table(PINS)?;
     write.commit()?;
     Ok(())
 }

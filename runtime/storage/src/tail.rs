@@ -36,8 +36,8 @@ pub(crate) struct Tail {
     pub(crate) lost: HashSet<Digest>,
     /// What other processes, which live, have in their segments and not in the index.
     pub(crate) theirs: BTreeMap<u32, Theirs>,
-    /// The segments of this process.
-    pub(crate) own: HashSet<u32>,
+    /// The segments of this process, and from where on they are its own: what is before that, another one left.
+    pub(crate) own: HashMap<u32, u32>,
 }
 
 /// The rows of another process's segment.
@@ -56,6 +56,13 @@ pub(crate) enum Look<T> {
     Index(Arc<View>),
 }
 
+/// Where something was found, and whether this process put it there: then nobody takes it away as long as it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) place: Place,
+    pub(crate) is_own: bool,
+}
+
 impl Tail {
     /// A tail with nothing in it before an index.
     pub(crate) fn new(view: View, lost: HashSet<Digest>) -> Self {
@@ -65,17 +72,31 @@ impl Tail {
             view: Arc::new(view),
             lost,
             theirs: BTreeMap::new(),
-            own: HashSet::new(),
+            own: HashMap::new(),
         }
     }
 
     /// Asks the rows, latest first.
     pub(crate) fn look<T>(&self, find: impl Fn(&Rows) -> Option<T>) -> Look<T> {
-        let theirs = || self.theirs.values().rev().find_map(|theirs| find(&theirs.rows));
-        match find(&self.active).or_else(|| find(&self.frozen)).or_else(theirs) {
+        match self.look_own(&find).or_else(|| self.look_theirs(&find)) {
             Some(found) => Look::Tail(found),
             None => Look::Index(Arc::clone(&self.view)),
         }
+    }
+
+    /// Asks the rows of this process, latest first.
+    pub(crate) fn look_own<T>(&self, find: impl Fn(&Rows) -> Option<T>) -> Option<T> {
+        find(&self.active).or_else(|| find(&self.frozen))
+    }
+
+    /// What of a place is to be known to rely on it.
+    pub(crate) fn found(&self, place: Place) -> Found {
+        Found { place, is_own: self.own.get(&place.segment).is_some_and(|from| place.offset >= *from) }
+    }
+
+    /// Asks the rows of other processes.
+    pub(crate) fn look_theirs<T>(&self, find: impl Fn(&Rows) -> Option<T>) -> Option<T> {
+        self.theirs.values().rev().find_map(|theirs| find(&theirs.rows))
     }
 
     /// The index and what `collect` makes of the rows, earlier first.

@@ -5,6 +5,7 @@
 mod crash;
 mod damage;
 mod faults;
+mod gc;
 mod model;
 mod opening;
 mod ports;

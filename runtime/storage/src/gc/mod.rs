@@ -1,0 +1,149 @@
+//! Collecting what nothing refers to any more.
+//!
+//! Owns: the order of a collection, and that nothing is taken away that a kept run, a pin, or a process that lives
+//! relies on. Does not know: how references are followed (`mark`), or how space is given back (`sweep`).
+//!
+//! Rows go first, in one transaction, and bytes afterwards. Whoever finds a row first writes down that it relies on it,
+//! see `live` for why no process can slip through.
+
+mod mark;
+mod sweep;
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use wasmill_model::port::StoreError;
+use wasmill_model::{ActionKey, Digest, RunId};
+
+use crate::error::{failed, on_index};
+use crate::index::{self, Dead};
+use crate::place::Place;
+use crate::tables::View;
+use crate::{Storage, live};
+
+use mark::Marks;
+
+/// What a collection keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// The latest runs are kept, however old: this many.
+    pub runs: usize,
+    /// Runs that are younger are kept, however many.
+    pub age: Duration,
+    /// Once the store is larger, in bytes, the oldest runs go, whatever the above says, until what is left is four
+    /// fifths of that. The latest run always stays.
+    pub bytes_max: u64,
+    /// What was written more lately than this is kept, even if no run names it: its run may have been killed.
+    pub grace: Duration,
+}
+
+impl Default for Keep {
+    /// 100 runs, 30 days, 20 GiB, 1 hour.
+    fn default() -> Self {
+        let hour = Duration::from_secs(3600);
+        Self { runs: 100, age: hour * 24 * 30, bytes_max: 20 << 30, grace: hour }
+    }
+}
+
+/// What a collection did, or, where it was only tried, would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Collected {
+    /// Runs that were kept.
+    pub runs_kept: u64,
+    /// Runs that were forgotten.
+    pub runs_removed: u64,
+    /// Results that were kept.
+    pub actions_kept: u64,
+    /// Results that were removed.
+    pub actions_removed: u64,
+    /// Blobs that were kept.
+    pub blobs_kept: u64,
+    /// Blobs that were removed.
+    pub blobs_removed: u64,
+    /// Bytes of what was kept.
+    pub bytes_kept: u64,
+    /// Bytes of what was removed.
+    pub bytes_removed: u64,
+    /// Bytes that the disk has back. Less than what was removed, where it shares a segment with what was kept.
+    pub bytes_freed: u64,
+}
+
+/// What a collection is doing, for whoever waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collecting {
+    /// It follows the references of this many of so many runs.
+    Marking(u64, u64),
+    /// It gave back this many of so many files.
+    Sweeping(u64, u64),
+}
+
+/// Actions and pages of job reports that are in other processes' segments and not in the index.
+struct Others {
+    actions: Vec<(ActionKey, Place)>,
+    pages: Vec<(RunId, u32, Place)>,
+}
+
+impl Storage {
+    fn rows_of_others(&self) -> Others {
+        let tail = self.shared.log.tail();
+        let rows = || tail.theirs.values().map(|theirs| &theirs.rows);
+        let actions = rows().flat_map(|rows| rows.actions.iter().map(|(key, place)| (*key, *place)));
+        let pages = rows().flat_map(|rows| rows.jobs.iter().map(|((run, page), place)| (*run, *page, *place)));
+        Others { actions: actions.collect(), pages: pages.collect() }
+    }
+
+    /// Collects garbage, while this and other processes go on using the store. Nothing comes of it where another
+    /// process does so already. With `is_trial`, nothing is changed.
+    ///
+    /// # Errors
+    /// The store cannot be read or written; what was not removed by then is left for the next collection.
+    pub fn collect(
+        &self,
+        keep: &Keep,
+        is_trial: bool,
+        progress: &mut dyn FnMut(Collecting),
+    ) -> Result<Option<Collected>, StoreError> {
+        let doing = || failed("collect garbage");
+        let Some(_lock) = live::lock_collection(&self.shared.dir).map_err(doing())? else { return Ok(None) };
+        self.shared.log.index_everything()?;
+        let index = self.shared.index()?;
+        let latest = || on_index("read the index", || View::latest(&index));
+        let view = latest()?;
+        let mut marks = Marks::new(self, &view)?;
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let now_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
+        let used = live::used_by_all(&self.shared.dir).map_err(doing())?;
+        marks.keep_what_is_used(&used)?;
+        self.refresh_now()?;
+        marks.keep_what_is_new(&view, &view)?;
+        marks.keep_pins(&view)?;
+        marks.keep_young(&sweep::young_segments(&self.shared.log_dir, keep.grace).map_err(doing())?, &used)?;
+        let runs_removed = marks.keep_runs(&view, keep, now_ms, progress)?;
+        if is_trial {
+            return Ok(Some(marks.collected(&runs_removed)));
+        }
+        {
+            let _removal = self.shared.lease.begin_removal().map_err(doing())?;
+            // What was written down until now is kept; who writes something down from now on waits for the end of this.
+            marks.keep_what_is_used(&live::used_by_all(&self.shared.dir).map_err(doing())?)?;
+            // Processes that ended since then left in the log or in the index what they had used.
+            self.refresh_now()?;
+            marks.keep_what_is_new(&view, &latest()?)?;
+            let dead = Dead { runs: runs_removed.clone(), ..marks.dead() };
+            on_index("remove from the index", || index::remove(&index, &dead))?;
+        }
+        self.refresh_now()?;
+        let mut collected = marks.collected(&runs_removed);
+        let removed: HashSet<Digest> = marks.dead().blobs.into_iter().map(|(digest, _)| digest).collect();
+        for digest in &removed {
+            self.shared.reader.forget(digest);
+        }
+        on_index("forget host files", || {
+            index::forget_stats(&index, |path, row| {
+                crate::tables::decode_stat(path, row).is_none_or(|(_, blob)| removed.contains(&blob.digest))
+            })
+        })?;
+        collected.bytes_freed = self.sweep_files(&marks, progress)? + self.sweep_segments(progress)?;
+        Ok(Some(collected))
+    }
+}

@@ -1,0 +1,296 @@
+//! Collecting garbage: what is kept, what goes, and that nobody who uses the store meanwhile notices.
+//!
+//! Owns: these as tests, over several processes' worth of stores in one. Does not know: how references are followed.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use wasmill_model::port::{ActionCache, BlobStore, RunLog, StoreError};
+use wasmill_model::{
+    Action, BlobRef, Digest, Directory, FileNode, GuestPath, JobReport, Mount, RunId, RunRecord, RunState, RunSummary,
+};
+
+use super::{action, assert_blob, content, flush, open, record, report};
+use crate::{Collected, Keep, Storage};
+
+/// Nothing but the latest runs.
+fn only(runs: usize) -> Keep {
+    Keep { runs, age: Duration::ZERO, bytes_max: u64::MAX, grace: Duration::ZERO }
+}
+
+fn collect(storage: &Storage, keep: &Keep) -> Collected {
+    storage.collect(keep, false, &mut |_| {}).unwrap().expect("nobody else collects")
+}
+
+/// An action with an input of its own and a result that is a directory.
+struct Job {
+    action: Action,
+    input: u64,
+    outputs: [(u64, usize); 2],
+}
+
+impl Job {
+    fn new(number: u64) -> Self {
+        let input = number + 10_000;
+        let blob = BlobRef::of(&content(input, 700));
+        let mount = Mount::File { blob, is_executable: false };
+        let mounts = [(GuestPath::new("/in/x").unwrap(), mount.into())].into();
+        Self { action: Action { mounts, ..action(number) }, input, outputs: [(number, 900), (number + 20_000, 20_000)] }
+    }
+
+    fn directory(&self) -> Vec<u8> {
+        let node = |(number, len): (u64, usize)| FileNode {
+            name: number.to_string(),
+            blob: BlobRef::of(&content(number, len)),
+            is_executable: false,
+        };
+        let mut directory = Directory { files: self.outputs.map(node).to_vec(), ..Directory::default() };
+        directory.encode()
+    }
+
+    /// Runs it: everything that it needs and leaves is put into the store.
+    fn record(&self, storage: &Storage) -> Result<(), StoreError> {
+        storage.put(content(self.input, 700))?;
+        for (number, len) in self.outputs {
+            storage.put(content(number, len))?;
+        }
+        let output = storage.put(self.directory().into())?;
+        let stdout = storage.put(content(self.input + 1_000_000, 40))?;
+        storage.record(self.action.key(), &self.action, &record(output, stdout), Box::new(|_| {}))
+    }
+
+    fn report(&self) -> JobReport {
+        JobReport { key: Some(self.action.key()), ..report(1) }
+    }
+
+    /// Whether its result is there; if it is, then all of it.
+    fn is_there(&self, storage: &Storage, with_inputs: bool) -> bool {
+        let Some(found) = storage.lookup(&self.action.key()).unwrap() else { return false };
+        assert_eq!(found.result.output, BlobRef::of(&self.directory()));
+        assert_eq!(storage.get(&found.result.output).unwrap(), self.directory());
+        for (number, len) in self.outputs {
+            assert_blob(storage, number, len);
+        }
+        assert_blob(storage, self.input + 1_000_000, 40);
+        if with_inputs {
+            assert_blob(storage, self.input, 700);
+            assert_eq!(storage.action(&self.action.key()).unwrap().as_ref(), Some(&self.action));
+        }
+        true
+    }
+}
+
+/// A run of some jobs, which need not be executed.
+fn run(storage: &Storage, jobs: &[u64], execute: bool) -> RunId {
+    let run = storage.begin("plan", 1_000).unwrap();
+    for number in jobs {
+        let job = Job::new(*number);
+        if execute {
+            job.record(storage).unwrap();
+        } else {
+            assert!(job.is_there(storage, false));
+        }
+        storage.append(run, &[job.report()]).unwrap();
+    }
+    let state = RunState::Ended(RunSummary::default());
+    storage
+        .end(&RunRecord { id: run, plan: "plan".to_owned(), started_unix_ms: 1_000, state }, Box::new(|_| {}))
+        .unwrap();
+    // A few rows are left in the log when a process ends; what is not in the index is not collected.
+    storage.shared.log.index_everything().unwrap();
+    run
+}
+
+fn size(dir: &Path) -> u64 {
+    super::damage::walk(&dir.join("log")).iter().map(|path| path.metadata().unwrap().len()).sum::<u64>()
+        + super::damage::walk(&dir.join("blobs")).iter().map(|path| path.metadata().unwrap().len()).sum::<u64>()
+}
+
+#[test]
+fn what_the_kept_runs_need_stays_and_the_rest_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let numbers: Vec<u64> = (0..120).collect();
+    run(&storage, &numbers[..100], true);
+    run(&storage, &numbers[90..110], true);
+    let kept = run(&storage, &numbers[105..], true);
+    storage.close().unwrap();
+    let before = size(dir.path());
+    // A process that only collects relies on nothing.
+    let storage = open(dir.path());
+    let trial = storage.collect(&only(1), true, &mut |_| {}).unwrap().unwrap();
+    assert_eq!(size(dir.path()) / 100_000, before / 100_000, "a trial changes nothing");
+    let collected = collect(&storage, &only(1));
+    assert_eq!(Collected { bytes_freed: 0, ..collected }, trial);
+    assert_eq!((collected.runs_kept, collected.runs_removed), (1, 2));
+    assert_eq!((collected.actions_kept, collected.actions_removed), (15, 105));
+    assert_eq!((collected.blobs_kept, collected.blobs_removed), (15 * 5, 105 * 5));
+    assert!(collected.bytes_freed > before / 2, "{collected:?}, of {before}");
+    storage.close().unwrap();
+    assert!(size(dir.path()) < before / 3, "{} of {before} are left", size(dir.path()));
+    for opened in 0..2 {
+        let storage = open(dir.path());
+        for number in 0..120 {
+            assert_eq!(Job::new(number).is_there(&storage, true), number >= 105, "job {number}, {opened}");
+        }
+        let runs: Vec<RunId> = storage.runs(10).unwrap().iter().map(|run| run.id).collect();
+        assert_eq!(runs, [kept]);
+        assert_eq!(storage.jobs(kept).unwrap().len(), 15);
+        assert!(storage.jobs(RunId(1)).unwrap().is_empty());
+        storage.close().unwrap();
+    }
+    // What went can come back.
+    let storage = open(dir.path());
+    run(&storage, &numbers[..100], true);
+    assert!((0..100).all(|number| Job::new(number).is_there(&storage, true)));
+}
+
+#[test]
+fn pins_and_what_is_young_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let storage = open(dir.path());
+        run(&storage, &[1, 2, 3, 4], true);
+        run(&storage, &[9], true);
+        assert!(storage.pin(&Job::new(1).action.key().0).unwrap());
+        assert!(!storage.pin(&Job::new(1).action.key().0).unwrap());
+        assert!(storage.pin(&Digest::of(&Job::new(2).directory())).unwrap());
+        assert!(storage.pin(&Digest::of(&content(3, 900))).unwrap());
+    }
+    let storage = open(dir.path());
+    let young = Keep { grace: Duration::from_secs(60), ..only(1) };
+    assert_eq!(collect(&storage, &young).actions_removed, 0);
+    collect(&storage, &only(1));
+    assert!(Job::new(1).is_there(&storage, true) && Job::new(9).is_there(&storage, true));
+    assert!((2..5).all(|number| !Job::new(number).is_there(&storage, true)));
+    assert_blob(&storage, 2, 900);
+    assert_blob(&storage, 20_002, 20_000);
+    assert_blob(&storage, 3, 900);
+    assert_eq!(storage.find(&Digest::of(&content(4, 900))).unwrap(), None);
+    assert_eq!(storage.pins().unwrap().len(), 3);
+    assert!(storage.unpin(&Job::new(1).action.key().0).unwrap());
+    assert!(!storage.unpin(&Job::new(1).action.key().0).unwrap());
+    storage.close().unwrap();
+    let storage = open(dir.path());
+    collect(&storage, &only(1));
+    assert!(!Job::new(1).is_there(&storage, true));
+}
+
+#[test]
+fn a_store_that_is_too_large_loses_its_oldest_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let storage = open(dir.path());
+        for number in 0..20 {
+            run(&storage, &[number], true);
+        }
+    }
+    let storage = open(dir.path());
+    let all = Keep { bytes_max: 1 << 40, ..only(100) };
+    let kept = collect(&storage, &all);
+    assert_eq!((kept.runs_kept, kept.runs_removed), (20, 0));
+    let half = Keep { bytes_max: kept.bytes_kept / 2, ..all };
+    let collected = collect(&storage, &half);
+    // Four fifths of half, and the run over which that was reached.
+    assert!((8..=9).contains(&collected.runs_kept), "{collected:?}");
+    assert!(collected.bytes_kept <= half.bytes_max);
+    assert_eq!(collect(&storage, &half).runs_removed, 0, "below the bound nothing more goes");
+    let tiny = collect(&storage, &Keep { bytes_max: 0, ..all });
+    assert_eq!(tiny.runs_kept, 1, "the latest run stays");
+    assert!(Job::new(19).is_there(&storage, true));
+}
+
+#[test]
+fn what_a_living_process_found_stays_as_long_as_it_lives() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let storage = open(dir.path());
+        run(&storage, &[1, 2, 3], true);
+        run(&storage, &[9], true);
+    }
+    let other = open(dir.path());
+    assert!(Job::new(1).is_there(&other, false));
+    let known = other.put(content(2, 20_000)).unwrap();
+    assert_blob(&other, 20_003, 20_000);
+    let storage = open(dir.path());
+    let collected = collect(&storage, &only(1));
+    assert_eq!((collected.actions_kept, collected.actions_removed), (2, 2));
+    assert!(Job::new(1).is_there(&other, false) && Job::new(1).is_there(&storage, false));
+    assert!(!Job::new(2).is_there(&other, false));
+    assert!(other.get(&known).is_ok());
+    assert_blob(&other, 20_003, 20_000);
+    assert!(matches!(other.get(&BlobRef::of(&content(3, 900))), Err(StoreError::Missing(_))));
+    assert!(Job::new(9).is_there(&other, true));
+    other.close().unwrap();
+    storage.close().unwrap();
+    let storage = open(dir.path());
+    collect(&storage, &only(1));
+    assert!(!Job::new(1).is_there(&storage, false));
+}
+
+#[test]
+fn only_one_process_collects_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let lock = crate::live::lock_collection(dir.path()).unwrap().expect("nobody collects");
+    assert_eq!(storage.collect(&only(1), false, &mut |_| {}).unwrap(), None);
+    drop(lock);
+    assert!(storage.collect(&only(1), false, &mut |_| {}).unwrap().is_some());
+}
+
+/// One life of a process: it runs jobs, old ones and new ones, and believes what it was told. Returns how many were
+/// there.
+fn live(dir: &Path, numbers: &[u64]) -> usize {
+    let storage = open(dir);
+    let id = storage.begin("plan", 1_000).unwrap();
+    let mut found = 0;
+    for (step, number) in numbers.iter().enumerate() {
+        let job = Job::new(*number);
+        if job.is_there(&storage, false) {
+            found += 1;
+        } else {
+            job.record(&storage).unwrap();
+        }
+        storage.append(id, &[job.report()]).unwrap();
+        for number in &numbers[..=step] {
+            assert!(Job::new(*number).is_there(&storage, false), "job {number} is gone");
+        }
+    }
+    flush(&storage).unwrap();
+    storage.close().unwrap();
+    found
+}
+
+#[test]
+fn nobody_loses_anything_to_a_collection_that_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    run(&open(dir), &(0..40).collect::<Vec<_>>(), true);
+    let is_over = AtomicBool::new(false);
+    let (found, removed) = thread::scope(|scope| {
+        let workers: Vec<_> = (0..3_u64)
+            .map(|worker| {
+                let numbers = move |life: u64| {
+                    (0..12_u64).map(|step| (worker * 7 + life * 5 + step * 3) % 40).collect::<Vec<_>>()
+                };
+                scope.spawn(move || (0..6).map(|life| live(dir, &numbers(life))).sum::<usize>())
+            })
+            .collect();
+        let collector = scope.spawn(|| {
+            let mut removed = 0;
+            while !is_over.load(Ordering::Acquire) {
+                let storage = open(dir);
+                removed += (0..3).map(|_| collect(&storage, &only(1)).actions_removed).sum::<u64>();
+            }
+            removed
+        });
+        let found = workers.into_iter().map(thread::ScopedJoinHandle::join);
+        let found: Vec<_> = found.collect();
+        is_over.store(true, Ordering::Release);
+        (found.into_iter().map(Result::unwrap).sum::<usize>(), collector.join().unwrap())
+    });
+    assert!(found > 0 && found < 3 * 6 * 12, "{found} results were found");
+    assert!(removed > 0, "only {removed} results were removed");
+}
