@@ -51,6 +51,21 @@ impl Files {
         self.blobs.join(hex.get(..2).unwrap_or_default()).join(hex)
     }
 
+    /// The digests that files of large blobs are called after.
+    pub(crate) fn blobs(&self) -> io::Result<Vec<Digest>> {
+        let mut digests = Vec::new();
+        for dir in fs::read_dir(&self.blobs)? {
+            let dir = dir?.path();
+            if !dir.is_dir() {
+                continue;
+            }
+            for file in fs::read_dir(dir)? {
+                digests.extend(file?.file_name().to_str().and_then(|name| name.parse::<Digest>().ok()));
+            }
+        }
+        Ok(digests)
+    }
+
     /// Where an artifact of this content lies.
     pub(crate) fn artifact(&self, content: &Digest) -> PathBuf {
         self.compiled.join(format!("{content}.cwasm"))

@@ -11,6 +11,7 @@ mod artifacts;
 mod blobs;
 mod committer;
 mod disk;
+mod doctor;
 mod error;
 mod files;
 mod gc;
@@ -26,6 +27,7 @@ mod reader;
 mod record;
 mod recover;
 mod runs;
+mod scrub;
 mod segment;
 mod stats;
 mod tables;
@@ -44,10 +46,12 @@ use redb::{Database, ReadableTable};
 use wasmill_model::port::StoreError;
 use wasmill_model::{Digest, RunId};
 
+pub use doctor::Examined;
 pub use error::OpenError;
 pub use gc::{Collected, Collecting, Keep};
 pub use options::{Layout, Options};
 pub use reader::CacheStats;
+pub use scrub::{Scrubbed, Scrubbing};
 
 use disk::Disk;
 use error::{failed, on_index, unpanicked};

@@ -139,6 +139,17 @@ impl Reader {
         Ok(())
     }
 
+    /// Whether an entry begins at a place, without looking at its body.
+    pub(crate) fn has_entry(&self, kind: Kind, key: &Key, place: &Place) -> io::Result<bool> {
+        let Ok(Some(opened)) = self.open(place.segment) else { return Ok(false) };
+        let mut bytes = [0; HEADER_BYTES];
+        if !read_exact(&opened.file, &mut bytes, place.offset)? {
+            return Ok(false);
+        }
+        let end = u64::from(place.offset) + HEADER_BYTES as u64 + u64::from(place.body_bytes);
+        Ok(Header::names(&bytes, kind, key, place.body_bytes) && end <= opened.file.metadata()?.len())
+    }
+
     /// The body of another entry. `None` where there is no such entry.
     pub(crate) fn entry(&self, kind: Kind, key: &Key, place: &Place) -> Result<Option<Bytes>, StoreError> {
         let Some(opened) = self.open(place.segment)? else { return Ok(None) };

@@ -93,6 +93,14 @@ impl Header {
         is_right.then_some((Self { kind, body_bytes, size_bytes, key }, body))
     }
 
+    /// Whether a header is one of these, as far as can be told without its body.
+    pub(crate) fn names(bytes: &[u8; HEADER_BYTES], kind: Kind, key: &Key, body_bytes: u32) -> bool {
+        let (start, rest) = bytes.split_at(16);
+        start.first() == Some(&(kind as u8))
+            && start.get(4..8) == Some(&body_bytes.to_le_bytes())
+            && rest.starts_with(key)
+    }
+
     /// How far it is from this entry to the next.
     pub(crate) fn step_bytes(&self) -> usize {
         padded(HEADER_BYTES + self.body_bytes as usize)

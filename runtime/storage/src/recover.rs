@@ -48,7 +48,7 @@ pub(crate) fn recover(
     }
     // Only now, as nobody else brings anything of these segments into the index any more, it says what is not in it.
     tail.view = Arc::new(latest().map_err(io::Error::other)?);
-    let mut taken = Vec::new();
+    let (mut taken, mut cut) = (Vec::new(), Vec::new());
     for segment in free {
         let (indexed, is_sealed) = known(&tail.view, segment.id)?;
         if is_sealed {
@@ -56,6 +56,11 @@ pub(crate) fn recover(
         }
         // Nothing of it is this process's own, unless it goes on in it.
         tail.own.insert(segment.id, u32::MAX);
+        if std::fs::metadata(segment::path(log, segment.id))?.len() < u64::from(indexed) {
+            tracing::warn!(segment = segment.id, "a segment of the store's log was cut: what was in it is lost");
+            cut.push((segment, indexed));
+            continue;
+        }
         match replay(log, segment.id, indexed, &mut tail.active, &mut tail.lost)? {
             Some(end) => taken.push((segment, end)),
             // Cut by its writer's death before it was anything, or damaged: nothing more is added to it.
@@ -63,6 +68,7 @@ pub(crate) fn recover(
         }
     }
     let last = taken.pop_if(|(_, end)| *end <= layout.segment_bytes / 4 * 3);
+    taken.append(&mut cut);
     let sealed = taken.iter().map(|(segment, end)| Covered { segment: segment.id, end: *end, is_sealed: true });
     let sealed = sealed.collect();
     let held = taken.into_iter().map(|(segment, _)| segment).collect();

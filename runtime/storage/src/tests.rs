@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod faults;
 mod gc;
+mod mending;
 mod model;
 mod opening;
 mod ports;

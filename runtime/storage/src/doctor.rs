@@ -1,0 +1,171 @@
+//! Comparing the index with the files, both ways.
+//!
+//! Owns: what does not go together, and what is done about it. Does not know: whether content is right; a scrub reads it.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+
+use redb::ReadableTable;
+use wasmill_model::port::StoreError;
+use wasmill_model::{ActionKey, BlobRef, Digest};
+
+use crate::error::{failed, on_index};
+use crate::log::Entry;
+use crate::place::Place;
+use crate::record::Kind;
+use crate::segment::{self, START, Scan};
+use crate::tables::View;
+use crate::{Storage, live};
+
+/// What does not go together in a store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Examined {
+    /// Blobs of the index that were looked for.
+    pub blobs: u64,
+    /// Results of the index that were looked for.
+    pub actions: u64,
+    /// Files of large blobs that were looked at.
+    pub files: u64,
+    /// Segments of the log.
+    pub segments: u64,
+    /// Blobs that the index names and that are not where it says.
+    pub missing: Vec<Digest>,
+    /// Results that the index names and that are not where it says.
+    pub missing_actions: Vec<ActionKey>,
+    /// Files that the index does not name.
+    pub unnamed: Vec<Digest>,
+    /// Of these, files that were what they are called, and are in the index now. The others were removed.
+    pub named_again: Vec<Digest>,
+    /// Segments that are none, or end before the index says.
+    pub damaged_segments: Vec<u32>,
+    /// Whether anything was done about it.
+    pub is_repaired: bool,
+}
+
+impl Examined {
+    /// Whether everything goes together.
+    pub fn is_clean(&self) -> bool {
+        let Self { missing, missing_actions, unnamed, damaged_segments, .. } = self;
+        missing.is_empty() && missing_actions.is_empty() && unnamed.is_empty() && damaged_segments.is_empty()
+    }
+}
+
+impl Storage {
+    /// Compares the index with the files. With `repair`, what is missing is noted as lost, and files that the index does
+    /// not name are taken in or removed.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub fn examine(&self, repair: bool) -> Result<Examined, StoreError> {
+        let doing = || failed("compare the index with the files");
+        // No collection may move anything meanwhile.
+        let _lock = loop {
+            match live::lock_collection(&self.shared.dir).map_err(doing())? {
+                Some(lock) => break lock,
+                None => std::thread::sleep(std::time::Duration::from_millis(10)),
+            }
+        };
+        self.shared.log.index_everything()?;
+        let mut examined = Examined { is_repaired: repair, ..Examined::default() };
+        let index = self.shared.index()?;
+        let view = on_index("read the index", || View::latest(&index))?;
+        let named = self.examine_rows(&view, &mut examined)?;
+        self.examine_segments(&view, &mut examined).map_err(doing())?;
+        self.examine_files(&named, repair, &mut examined)?;
+        if repair {
+            examined.missing.iter().try_for_each(|digest| self.lose(digest))?;
+        }
+        Ok(examined)
+    }
+
+    /// Looks for everything that the index names. Returns the blobs that are in files of their own.
+    fn examine_rows(&self, view: &View, examined: &mut Examined) -> Result<HashSet<Digest>, StoreError> {
+        let reading = || failed("compare the index with the files");
+        let mut named = HashSet::new();
+        let blobs = on_index("list the blobs", || Ok(view.blobs.iter()?))?;
+        for row in blobs {
+            let (digest, place) = on_index("list the blobs", || {
+                let (key, place) = row?;
+                Ok((Digest::from_bytes(*key.value()), Place::decode(place.value())))
+            })?;
+            examined.blobs += 1;
+            if place.is_file() {
+                named.insert(digest);
+            }
+            if !self.is_in_place(&digest, &place).map_err(reading())? {
+                examined.missing.push(digest);
+            }
+        }
+        let actions = on_index("list the actions", || Ok(view.actions.iter()?))?;
+        for row in actions {
+            let (key, place) = on_index("list the actions", || {
+                let (key, place) = row?;
+                Ok((Digest::from_bytes(*key.value()), Place::decode(place.value())))
+            })?;
+            examined.actions += 1;
+            if !self.shared.reader.has_entry(Kind::Action, key.as_bytes(), &place).map_err(reading())? {
+                examined.missing_actions.push(ActionKey(key));
+            }
+        }
+        Ok(named)
+    }
+
+    fn examine_segments(&self, view: &View, examined: &mut Examined) -> io::Result<()> {
+        for id in segment::list(&self.shared.log_dir)? {
+            examined.segments += 1;
+            let row = view.segments.get(id).map_err(io::Error::other)?.map(|row| row.value());
+            let len = fs::metadata(segment::path(&self.shared.log_dir, id))?.len();
+            let is_cut = row.is_some_and(|(end, _)| len < u64::from(end));
+            if is_cut || Scan::open(&self.shared.log_dir, id, START)?.is_none() {
+                examined.damaged_segments.push(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn examine_files(&self, named: &HashSet<Digest>, repair: bool, examined: &mut Examined) -> Result<(), StoreError> {
+        let doing = || failed("compare the index with the files");
+        for digest in self.shared.files.blobs().map_err(doing())? {
+            examined.files += 1;
+            if named.contains(&digest) {
+                continue;
+            }
+            // Another process may be publishing it: it says first that it relies on it.
+            let _lock = live::lock(&self.shared.dir).map_err(doing())?;
+            let used = live::used_by_all(&self.shared.dir).map_err(doing())?;
+            self.refresh_now()?;
+            if used.digests.contains(&digest) || self.locate(&digest)?.is_some() {
+                continue;
+            }
+            examined.unnamed.push(digest);
+            if repair && self.take_in(&digest)? {
+                examined.named_again.push(digest);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a file that the index does not name in, if it is what it is called; else removes it.
+    fn take_in(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let path = self.shared.files.blob(digest);
+        let mut file = fs::File::open(&path).map_err(failed(format!("open `{}`", path.display())))?;
+        let mut hasher = wasmill_model::Hasher::new();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let read = io::Read::read(&mut file, &mut buffer).map_err(failed(format!("read `{}`", path.display())))?;
+            if read == 0 {
+                break;
+            }
+            hasher.update(buffer.get(..read).unwrap_or_default());
+        }
+        let BlobRef { digest: found, size_bytes } = hasher.finish();
+        if found != *digest {
+            self.shared.disk.remove(&path).map_err(failed(format!("remove `{}`", path.display())))?;
+            return Ok(false);
+        }
+        let entry = Entry { kind: Kind::File, key: *digest.as_bytes(), size_bytes, body: &[] };
+        self.shared.log.hand_in(&entry, |tail, _| tail.add_blob(*digest, Place::file(size_bytes)))?;
+        Ok(true)
+    }
+}
