@@ -36,6 +36,13 @@ pub(crate) fn main() -> ExitCode {
         Command::Show { run, job } => commands::history::show(&cli.global, run, job.as_deref()),
         Command::Verify { run, sample, jobs } => commands::verify::verify(&cli.global, run, sample, jobs),
         Command::Cat { digest } => commands::content::cat(&cli.global, digest),
+        Command::Put { paths, no_pin } => commands::content::put(&cli.global, &paths, !no_pin),
+        Command::Get { digest, target, recursive } => commands::content::get(&cli.global, digest, &target, recursive),
+        Command::Stats => commands::store::stats(&cli.global),
+        Command::Pin { digests, remove } => commands::store::pin(&cli.global, &digests, remove),
+        Command::Gc(args) => commands::store::gc(&cli.global, &args),
+        Command::Scrub { rate } => commands::store::scrub(&cli.global, rate.as_deref()),
+        Command::Doctor { repair } => commands::store::doctor(&cli.global, repair),
         Command::Ls { digest, recursive } => commands::content::ls(&cli.global, digest, recursive),
     };
     let (result, format) = match (result, report::stdout_failure()) {

@@ -119,6 +119,25 @@ pub(crate) enum Command {
         #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
         jobs: Option<u16>,
     },
+    /// Take files and folders into the store, and pin them
+    Put {
+        /// What to take in
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Do not pin it: the next `wasmill gc` may remove it again
+        #[arg(long)]
+        no_pin: bool,
+    },
+    /// Copy a blob to a file, or a directory of the store to a folder
+    Get {
+        /// Its digest
+        digest: Digest,
+        /// Where to
+        target: PathBuf,
+        /// It is a directory
+        #[arg(long, short)]
+        recursive: bool,
+    },
     /// Write a blob to standard output
     Cat {
         /// Its digest
@@ -132,6 +151,49 @@ pub(crate) enum Command {
         #[arg(long, short)]
         recursive: bool,
     },
+    /// Say how much there is in the store
+    Stats,
+    /// Keep something whatever happens, or list what is kept
+    Pin {
+        /// A blob, a directory with everything in it, or an action with its result and inputs [default: list the pins]
+        digests: Vec<Digest>,
+        /// Take the pins away
+        #[arg(long, requires = "digests")]
+        remove: bool,
+    },
+    /// Remove what no kept run and no pin needs; done once a day without being asked
+    Gc(GcArgs),
+    /// Read everything in the store again, to find what the disk has lost; goes on where it was interrupted
+    Scrub {
+        /// Most bytes to read in a second, such as 50MiB [default: as many as the disk gives]
+        #[arg(long, value_name = "SIZE")]
+        rate: Option<String>,
+    },
+    /// Compare the store's index with its files
+    Doctor {
+        /// Note what is missing as lost, and take in or remove files that nothing names
+        #[arg(long)]
+        repair: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    /// Keep the latest runs, however old [default: 100]
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_last: Option<usize>,
+    /// Keep runs that are not older, however many [default: 30]
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) keep_days: Option<u32>,
+    /// Where the store is larger, the oldest runs go until it has four fifths of that [default: 20GiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_size: Option<String>,
+    /// Keep what was written more lately than this, even if no run names it [default: 1h]
+    #[arg(long, value_name = "TIME", hide_short_help = true)]
+    pub(crate) grace: Option<String>,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,9 @@ pub(crate) const HOST: u8 = 105;
 /// `verify`: a recorded result did not come about again.
 pub(crate) const NOT_REPRODUCED: u8 = 106;
 
+/// `scrub`, `doctor`: something in the store is damaged or was lost.
+pub(crate) const DAMAGED: u8 = 107;
+
 /// `exec`: the guest trapped.
 pub(crate) const TRAPPED: u8 = 110;
 /// `exec`: the guest ran out of fuel.

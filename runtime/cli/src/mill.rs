@@ -15,7 +15,7 @@ use wasmill_model::plan::{parse_duration, parse_size};
 use wasmill_model::port::{Cancel, Execution, Request, Runner, RunnerError, Traits};
 use wasmill_model::{Event, RunSummary};
 use wasmill_sandbox::{Backend, CompileLimits, Compiler, Sandbox};
-use wasmill_storage::{OpenError, Storage};
+use wasmill_storage::{Keep, OpenError, Storage};
 
 use crate::args::Global;
 use crate::error::{CliError, usage};
@@ -122,6 +122,15 @@ impl Mill {
             verifying.await
         });
         done.map_err(|error| CliError::new(exit_code::HOST, "verifying did not come to its end").because(&error))
+    }
+
+    /// Collects garbage where that is due. What comes of it changes nothing about what was done.
+    pub(crate) fn collect_if_due(&self) {
+        match self.storage.collect_if_due(&Keep::default()) {
+            Ok(Some(collected)) => tracing::info!(?collected, "collected garbage"),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "garbage could not be collected"),
+        }
     }
 
     fn sandbox_options(&self, slots: usize, pooled: bool) -> Result<wasmill_sandbox::Options, CliError> {

@@ -29,6 +29,6 @@ pub use graph::{Graph, Job, JobId, UnknownJob};
 pub use guest_build::{BuildOutput, GuestBuildError, Toolchain};
 pub use import::Importer;
 pub use modules::LoadedModules;
-pub use save::export;
+pub use save::{export, export_file};
 pub use scheduler::{Command, Ending, Scheduler, Signal};
 pub use verify::{Difference, Recorded, Verdict, VerifyPorts, recorded, verify};

@@ -45,6 +45,14 @@ pub fn export(blobs: &dyn BlobStore, root: BlobRef, path: Option<&OutputPath>, t
     }
 }
 
+/// Copies a blob to the file `target`, whole or not at all.
+///
+/// # Errors
+/// Something else is in the way; the store or the host refuses.
+pub fn export_file(blobs: &dyn BlobStore, blob: BlobRef, target: &Path) -> Result<(), SaveError> {
+    write_file(blobs, &FileNode { name: String::new(), blob, is_executable: false }, target)
+}
+
 fn write_directory(blobs: &dyn BlobStore, blob: BlobRef, target: &Path, shown: &str) -> Result<(), SaveError> {
     let directory = Directory::decode(&blobs.get(&blob)?)?;
     if let Some(link) = directory.symlinks.first() {

@@ -142,7 +142,8 @@ impl Storage {
                 Err(StoreError::Missing(_) | StoreError::Damaged { .. }) => return Ok(true),
                 content => content?,
             };
-            let Ok(directory) = Directory::decode(&content) else { return Ok(true) };
+            // What is no directory has nothing below it.
+            let Ok(directory) = Directory::decode(&content) else { continue };
             if directory.files.iter().any(|file| lost.contains(&file.blob.digest)) {
                 return Ok(true);
             }

@@ -42,7 +42,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use redb::{Database, ReadableTable};
+use redb::{Database, ReadableTable, ReadableTableMetadata};
 use wasmill_model::port::StoreError;
 use wasmill_model::{Digest, RunId};
 
@@ -66,6 +66,29 @@ use tail::Found;
 
 /// How long a process goes on without looking what others brought into the index.
 const REFRESH_AFTER: Duration = Duration::from_millis(100);
+
+/// How much there is in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Blobs.
+    pub blobs: u64,
+    /// Their content, in bytes.
+    pub content_bytes: u64,
+    /// Results.
+    pub actions: u64,
+    /// Runs.
+    pub runs: u64,
+    /// Host files whose digests are remembered.
+    pub host_files: u64,
+    /// Blobs that are known to be lost.
+    pub lost: u64,
+    /// Pins.
+    pub pins: u64,
+    /// Segments of the log.
+    pub segments: u64,
+    /// What all files of the store take on disk, in bytes.
+    pub disk_bytes: u64,
+}
 
 /// An open store: all of the ports of [`wasmill_model::port`] that keep something.
 ///
@@ -149,6 +172,37 @@ impl Storage {
         self.shared.files.temp_dir()
     }
 
+    /// How much there is in the store.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn totals(&self) -> Result<Totals, StoreError> {
+        self.shared.log.index_everything()?;
+        let index = self.shared.index()?;
+        let doing = || failed("measure the store");
+        let mut totals = on_index("count what is in the index", || {
+            let view = View::latest(&index)?;
+            let mut totals = Totals {
+                blobs: view.blobs.len()?,
+                actions: view.actions.len()?,
+                runs: view.runs.len()?,
+                host_files: view.stats.len()?,
+                lost: view.lost.len()?,
+                pins: view.pins.len()?,
+                ..Totals::default()
+            };
+            for row in view.blobs.iter()? {
+                totals.content_bytes += Place::decode(row?.1.value()).size_bytes;
+            }
+            Ok(totals)
+        })?;
+        totals.segments = segment::list(&self.shared.log_dir).map_err(doing())?.len() as u64;
+        // Without what this process has set aside, and gives back when it ends.
+        let aside = u64::from(self.shared.layout.segment_bytes.saturating_sub(self.shared.log.end()));
+        totals.disk_bytes = platform::disk_bytes(&self.shared.dir).map_err(doing())?.saturating_sub(aside);
+        Ok(totals)
+    }
+
     /// What the cache of small blobs did since the store was opened.
     pub fn cache_stats(&self) -> CacheStats {
         self.shared.reader.cache_stats()
@@ -164,11 +218,20 @@ impl Storage {
     }
 
     fn stop(&mut self) {
+        if self.committer.is_none() {
+            return;
+        }
         self.shared.log.close();
         if let Some(committer) = self.committer.take()
             && committer.join().is_err()
         {
             tracing::error!("a thread of the store panicked");
+        }
+        let added = self.shared.log.added_bytes();
+        if added > 0
+            && let Err(error) = self.shared.lease.added(&self.shared.dir, added)
+        {
+            tracing::warn!(%error, "the store does not know how much it grew");
         }
         let index = self.shared.index.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Err(panicked) = unpanicked(|| drop(index)) {

@@ -14,7 +14,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use wasmill_model::Digest;
 
@@ -114,6 +114,31 @@ impl Lease {
         let mut bytes = [0; 8];
         let read = platform::read_at(&self.epoch, &mut bytes, 0)?;
         Ok(if read == bytes.len() { u64::from_le_bytes(bytes) } else { 0 })
+    }
+
+    /// When the last collection was over, how many bytes it left, and how many were added since by processes that ended.
+    pub(crate) fn last_collection(&self) -> io::Result<(SystemTime, u64, u64)> {
+        let mut bytes = [0; 24];
+        let read = platform::read_at(&self.epoch, &mut bytes, 0)?;
+        let word = |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk).copied().map_or(0, u64::from_le_bytes);
+        let (kept, added) = if read == bytes.len() { (word(8), word(16)) } else { (0, 0) };
+        Ok((self.epoch.metadata()?.modified()?, kept, added))
+    }
+
+    /// Says that a collection left so many bytes. Whoever calls this holds [`lock_collection`].
+    pub(crate) fn collected(&self, bytes_kept: u64) -> io::Result<()> {
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(bytes_kept.to_le_bytes()).for_each(|(to, from)| *to = from);
+        platform::write_all_at(&self.epoch, &bytes, 8)
+    }
+
+    /// Says that this process added so many bytes.
+    pub(crate) fn added(&self, store: &Path, bytes: u64) -> io::Result<()> {
+        let _lock = lock(store)?;
+        let (modified, _, added) = self.last_collection()?;
+        platform::write_all_at(&self.epoch, &added.saturating_add(bytes).to_le_bytes(), 16)?;
+        // It says when the last collection was.
+        self.epoch.set_modified(modified)
     }
 
     fn set_epoch(&self, epoch: u64) -> io::Result<()> {

@@ -140,6 +140,8 @@ pub(crate) struct Log {
     room: Condvar,
     /// The segment, and the offset up to which its bytes are in its file.
     written: AtomicU64,
+    /// What was handed in since the store was opened, in bytes.
+    added_bytes: AtomicU64,
     waiting_bytes_max: usize,
     unindexed_max: usize,
     segment_bytes: u32,
@@ -171,6 +173,7 @@ impl Log {
             work: Condvar::new(),
             room: Condvar::new(),
             written: AtomicU64::new(position(segment, offset)),
+            added_bytes: AtomicU64::new(0),
             waiting_bytes_max: options.waiting_bytes_max,
             unindexed_max: options.unindexed_max,
             segment_bytes: options.layout.segment_bytes,
@@ -228,6 +231,8 @@ impl Log {
             tail.active.entries += 1;
         });
         state.unindexed += 1;
+        let content_bytes = if entry.kind == Kind::File { entry.size_bytes } else { 0 };
+        self.added_bytes.fetch_add(u64::from(step_bytes) + content_bytes, Ordering::Relaxed);
         state.callbacks.extend(on_durable);
         self.wake(&mut state, was_hurried);
         Ok(())
@@ -406,6 +411,11 @@ impl Log {
             }
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// How many bytes were handed in since the store was opened.
+    pub(crate) fn added_bytes(&self) -> u64 {
+        self.added_bytes.load(Ordering::Relaxed)
     }
 
     /// Where the log ends.

@@ -78,3 +78,36 @@ pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
 pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     fs::metadata(path).map(drop)
 }
+
+/// What all files below a folder take on disk, in bytes. What goes away meanwhile is not counted.
+pub(crate) fn disk_bytes(dir: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    let mut waiting = vec![dir.to_owned()];
+    while let Some(dir) = waiting.pop() {
+        let entries = match fs::read_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            match entry.metadata() {
+                Ok(found) if found.is_dir() => waiting.push(entry.path()),
+                Ok(found) => bytes += allocated(&found),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+#[cfg(unix)]
+fn allocated(found: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(found) * 512
+}
+
+/// The length, as the standard library does not say more here.
+#[cfg(not(unix))]
+fn allocated(found: &fs::Metadata) -> u64 {
+    found.len()
+}

@@ -147,7 +147,9 @@ impl Reader {
             return Ok(false);
         }
         let end = u64::from(place.offset) + HEADER_BYTES as u64 + u64::from(place.body_bytes);
-        Ok(Header::names(&bytes, kind, key, place.body_bytes) && end <= opened.file.metadata()?.len())
+        let header = Header::decode(&bytes).filter(|header| header.kind == kind && header.key == *key);
+        let is_it = header.is_some_and(|header| header.body_bytes == place.body_bytes);
+        Ok(is_it && end <= opened.file.metadata()?.len())
     }
 
     /// The body of another entry. `None` where there is no such entry.
@@ -157,7 +159,8 @@ impl Reader {
         if !read_exact(&opened.file, &mut bytes, place.offset).map_err(reading(place))? {
             return Ok(None);
         }
-        let is_right = Header::decode(&bytes).is_some_and(|(header, _)| header.kind == kind && header.key == *key);
+        let header = Header::decode(&bytes).filter(|header| header.kind == kind && header.key == *key);
+        let is_right = header.is_some_and(|header| header.body(&bytes).is_some());
         Ok(is_right.then(|| Bytes::from(bytes).slice(HEADER_BYTES..)))
     }
 

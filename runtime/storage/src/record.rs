@@ -6,7 +6,7 @@
 use sha2::{Digest as _, Sha256};
 
 /// What an entry begins with, in bytes.
-pub(crate) const HEADER_BYTES: usize = 56;
+pub(crate) const HEADER_BYTES: usize = 64;
 
 /// Entries begin at multiples of this many bytes.
 pub(crate) const ALIGNMENT: usize = 8;
@@ -63,7 +63,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Its bytes, with the checksum over them and, unless the key is its digest anyway, the body.
+    /// Its bytes, with a checksum of the body, unless the key is its digest anyway, and one of the header.
     pub(crate) fn encode(&self, body: &[u8]) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         let (fields, checksum) = bytes.split_at_mut(HEADER_BYTES - 8);
@@ -72,33 +72,37 @@ impl Header {
             (4, &self.body_bytes.to_le_bytes()),
             (8, &self.size_bytes.to_le_bytes()),
             (16, &self.key),
+            (48, &self.body_check(body)),
         ] {
             fields.iter_mut().skip(at).zip(field).for_each(|(to, from)| *to = *from);
         }
-        checksum.copy_from_slice(&check(fields, self.kind, body));
+        checksum.copy_from_slice(&check(fields));
         bytes
     }
 
-    /// The header at the start of `bytes`, where one is there with its whole body, and the two agree.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
-        let (fields, checksum) = header.split_at(HEADER_BYTES - 8);
+    /// The header at the start of `bytes`, where one is there. Its body may still be damaged.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (fields, checksum) = bytes.first_chunk::<HEADER_BYTES>()?.split_at(HEADER_BYTES - 8);
         let kind = Kind::of(*fields.first()?)?;
         let body_bytes = u32::from_le_bytes(fields.get(4..8)?.try_into().ok()?);
         let size_bytes = u64::from_le_bytes(fields.get(8..16)?.try_into().ok()?);
         let key: Key = fields.get(16..48)?.try_into().ok()?;
-        let body = rest.get(..usize::try_from(body_bytes).ok()?)?;
-        let is_right = checksum == check(fields, kind, body)
-            && (kind != Kind::Blob || Sha256::digest(body).as_slice() == key.as_slice());
-        is_right.then_some((Self { kind, body_bytes, size_bytes, key }, body))
+        (checksum == check(fields)).then_some(Self { kind, body_bytes, size_bytes, key })
     }
 
-    /// Whether a header is one of these, as far as can be told without its body.
-    pub(crate) fn names(bytes: &[u8; HEADER_BYTES], kind: Kind, key: &Key, body_bytes: u32) -> bool {
-        let (start, rest) = bytes.split_at(16);
-        start.first() == Some(&(kind as u8))
-            && start.get(4..8) == Some(&body_bytes.to_le_bytes())
-            && rest.starts_with(key)
+    /// The body of the entry at the start of `bytes`, whose header this is. `None` where it is not what it was.
+    pub(crate) fn body<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+        let body = rest.get(..self.body_bytes as usize)?;
+        let is_right = match self.kind {
+            Kind::Blob => Sha256::digest(body).as_slice() == self.key.as_slice(),
+            _ => header.get(48..56) == Some(&self.body_check(body)),
+        };
+        is_right.then_some(body)
+    }
+
+    fn body_check(&self, body: &[u8]) -> [u8; 8] {
+        if self.kind == Kind::Blob { [0; 8] } else { check(body) }
     }
 
     /// How far it is from this entry to the next.
@@ -114,12 +118,8 @@ pub(crate) fn padded(bytes: usize) -> usize {
 
 /// The first bytes of a SHA-256: guests choose what is in bodies, and nothing that they choose may make half an entry
 /// look like a whole one.
-fn check(fields: &[u8], kind: Kind, body: &[u8]) -> [u8; 8] {
-    let mut hasher = Sha256::new_with_prefix(fields);
-    if kind != Kind::Blob {
-        hasher.update(body);
-    }
-    let digest: [u8; 32] = hasher.finalize().into();
+fn check(bytes: &[u8]) -> [u8; 8] {
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
     digest.first_chunk().copied().unwrap_or_default()
 }
 
@@ -134,14 +134,17 @@ mod tests {
             let header = Header { kind, body_bytes: u32::try_from(body.len()).unwrap(), size_bytes: 9, key };
             let mut bytes = header.encode(body).to_vec();
             bytes.extend_from_slice(body);
-            assert_eq!(Header::decode(&bytes), Some((header, body)));
+            let read =
+                |bytes: &[u8]| Header::decode(bytes).map(|header| (header, header.body(bytes).map(<[u8]>::to_vec)));
+            assert_eq!(read(&bytes), Some((header, Some(body.to_vec()))));
             for bit in 0..bytes.len() * 8 {
                 bytes[bit / 8] ^= 1 << (bit % 8);
-                assert_eq!(Header::decode(&bytes), None, "bit {bit}");
+                let expected = (bit >= HEADER_BYTES * 8).then_some((header, None));
+                assert_eq!(read(&bytes), expected, "bit {bit}");
                 bytes[bit / 8] ^= 1 << (bit % 8);
             }
             for len in 0..bytes.len() {
-                assert_eq!(Header::decode(&bytes[..len]), None);
+                assert_eq!(read(&bytes[..len]), (len >= HEADER_BYTES).then_some((header, None)));
             }
         }
         assert_eq!(Header::decode(&[0; 200]), None);

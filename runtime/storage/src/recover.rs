@@ -69,6 +69,13 @@ pub(crate) fn recover(
     }
     let last = taken.pop_if(|(_, end)| *end <= layout.segment_bytes / 4 * 3);
     taken.append(&mut cut);
+    // A blob of which there is another copy is not lost: this one may have been half written when the power failed.
+    for digest in std::mem::take(&mut tail.active.damaged) {
+        let is_indexed = tail.view.blobs.get(digest.as_bytes()).map_err(io::Error::other)?.is_some();
+        if !is_indexed && !tail.active.blobs.contains_key(&digest) {
+            tail.lose_blob(digest);
+        }
+    }
     let sealed = taken.iter().map(|(segment, end)| Covered { segment: segment.id, end: *end, is_sealed: true });
     let sealed = sealed.collect();
     let held = taken.into_iter().map(|(segment, _)| segment).collect();
@@ -142,8 +149,13 @@ fn replay(log: &Path, id: u32, offset: u32, rows: &mut Rows, lost: &mut HashSet<
     Ok(Some(scan.offset()))
 }
 
-fn note(header: &Header, place: Place, body: &[u8], rows: &mut Rows, lost: &mut HashSet<Digest>) {
+fn note(header: &Header, place: Place, body: Option<&[u8]>, rows: &mut Rows, lost: &mut HashSet<Digest>) {
     let digest = Digest::from_bytes(header.key);
+    let Some(body) = body else {
+        tracing::warn!(?place, "an entry of the store's log is damaged");
+        rows.damaged.insert(digest);
+        return;
+    };
     match header.kind {
         Kind::Blob => rows.add_blob(lost, digest, place),
         Kind::File => rows.add_blob(lost, digest, Place::file(header.size_bytes)),

@@ -122,8 +122,12 @@ fn header(id: u32) -> [u8; START as usize] {
     header
 }
 
-/// Reads the entries of a segment one after the other, from an offset at which one begins, up to the first thing that
-/// is none: the end, or what was being written when the power failed.
+/// An entry: its offset, its header, and its body unless that is damaged.
+pub(crate) type Scanned<'a> = (u32, Header, Option<&'a [u8]>);
+
+/// Reads the entries of a segment one after the other, from an offset at which one begins, up to the end: the first thing
+/// that is no entry, or what was being written when the power failed. An entry whose body is damaged, with another one
+/// behind it, is not the end.
 #[derive(Debug)]
 pub(crate) struct Scan {
     file: File,
@@ -151,34 +155,33 @@ impl Scan {
         u32::try_from(self.offset + self.at as u64).unwrap_or(u32::MAX)
     }
 
-    /// The next entry, with its offset.
-    pub(crate) fn next(&mut self) -> io::Result<Option<(u32, Header, &[u8])>> {
+    /// The next entry.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Scanned<'_>>> {
         let offset = self.offset();
-        let mut found = self.header();
-        if found.is_none() {
-            self.fill(WINDOW_BYTES)?;
-            found = self.header();
+        self.want(HEADER_BYTES)?;
+        let Some(header) = self.header(0) else { return Ok(None) };
+        let step = header.step_bytes();
+        self.want(step + HEADER_BYTES)?;
+        let at = self.at;
+        let is_whole = self.window.len() >= at + HEADER_BYTES + header.body_bytes as usize;
+        let is_right = self.window.get(at..).and_then(|entry| header.body(entry)).is_some();
+        let is_in_the_middle = is_whole && self.header(step).is_some();
+        if !is_right && !is_in_the_middle {
+            return Ok(None);
         }
-        if found.is_none() && self.wanted_bytes() > self.window.len() {
-            self.fill(self.wanted_bytes())?;
-            found = self.header();
-        }
-        let Some(header) = found else { return Ok(None) };
-        let body = self.at + HEADER_BYTES;
-        self.at += header.step_bytes();
-        let body = self.window.get(body..body + header.body_bytes as usize).unwrap_or_default();
-        Ok(Some((offset, header, body)))
+        self.at += step;
+        let body = at + HEADER_BYTES..at + HEADER_BYTES + header.body_bytes as usize;
+        Ok(Some((offset, header, self.window.get(body).filter(|_| is_right))))
     }
 
-    /// The next entry's header, where the entry lies whole in the window.
-    fn header(&self) -> Option<Header> {
-        Some(Header::decode(self.window.get(self.at..)?)?.0)
+    /// The header so far behind where the next entry begins, where one is there.
+    fn header(&self, distance: usize) -> Option<Header> {
+        Header::decode(self.window.get(self.at + distance..)?)
     }
 
-    /// How long the next entry says that it is; it may lie.
-    fn wanted_bytes(&self) -> usize {
-        let length = self.window.get(self.at + 4..).and_then(|rest| rest.first_chunk()).copied();
-        HEADER_BYTES + length.map_or(0, u32::from_le_bytes) as usize
+    /// Has so many bytes from the next entry on in the window, if the file has them.
+    fn want(&mut self, bytes: usize) -> io::Result<()> {
+        if self.window.len() < self.at + bytes { self.fill(WINDOW_BYTES.max(bytes)) } else { Ok(()) }
     }
 
     /// Moves the window so that it begins with the next entry.

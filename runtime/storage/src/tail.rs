@@ -22,6 +22,8 @@ pub(crate) struct Rows {
     pub(crate) artifacts: HashMap<Digest, BlobRef>,
     /// Blobs that were lost (and are not in `blobs`), or that came back.
     pub(crate) lost: HashMap<Digest, bool>,
+    /// Keys of entries that were found damaged in the log.
+    pub(crate) damaged: HashSet<Digest>,
     /// How many entries of the log these are.
     pub(crate) entries: usize,
 }

@@ -15,6 +15,7 @@ mod large;
 mod plans;
 
 mod sharing;
+mod store;
 mod support;
 mod tidy;
 mod verify;

@@ -1,17 +1,70 @@
-//! `wasmill cat` and `wasmill ls`: looking at what the store holds.
+//! `wasmill put`, `get`, `cat` and `ls`: what goes into the store by hand, and looking at what it holds.
 //!
 //! Owns: how blobs and directories are written out. Does not know: whose they are.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
+use wasmill_executor::{ImportError, SaveError};
 use wasmill_model::port::{BlobStore, StoreError};
-use wasmill_model::{BlobRef, Digest, Directory};
+use wasmill_model::{BlobRef, Digest, Directory, Mount};
 
 use crate::args::{Global, OutputFormat};
 use crate::error::CliError;
 use crate::exit_code;
 use crate::mill::Mill;
 use crate::report::text::harmless;
+
+/// `wasmill put`.
+pub(crate) fn put(global: &Global, paths: &[PathBuf], pinned: bool) -> Result<u8, CliError> {
+    let mill = Mill::open(global)?;
+    for path in paths {
+        let mount = mill.importer.import(path).map_err(|error| {
+            let shown = CliError::from_error(exit_code::INPUT, &error);
+            if matches!(error, ImportError::Store(_)) { CliError::store(&error) } else { shown }
+        })?;
+        let (kind, blob) = match mount {
+            Mount::File { blob, .. } => ("file", blob),
+            Mount::Directory { blob } => ("dir", blob),
+        };
+        if pinned {
+            mill.storage.pin(&blob.digest).map_err(|error| CliError::store(&error))?;
+        }
+        let shown = path.display().to_string();
+        let line = match global.format {
+            OutputFormat::Json => {
+                let entry = serde_json::json!({
+                    "kind": kind, "digest": blob.digest, "size_bytes": blob.size_bytes, "path": shown,
+                });
+                format!("{entry}\n")
+            }
+            OutputFormat::Human => {
+                format!("{kind:4}  {}  {:>12}  {}\n", blob.digest, blob.size_bytes, harmless(&shown))
+            }
+        };
+        crate::report::print(line.as_bytes());
+    }
+    mill.close()?;
+    Ok(exit_code::SUCCESS)
+}
+
+/// `wasmill get`.
+pub(crate) fn get(global: &Global, digest: Digest, target: &Path, recursive: bool) -> Result<u8, CliError> {
+    let mill = Mill::open(global)?;
+    let blob = find(&mill, digest)?;
+    let blobs = mill.storage.as_ref();
+    let copied = match recursive {
+        true => wasmill_executor::export(blobs, blob, None, target),
+        false => wasmill_executor::export_file(blobs, blob, target),
+    };
+    match copied {
+        Ok(()) => Ok(exit_code::SUCCESS),
+        Err(SaveError::Store(error)) => Err(CliError::store(&error)),
+        Err(error @ SaveError::Tree(_)) => Err(CliError::from_error(exit_code::INPUT, &error)
+            .hint(format!("if {digest} is no directory, leave `--recursive` out"))),
+        Err(error) => Err(CliError::from_error(exit_code::HOST, &error)),
+    }
+}
 
 /// `wasmill cat`.
 pub(crate) fn cat(global: &Global, digest: Digest) -> Result<u8, CliError> {

@@ -59,6 +59,7 @@ pub(crate) fn exec(global: &Global, args: ExecArgs) -> Result<u8, CliError> {
         return Err(CliError::new(exit_code::HOST, "the job was not carried out; this is a bug in wasmill"));
     };
     let code = conclude(&mill, &report, json)?;
+    mill.collect_if_due();
     mill.close()?;
     Ok(code)
 }

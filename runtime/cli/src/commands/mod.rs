@@ -7,4 +7,5 @@ pub(crate) mod exec;
 pub(crate) mod history;
 pub(crate) mod plan;
 pub(crate) mod run;
+pub(crate) mod store;
 pub(crate) mod verify;

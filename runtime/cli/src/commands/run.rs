@@ -39,6 +39,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
     let result = mill.execute(graph, modules, &how, &mut |event| reporter.on_event(event));
     reporter.finish();
     let summary = result?;
+    mill.collect_if_due();
     mill.close()?;
     Ok(match () {
         () if summary.is_success() => exit_code::SUCCESS,

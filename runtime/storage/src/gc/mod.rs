@@ -23,6 +23,9 @@ use crate::{Storage, live};
 
 use mark::Marks;
 
+/// How often garbage is collected where nobody asks for it.
+const COLLECT_AFTER: Duration = Duration::from_secs(24 * 3600);
+
 /// What a collection keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
@@ -144,6 +147,22 @@ impl Storage {
             })
         })?;
         collected.bytes_freed = self.sweep_files(&marks, progress)? + self.sweep_segments(progress)?;
+        self.shared.lease.collected(collected.bytes_kept).map_err(doing())?;
         Ok(Some(collected))
+    }
+
+    /// Collects garbage if the last collection was a day ago, or if the store became larger than it may.
+    ///
+    /// # Errors
+    /// As of [`Storage::collect`].
+    pub fn collect_if_due(&self, keep: &Keep) -> Result<Option<Collected>, StoreError> {
+        let (when, kept, added) = self.shared.lease.last_collection().map_err(failed("collect garbage"))?;
+        let added = added.saturating_add(self.shared.log.added_bytes());
+        // A clock that was set back makes it due, rather than never.
+        let is_old = SystemTime::now().duration_since(when).map_or(true, |age| age >= COLLECT_AFTER);
+        if is_old || kept.saturating_add(added) > keep.bytes_max {
+            return self.collect(keep, false, &mut |_| {});
+        }
+        Ok(None)
     }
 }

@@ -141,6 +141,8 @@ impl Storage {
         let mut added = 0;
         while let Some((offset, header, body)) = scan.next().map_err(reading())? {
             let old = Place { segment: id, offset, body_bytes: header.body_bytes, size_bytes: header.size_bytes };
+            // What is damaged stays where it is, and is noticed by whoever reads it.
+            let Some(body) = body else { continue };
             if on_index("look up an entry", || is_named(view, &header, &old))? {
                 let entry = Entry { kind: header.kind, key: header.key, size_bytes: header.size_bytes, body };
                 self.shared.log.hand_in(&entry, |tail, place| move_to(tail, &header, place))?;

@@ -194,6 +194,31 @@ fn a_lost_blob_is_a_miss_until_it_is_put_again() {
 }
 
 #[test]
+fn damage_in_the_middle_of_the_log_s_end_takes_nothing_else_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    for number in 0..10 {
+        let blob = storage.put(content(number, 600)).unwrap();
+        storage.record(action(number).key(), &action(number), &record(BlobRef::EMPTY, blob), Box::new(|_| {})).unwrap();
+    }
+    // Too few to be in the index.
+    storage.close().unwrap();
+    let segment = files_of(&dir.path().join("log"))[0].clone();
+    let mut bytes = fs::read(&segment).unwrap();
+    let needle = content(4, 600);
+    let at = bytes.windows(600).position(|window| window == needle).unwrap();
+    bytes[at + 99] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    for _ in 0..2 {
+        let storage = open(dir.path());
+        for number in 0..10 {
+            assert_eq!(storage.lookup(&action(number).key()).unwrap().is_some(), number != 4, "{number}");
+            assert_eq!(storage.get(&BlobRef::of(&content(number, 600))).is_ok(), number != 4, "{number}");
+        }
+    }
+}
+
+#[test]
 fn a_lost_file_below_an_output_makes_its_result_a_miss() {
     use wasmill_model::{Directory, DirectoryNode, FileNode};
     let dir = tempfile::tempdir().unwrap();

@@ -1,0 +1,129 @@
+//! Looking after a store from the command line: putting in, getting out, pins, garbage, scrubbing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::TestSpace;
+
+/// A plan whose jobs copy the files of `in`.
+fn plan(space: &TestSpace, inputs: usize) {
+    for index in 0..inputs {
+        space.write(&format!("in/{index}"), format!("input {index} {}", "x".repeat(3_000)));
+    }
+    space.guest("copy").write(
+        "mill.toml",
+        r#"
+            [modules.copy]
+            file = "copy.wasm"
+            [jobs.copy]
+            module = "copy"
+            for-each = { file = "in/*" }
+            in = { "/in/leaf" = "{file}" }
+        "#,
+    );
+}
+
+fn json(space: &TestSpace, args: &[&str]) -> serde_json::Value {
+    let said = space.run(&[args, &["--format", "json"]].concat());
+    serde_json::from_str(said.stdout.lines().next().expect("a line")).expect("JSON")
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn what_is_put_can_be_had_again() {
+    let space = TestSpace::new();
+    space.write("tree/a", "first").write("tree/below/b", "second").write("file", "third");
+    let put = space.run(&["put", "tree", "file"]);
+    assert_eq!(put.code, 0, "{put:?}");
+    let digests: Vec<&str> = put.stdout.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
+    assert_eq!(space.run(&["gc", "--grace", "0s"]).code, 0);
+    assert_eq!(space.run(&["get", digests[1], "copy"]).code, 0);
+    assert_eq!(space.read("copy"), "third");
+    assert_eq!(space.run(&["get", "-r", digests[0], "there"]).code, 0);
+    assert_eq!((space.read("there/a"), space.read("there/below/b")), ("first".to_owned(), "second".to_owned()));
+    let wrong = space.run(&["get", "-r", digests[1], "nowhere"]);
+    assert_eq!(wrong.code, 103, "{wrong:?}");
+    assert!(wrong.stderr.contains("leave `--recursive` out"));
+    assert_eq!(space.run(&["put", "nothing"]).code, 103);
+    // Pins are listed, and go.
+    let pins = space.run(&["pin"]).stdout;
+    assert!(digests.iter().all(|digest| pins.contains(digest)) && pins.lines().count() == 2, "{pins}");
+    assert_eq!(space.run(&["pin", "--remove", digests[0], digests[1]]).code, 0);
+    assert_eq!(space.run(&["pin", "--remove", digests[0]]).code, 103);
+    assert_eq!(space.run(&["gc", "--grace", "0s"]).code, 0);
+    assert_eq!(space.run(&["cat", digests[1]]).code, 103);
+}
+
+#[test]
+fn garbage_goes_and_what_the_latest_run_needs_stays() {
+    let space = TestSpace::new();
+    plan(&space, 40);
+    assert!(space.jobs(&[]).all("succeeded", false));
+    for index in 0..30 {
+        fs::remove_file(space.path(&format!("in/{index}"))).unwrap();
+    }
+    assert!(space.jobs(&[]).all("succeeded", true));
+    let before = json(&space, &["stats"]);
+    assert_eq!((before["actions"].as_u64(), before["runs"].as_u64()), (Some(40), Some(2)));
+    let args = ["gc", "--keep-last", "1", "--keep-days", "0", "--grace", "0s"];
+    let trial = json(&space, &[&args[..], &["--dry-run"]].concat());
+    assert_eq!((trial["actions_removed"].as_u64(), trial["bytes_freed"].as_u64()), (Some(30), Some(0)));
+    assert_eq!(json(&space, &["stats"])["actions"], before["actions"]);
+    let said = space.run(&args);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.stdout.starts_with("removed: 1 run, 30 results, "), "{}", said.stdout);
+    let after = json(&space, &["stats"]);
+    assert_eq!((after["actions"].as_u64(), after["runs"].as_u64()), (Some(10), Some(1)));
+    assert!(after["content_bytes"].as_u64() < before["content_bytes"].as_u64());
+    assert!(space.jobs(&[]).all("succeeded", true), "the latest run's results are there");
+    assert!(space.run(&["verify"]).stdout.contains("10 actions gave the same result again"));
+    plan(&space, 40);
+    let again = space.jobs(&[]);
+    assert_eq!((again.executed().len(), again.by_name.len()), (30, 40));
+}
+
+#[test]
+fn garbage_is_collected_once_a_day_without_being_asked() {
+    let space = TestSpace::new();
+    plan(&space, 5);
+    assert!(space.jobs(&[]).all("succeeded", false));
+    let epoch = space.path("store/GC");
+    let a_day_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(25 * 3600);
+    fs::File::options().write(true).open(&epoch).unwrap().set_modified(a_day_ago).unwrap();
+    assert!(space.jobs(&[]).all("succeeded", true));
+    let modified = fs::metadata(&epoch).unwrap().modified().unwrap();
+    assert!(modified.elapsed().unwrap().as_secs() < 3600, "nothing was collected");
+    assert!(space.jobs(&[]).all("succeeded", true));
+}
+
+#[test]
+fn what_the_disk_lost_is_found_and_computed_again() {
+    let space = TestSpace::new();
+    plan(&space, 12);
+    // Old enough that their digests are remembered, and nothing is put again.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(space.jobs(&[]).all("succeeded", false));
+    assert_eq!(space.run(&["scrub"]).code, 0);
+    assert_eq!(space.run(&["doctor"]).code, 0);
+    // A byte in the middle of each of the log's contents.
+    let log = files_below(&space.path("store/log"));
+    let segment = log.iter().find(|path| path.extension().is_some_and(|end| end == "seg")).unwrap();
+    let mut bytes = fs::read(segment).unwrap();
+    let hits: Vec<usize> = (0..bytes.len() - 20).filter(|at| bytes[*at..].starts_with(b"input 7 xxx")).collect();
+    assert!(!hits.is_empty());
+    hits.iter().for_each(|at| bytes[at + 50] ^= 1);
+    fs::write(segment, bytes).unwrap();
+    let scrubbed = space.run(&["scrub"]);
+    assert_eq!(scrubbed.code, 107, "{scrubbed:?}");
+    assert!(scrubbed.stdout.contains("lost: blob"), "{}", scrubbed.stdout);
+    let mended = space.jobs(&[]);
+    assert_eq!(mended.code, 0);
+    assert_eq!(mended.executed().iter().copied().collect::<Vec<_>>(), ["copy[7]"]);
+    assert_eq!(space.run(&["scrub"]).code, 0);
+    assert!(space.jobs(&[]).all("succeeded", true));
+    assert_eq!(space.run(&["doctor", "--repair"]).code, 0);
+}
