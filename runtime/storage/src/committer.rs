@@ -3,18 +3,22 @@
 //! Owns: the publish order (folders with new names, then the log), the pace of commits, the end of a segment, and what
 //! happens when something fails. Does not know: who handed what in.
 
+use std::collections::HashSet;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use wasmill_model::Digest;
 use wasmill_model::port::{OnDurable, StoreError};
 
-use crate::Shared;
 use crate::error::{failed, on_index, unpanicked};
-use crate::index;
+use crate::index::{self, SameBlob};
+use crate::live::{Lease, Used};
 use crate::log::{Frozen, Piece, Work};
+use crate::place::Place;
 use crate::segment::Segment;
 use crate::tables::View;
+use crate::{Shared, live};
 
 /// A commit is followed by a pause of this many times its own length, so that a busy run leaves the committer
 /// at most a quarter of one core, and pieces grow with the time that a commit takes.
@@ -97,11 +101,40 @@ fn bring_in(shared: &Shared, frozen: &Frozen) {
         return;
     }
     let brought = shared.index().and_then(|index| {
-        on_index("write to the index", || index::write(&index, &frozen.rows, &frozen.covered))?;
+        let doing = || failed("look what other processes rely on");
+        loop {
+            // Before it is looked who lives: if a collection removed something since, who lived may have ended, and all
+            // is done again.
+            let epoch = shared.lease.wait_for_removal(&shared.dir).map_err(doing())?;
+            let used = live::used_by_all(&shared.dir).map_err(doing())?;
+            let own = shared.log.tail().own.keys().copied().collect();
+            let same = Same { lease: &shared.lease, used, own };
+            on_index("write to the index", || index::write(&index, &frozen.rows, &frozen.covered, &same))?;
+            if shared.lease.epoch().map_err(doing())? == epoch {
+                break;
+            }
+        }
         shared.log.indexed(|| on_index("read the index", || View::latest(&index)))
     });
     if let Err(error) = brought {
         fail(shared, error);
+    }
+}
+
+/// What this process does where another one put the same blob.
+struct Same<'a> {
+    lease: &'a Lease,
+    used: Used,
+    own: HashSet<u32>,
+}
+
+impl SameBlob for Same<'_> {
+    fn is_others(&self, place: &Place) -> bool {
+        !self.own.contains(&place.segment) && self.used.has_new(place)
+    }
+
+    fn rely_on(&self, digest: &Digest) -> Result<(), redb::Error> {
+        self.lease.rely_on(digest).map_err(redb::Error::Io)
     }
 }
 

@@ -78,10 +78,23 @@ pub(crate) fn forget_stats(index: &Database, is_dead: impl Fn(&str, &[u8]) -> bo
     Ok(write.commit()?)
 }
 
+/// What is done where two processes put the same blob.
+pub(crate) trait SameBlob {
+    /// Whether what the other one put will stay as long as that process lives.
+    fn is_others(&self, place: &Place) -> bool;
+    /// Relies on what the other one put.
+    fn rely_on(&self, digest: &Digest) -> Result<(), redb::Error>;
+}
+
 /// Writes rows, all of them or none.
-pub(crate) fn write(index: &Database, rows: &Rows, covered: &[Covered]) -> Result<(), redb::Error> {
+pub(crate) fn write(
+    index: &Database,
+    rows: &Rows,
+    covered: &[Covered],
+    same: &impl SameBlob,
+) -> Result<(), redb::Error> {
     let write = begin(index)?;
-    write_blobs(&write, rows)?;
+    write_blobs(&write, rows, same)?;
     let actions = rows.actions.iter().map(|(key, place)| (*key.0.as_bytes(), place.encode()));
     write_places(&write, ACTIONS, actions.collect())?;
     write_runs(&write, rows)?;
@@ -94,7 +107,7 @@ pub(crate) fn write(index: &Database, rows: &Rows, covered: &[Covered]) -> Resul
     Ok(write.commit()?)
 }
 
-fn write_blobs(write: &WriteTransaction, rows: &Rows) -> Result<(), redb::Error> {
+fn write_blobs(write: &WriteTransaction, rows: &Rows, same: &impl SameBlob) -> Result<(), redb::Error> {
     if !rows.lost.is_empty() {
         let (mut blobs, mut lost) = (write.open_table(BLOBS)?, write.open_table(LOST)?);
         for (digest, is_lost) in &rows.lost {
@@ -109,9 +122,13 @@ fn write_blobs(write: &WriteTransaction, rows: &Rows) -> Result<(), redb::Error>
     sorted.sort_unstable_by_key(|(digest, _)| *digest);
     let mut table = write.open_table(BLOBS)?;
     for (digest, place) in sorted {
-        // The last place counts: what was there before may be about to be taken away, as nobody relied on it when this
-        // was put.
-        table.insert(&digest, &place.encode())?;
+        // Another process may have put the same. If it lives, it takes its copy for safe without saying so: that one
+        // stays, and is relied on. Else this one takes its place: the other may be about to be taken away.
+        let before = table.insert(&digest, &place.encode())?.map(|row| *row.value());
+        if let Some(before) = before.filter(|before| same.is_others(&Place::decode(before))) {
+            same.rely_on(&Digest::from_bytes(digest))?;
+            table.insert(&digest, &before)?;
+        }
     }
     Ok(())
 }

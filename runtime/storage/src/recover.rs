@@ -56,6 +56,11 @@ pub(crate) fn recover(
         }
         // Nothing of it is this process's own, unless it goes on in it.
         tail.own.insert(segment.id, u32::MAX);
+        if indexed == START && segment::is_empty(log, segment.id)? {
+            // Its writer died before it was anything.
+            segment::remove(disk, log, segment.id)?;
+            continue;
+        }
         if std::fs::metadata(segment::path(log, segment.id))?.len() < u64::from(indexed) {
             tracing::warn!(segment = segment.id, "a segment of the store's log was cut: what was in it is lost");
             cut.push((segment, indexed));
@@ -63,8 +68,10 @@ pub(crate) fn recover(
         }
         match replay(log, segment.id, indexed, &mut tail.active, &mut tail.lost)? {
             Some(end) => taken.push((segment, end)),
-            // Cut by its writer's death before it was anything, or damaged: nothing more is added to it.
-            None => tracing::warn!(segment = segment.id, "a segment of the store's log is empty or damaged"),
+            None => {
+                tracing::warn!(segment = segment.id, "a segment of the store's log is damaged");
+                cut.push((segment, indexed));
+            }
         }
     }
     let last = taken.pop_if(|(_, end)| *end <= layout.segment_bytes / 4 * 3);

@@ -122,7 +122,7 @@ fn what_the_disk_lost_is_found_and_computed_again() {
     assert!(scrubbed.stdout.contains("lost: blob"), "{}", scrubbed.stdout);
     let mended = space.jobs(&[]);
     assert_eq!(mended.code, 0);
-    assert_eq!(mended.executed().iter().copied().collect::<Vec<_>>(), ["copy[7]"]);
+    assert_eq!(mended.executed(), ["copy[7]"]);
     assert_eq!(space.run(&["scrub"]).code, 0);
     assert!(space.jobs(&[]).all("succeeded", true));
     assert_eq!(space.run(&["doctor", "--repair"]).code, 0);

@@ -106,12 +106,6 @@ impl<'a> Marks<'a> {
         Dead { blobs: self.blobs.dead().collect(), actions: actions.collect(), ..Dead::default() }
     }
 
-    /// Blobs in files of their own that are not marked.
-    pub(super) fn dead_files(&self) -> Vec<(Digest, u64)> {
-        let files = self.blobs.dead().filter(|(_, place)| place.is_file());
-        files.map(|(digest, place)| (digest, place.size_bytes)).collect()
-    }
-
     /// What living processes rely on: blobs, and actions with everything that they need.
     pub(super) fn keep_what_is_used(&mut self, used: &Used) -> Result<(), StoreError> {
         for digest in &used.digests {

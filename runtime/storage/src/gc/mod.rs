@@ -146,7 +146,7 @@ impl Storage {
                 crate::tables::decode_stat(path, row).is_none_or(|(_, blob)| removed.contains(&blob.digest))
             })
         })?;
-        collected.bytes_freed = self.sweep_files(&marks, progress)? + self.sweep_segments(progress)?;
+        collected.bytes_freed = self.sweep_files(progress)? + self.sweep_segments(progress)?;
         self.shared.lease.collected(collected.bytes_kept).map_err(doing())?;
         Ok(Some(collected))
     }

@@ -15,7 +15,7 @@ use wasmill_model::port::{ActionCache, StoreError};
 use wasmill_model::{ActionKey, Digest};
 
 use super::Collecting;
-use super::mark::{Marks, bytes_of, segments};
+use super::mark::{bytes_of, segments};
 use crate::error::{failed, on_index};
 use crate::index::{self, Dead};
 use crate::log::Entry;
@@ -47,26 +47,25 @@ pub(super) fn young_segments(log: &Path, grace: Duration) -> io::Result<HashSet<
 }
 
 impl Storage {
-    /// Removes the files of blobs that are not marked. Returns how many bytes that gave back.
-    pub(super) fn sweep_files(
-        &self,
-        marks: &Marks<'_>,
-        progress: &mut dyn FnMut(Collecting),
-    ) -> Result<u64, StoreError> {
+    /// Removes the files that nothing names: of blobs that were not marked, and what a crash left. Returns how many bytes
+    /// that gave back.
+    pub(super) fn sweep_files(&self, progress: &mut dyn FnMut(Collecting)) -> Result<u64, StoreError> {
         let doing = || failed("remove files that are not wanted");
-        let (dead, mut freed) = (marks.dead_files(), 0);
-        for (number, files) in (0_u64..).zip(dead.chunks(FILES_AT_ONCE)) {
-            progress(Collecting::Sweeping(number * FILES_AT_ONCE as u64, dead.len() as u64));
+        let (files, mut freed) = (self.shared.files.blobs().map_err(doing())?, 0);
+        for (number, chunk) in (0_u64..).zip(files.chunks(FILES_AT_ONCE)) {
+            progress(Collecting::Sweeping(number * FILES_AT_ONCE as u64, files.len() as u64));
             // Whoever publishes a file does so under this lock too, and says before that it relies on it.
             let _lock = live::lock(&self.shared.dir).map_err(doing())?;
             let used = live::used_by_all(&self.shared.dir).map_err(doing())?;
             self.refresh_now()?;
-            for (digest, size_bytes) in files {
+            for digest in chunk {
                 // It may be there again, and whoever put it there may have ended since.
                 if used.digests.contains(digest) || self.locate(digest)?.is_some() {
                     continue;
                 }
-                match self.shared.disk.remove(&self.shared.files.blob(digest)) {
+                let path = self.shared.files.blob(digest);
+                let size_bytes = fs::metadata(&path).map_or(0, |found| found.len());
+                match self.shared.disk.remove(&path) {
                     Ok(()) => freed += size_bytes,
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     // Where a file cannot be removed while somebody has it mapped: another collection will.

@@ -18,7 +18,7 @@ const JOBS: u64 = 24;
 const SIZES: [usize; 3] = [90, 3_000, 20_000];
 
 /// So small that the work takes several segments and commits of the index.
-fn tiny() -> Options {
+pub(super) fn tiny() -> Options {
     let layout = Layout { segment_bytes: 16 << 10, logged_bytes_max: 4_000 };
     Options { unindexed_max: 20, layout, ..Options::default() }
 }

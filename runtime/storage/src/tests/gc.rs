@@ -3,6 +3,7 @@
 //! Owns: these as tests, over several processes' worth of stores in one. Does not know: how references are followed.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use wasmill_model::{
     Action, BlobRef, Digest, Directory, FileNode, GuestPath, JobReport, Mount, RunId, RunRecord, RunState, RunSummary,
 };
 
+use super::crash::tiny;
+use super::faults::{FaultyDisk, Survives};
 use super::{action, assert_blob, content, flush, open, record, report};
 use crate::{Collected, Keep, Storage};
 
@@ -293,4 +296,53 @@ fn nobody_loses_anything_to_a_collection_that_goes_on() {
     });
     assert!(found > 0 && found < 3 * 6 * 12, "{found} results were found");
     assert!(removed > 0, "only {removed} results were removed");
+}
+
+#[test]
+fn whatever_change_fails_during_a_collection_what_is_kept_stays() {
+    let left = tempfile::tempdir().unwrap();
+    {
+        let storage = Storage::open(left.path(), tiny()).unwrap();
+        run(&storage, &(0..12).collect::<Vec<_>>(), true);
+        run(&storage, &(8..20).collect::<Vec<_>>(), true);
+        storage.close().unwrap();
+    }
+    let begin = || {
+        let dir = tempfile::tempdir().unwrap();
+        super::damage::copy(left.path(), dir.path());
+        dir
+    };
+    let total = {
+        let dir = begin();
+        let disk = FaultyDisk::with(dir.path(), usize::MAX);
+        let storage = Storage::open_on(Arc::new(disk.clone()), dir.path(), &tiny()).unwrap();
+        assert!(collect(&storage, &only(1)).bytes_freed > 0);
+        storage.close().unwrap();
+        disk.changes()
+    };
+    for fails_at in 0..=total {
+        let dir = begin();
+        let disk = FaultyDisk::with(dir.path(), fails_at);
+        let opened = Storage::open_on(Arc::new(disk.clone()), dir.path(), &tiny());
+        if let Ok(storage) = &opened {
+            let _ = storage.collect(&only(1), false, &mut |_| {});
+        }
+        for survives in [Survives::Synced, Survives::All, Survives::Some(fails_at as u64)] {
+            let when = format!("change {fails_at} of {total} failed, {survives:?} survived");
+            let later = tempfile::tempdir().unwrap();
+            disk.after_a_crash(dir.path(), later.path(), survives);
+            let storage = Storage::open(later.path(), tiny()).unwrap_or_else(|error| panic!("{when}: {error:?}"));
+            for round in 0..2 {
+                for number in 0..20 {
+                    // The others may be there or not, but not in part.
+                    let is_there = Job::new(number).is_there(&storage, number >= 8);
+                    assert!(is_there || number < 8, "job {number} is gone, {when}, {round}");
+                }
+                storage.collect(&only(1), false, &mut |_| {}).unwrap().expect("nobody else collects");
+            }
+            let examined = storage.examine(false).unwrap();
+            assert!(examined.is_clean(), "{when}: {examined:?}");
+        }
+    }
+    assert!(total > 30, "only {total} changes");
 }
