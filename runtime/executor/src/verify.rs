@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use wasmill_model::port::{ActionCache, BlobStore, Cancel, Request, Runner, RunnerError, StoreError, Traits};
+use wasmill_model::port::{ActionCache, BlobStore, Cancel, Lookup, Request, Runner, RunnerError, StoreError, Traits};
 use wasmill_model::{
     Action, ActionKey, ActionRecord, BlobRef, Directory, Floats, JobReport, Outcome, Timeout, TreeError,
 };
@@ -109,7 +109,7 @@ pub fn verify(
 }
 
 fn judge(one: &Recorded, ports: VerifyPorts<'_>, cancel: &Cancel) -> Verdict {
-    let (action, record) = match (ports.actions.action(&one.key), ports.actions.lookup(&one.key)) {
+    let (action, record) = match (ports.actions.action(&one.key), ports.actions.lookup(&one.key).map(Lookup::hit)) {
         (Ok(Some(action)), Ok(Some(record))) => (action, record),
         (Err(error), _) | (_, Err(error)) => return Verdict::Failed(chain(&error)),
         _ => return Verdict::Skipped("its action is no longer in the store".to_owned()),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use wasmill_model::port::{Cancel, Execution, ModuleError, Request, RunnerError, StoreError, Traits};
+use wasmill_model::port::{Cancel, Execution, Lookup, ModuleError, Request, RunnerError, StoreError, Traits};
 use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, JobStatus, Outcome, Usage};
 
 use crate::dispatcher::Ports;
@@ -86,6 +86,11 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn elapsed_ns(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether a recorded result is good enough for this run.
+    fn accepts(&self, record: &ActionRecord) -> bool {
+        !self.fresh && (record.result.outcome.is_success() || !self.retry_failed)
     }
 
     fn resolver(&self) -> Resolver<'_> {
@@ -204,7 +209,7 @@ fn attempt(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'
     let ticket = match shared.flights.board(key, || outbox.flush()) {
         Boarding::Landed => {
             // Another job of this run recorded the result just now, so it may not be on disk yet.
-            if let Some(record) = shared.ports.actions.lookup(&key).map_err(Failure::Store)? {
+            if let Lookup::Hit(record) = shared.ports.actions.lookup(&key).map_err(Failure::Store)? {
                 let inbox = Arc::clone(&shared.inbox);
                 let on_durable = Box::new(move |durable| inbox.push(Message::Durable(job, durable)));
                 shared.ports.actions.barrier(on_durable).map_err(Failure::Store)?;
@@ -216,13 +221,14 @@ fn attempt(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'
         }
         Boarding::First(ticket) => Some(ticket),
     };
-    if !shared.fresh
-        && let Some(record) = shared.ports.actions.lookup(&key).map_err(Failure::Store)?
-        && (record.result.outcome.is_success() || !shared.retry_failed)
-    {
-        use_cached(shared, job, record, ended);
-        return Ok(());
-    }
+    let mut miss = match shared.ports.actions.lookup(&key).map_err(Failure::Store)? {
+        Lookup::Hit(record) if shared.accepts(&record) => {
+            use_cached(shared, job, record, ended);
+            return Ok(());
+        }
+        Lookup::Hit(_) => shared.ports.actions.again(&key),
+        Lookup::Miss(miss) => miss,
+    };
     staged.put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
     outbox.post(Message::Started(job));
     outbox.flush();
@@ -232,6 +238,7 @@ fn attempt(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'
         (action, staged) = shared.resolver().resolve(job, Trust::Nothing).map_err(Failure::Resolve)?;
         key = action.key();
         ended.key = Some(key);
+        miss = shared.ports.actions.again(&key);
         staged.put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
         execution = run(shared, job, &action, key);
     }
@@ -243,7 +250,7 @@ fn attempt(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'
         let inbox = Arc::clone(&shared.inbox);
         let on_durable = Box::new(move |durable| inbox.push(Message::Durable(job, durable)));
         let record = ActionRecord { result: result.clone(), usage };
-        shared.ports.actions.record(key, &action, &record, on_durable).map_err(Failure::Store)?;
+        miss.record(&action, &record, on_durable).map_err(Failure::Store)?;
         ended.awaits_durable = true;
         if let Some(ticket) = ticket {
             ticket.landed();

@@ -78,13 +78,16 @@ pub trait BlobStore: Send + Sync {
     fn put_reader(&self, reader: &mut dyn std::io::Read) -> Result<BlobRef, StoreError>;
 }
 
-/// Results by action key.
+/// Results by action key. Only who was told that a result is missing, or wants it computed again, can record one.
 pub trait ActionCache: Send + Sync {
-    /// The recorded result of an action. Counts only what is durable or about to be.
+    /// What is recorded of an action. Counts only what is durable or about to be, with all that it refers to.
     ///
     /// # Errors
-    /// The disk's failure; a damaged record is a miss.
-    fn lookup(&self, key: &ActionKey) -> Result<Option<ActionRecord>, StoreError>;
+    /// The disk's failure; a damaged record is a miss, as is one that needs a blob that was lost.
+    fn lookup(&self, key: &ActionKey) -> Result<Lookup<'_>, StoreError>;
+
+    /// Lets a result be recorded whatever is there.
+    fn again(&self, key: &ActionKey) -> Miss<'_>;
 
     /// The action behind a key, so that it can be executed again.
     ///
@@ -92,6 +95,62 @@ pub trait ActionCache: Send + Sync {
     /// The disk's failure.
     fn action(&self, key: &ActionKey) -> Result<Option<Action>, StoreError>;
 
+    /// Calls `on_durable` when everything handed in before is durable.
+    ///
+    /// # Errors
+    /// The store cannot be written; `on_durable` is then not called.
+    fn barrier(&self, on_durable: OnDurable) -> Result<(), StoreError>;
+}
+
+/// What is recorded of an action.
+#[derive(Debug)]
+pub enum Lookup<'a> {
+    /// Its result.
+    Hit(ActionRecord),
+    /// Nothing: a result may be recorded.
+    Miss(Miss<'a>),
+}
+
+impl Lookup<'_> {
+    /// The result, if there is one.
+    pub fn hit(self) -> Option<ActionRecord> {
+        match self {
+            Lookup::Hit(record) => Some(record),
+            Lookup::Miss(_) => None,
+        }
+    }
+}
+
+/// The right to record the result of one action, once.
+#[must_use]
+pub struct Miss<'a> {
+    key: ActionKey,
+    recorder: &'a dyn Recorder,
+}
+
+impl<'a> Miss<'a> {
+    /// Lets a result for `key` be recorded by `recorder`. For those who implement [`ActionCache`].
+    pub fn new(key: ActionKey, recorder: &'a dyn Recorder) -> Self {
+        Self { key, recorder }
+    }
+
+    /// Records the result, behind every blob that was put before.
+    ///
+    /// # Errors
+    /// The store cannot be written; `on_durable` is then not called.
+    pub fn record(self, action: &Action, record: &ActionRecord, on_durable: OnDurable) -> Result<(), StoreError> {
+        self.recorder.record(self.key, action, record, on_durable)
+    }
+}
+
+impl std::fmt::Debug for Miss<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Miss").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// What records results, behind an [`ActionCache`].
+pub trait Recorder: Send + Sync {
     /// Records a result, behind every blob that was put before.
     ///
     /// # Errors
@@ -103,12 +162,6 @@ pub trait ActionCache: Send + Sync {
         record: &ActionRecord,
         on_durable: OnDurable,
     ) -> Result<(), StoreError>;
-
-    /// Calls `on_durable` when everything handed in before is durable.
-    ///
-    /// # Errors
-    /// The store cannot be written; `on_durable` is then not called.
-    fn barrier(&self, on_durable: OnDurable) -> Result<(), StoreError>;
 }
 
 /// The history of runs.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use redb::ReadableTable;
-use wasmill_model::port::{ActionCache, BlobStore, OnDurable, StoreError};
+use wasmill_model::port::{ActionCache, BlobStore, Lookup, Miss, OnDurable, Recorder, StoreError};
 use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, BlobRef, Digest, Directory};
 
 use crate::Storage;
@@ -20,17 +20,13 @@ use crate::tables::{decode_action, encode_action};
 use crate::tail::{Found, Rows};
 
 impl ActionCache for Storage {
-    fn lookup(&self, key: &ActionKey) -> Result<Option<ActionRecord>, StoreError> {
-        let mut place = self.rely_on(&key.0, || self.locate_action(key))?;
-        if place.is_none() && self.refresh()? {
-            place = self.rely_on(&key.0, || self.locate_action(key))?;
-        }
-        let Some(place) = place else { return Ok(None) };
-        let row = self.action_row(key, &place)?;
-        let Some((record, _)) = row.as_deref().and_then(|row| decode_action(key, row)) else { return Ok(None) };
-        Ok((!self.has_lost(&record.result)?).then_some(record))
+    fn lookup(&self, key: &ActionKey) -> Result<Lookup<'_>, StoreError> {
+        Ok(self.recorded(key)?.map_or_else(|| Lookup::Miss(self.again(key)), Lookup::Hit))
     }
 
+    fn again(&self, key: &ActionKey) -> Miss<'_> {
+        Miss::new(*key, self)
+    }
     fn action(&self, key: &ActionKey) -> Result<Option<Action>, StoreError> {
         let Some(found) = self.locate_action(key)? else { return Ok(None) };
         let Some(row) = self.action_row(key, &found.place)? else { return Ok(None) };
@@ -42,6 +38,12 @@ impl ActionCache for Storage {
         Ok(Action::decode(action).inspect_err(|error| tracing::warn!(%key, %error, "an action is unreadable")).ok())
     }
 
+    fn barrier(&self, on_durable: OnDurable) -> Result<(), StoreError> {
+        self.shared.log.wait_for(on_durable)
+    }
+}
+
+impl Recorder for Storage {
     fn record(
         &self,
         key: ActionKey,
@@ -57,13 +59,20 @@ impl ActionCache for Storage {
             tail.active.actions.insert(key, place);
         })
     }
-
-    fn barrier(&self, on_durable: OnDurable) -> Result<(), StoreError> {
-        self.shared.log.wait_for(on_durable)
-    }
 }
 
 impl Storage {
+    fn recorded(&self, key: &ActionKey) -> Result<Option<ActionRecord>, StoreError> {
+        let mut place = self.rely_on(&key.0, || self.locate_action(key))?;
+        if place.is_none() && self.refresh()? {
+            place = self.rely_on(&key.0, || self.locate_action(key))?;
+        }
+        let Some(place) = place else { return Ok(None) };
+        let row = self.action_row(key, &place)?;
+        let Some((record, _)) = row.as_deref().and_then(|row| decode_action(key, row)) else { return Ok(None) };
+        Ok((!self.has_lost(&record.result)?).then_some(record))
+    }
+
     pub(crate) fn locate_action(&self, key: &ActionKey) -> Result<Option<Found>, StoreError> {
         let view = {
             let tail = self.shared.log.tail();

@@ -67,6 +67,18 @@ use tail::Found;
 /// How long a process goes on without looking what others brought into the index.
 const REFRESH_AFTER: Duration = Duration::from_millis(100);
 
+/// What survives a kill and a power failure; see [`Storage::durable`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Durable<T>(T);
+
+impl<T> Durable<T> {
+    /// What it is.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
 /// How much there is in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
@@ -170,6 +182,21 @@ impl Storage {
     /// A folder for temporary files, on the same filesystem as the blobs. Empty when the store is opened.
     pub fn temp_dir(&self) -> &Path {
         self.shared.files.temp_dir()
+    }
+
+    /// Waits until everything that was handed in before is durable; what it came to is durable then too. Whoever does not
+    /// call this goes on without waiting.
+    ///
+    /// # Errors
+    /// Something could not be written.
+    pub fn durable<T>(&self, handed_in: T) -> Result<Durable<T>, StoreError> {
+        let (send, receive) = std::sync::mpsc::channel();
+        self.shared.log.wait_for(Box::new(move |result| drop(send.send(result))))?;
+        match receive.recv() {
+            Ok(Ok(())) => Ok(Durable(handed_in)),
+            Ok(Err(failure)) => Err(StoreError::Stopped(failure)),
+            Err(closed) => Err(failed("wait for the log")(closed)),
+        }
     }
 
     /// How much there is in the store.

@@ -93,9 +93,9 @@ fn lie(space: &TestSpace, job: &str, change: impl FnOnce(&Storage, &mut ActionRe
     let reports: Vec<JobReport> = storage.jobs(RunId(1)).unwrap();
     let key = reports.iter().find(|report| report.job == job).unwrap().key.unwrap();
     let action = storage.action(&key).unwrap().unwrap();
-    let mut record = storage.lookup(&key).unwrap().unwrap();
+    let mut record = storage.lookup(&key).unwrap().hit().unwrap();
     change(&storage, &mut record);
-    storage.record(key, &action, &record, Box::new(|durable| durable.unwrap())).unwrap();
+    storage.again(&key).record(&action, &record, Box::new(|durable| durable.unwrap())).unwrap();
     storage.close().unwrap();
     key
 }

@@ -27,6 +27,7 @@ pub(crate) fn put(global: &Global, paths: &[PathBuf], pinned: bool) -> Result<u8
             Mount::File { blob, .. } => ("file", blob),
             Mount::Directory { blob } => ("dir", blob),
         };
+        let blob = mill.storage.durable(blob).map_err(|error| CliError::store(&error))?.into_inner();
         if pinned {
             mill.storage.pin(&blob.digest).map_err(|error| CliError::store(&error))?;
         }

@@ -123,7 +123,7 @@ fn cold(storage: &Storage, jobs: usize, from: usize, job: Duration) -> Measured 
             durable.fetch_add(usize::from(result.is_ok()), Ordering::Relaxed);
         });
         let record = ActionRecord { result, usage: Usage::default() };
-        Ok(storage.record(key(number), &action(number), &record, on_durable)?)
+        Ok(storage.again(&key(number)).record(&action(number), &record, on_durable)?)
     });
     storage.remember((0..jobs).map(|number| (path(from + number), stamp(number), BlobRef::EMPTY)).collect())?;
     let (send, receive) = mpsc::channel();
@@ -146,7 +146,7 @@ fn stamp(number: usize) -> Stamp {
 fn warm(storage: &Storage, jobs: usize) -> Measured {
     Ok(on_threads(jobs, |number| {
         storage.recall(&path(number))?.ok_or("a stamp is not there")?;
-        storage.lookup(&key(number))?.ok_or("a result is not there")?;
+        storage.lookup(&key(number))?.hit().ok_or("a result is not there")?;
         Ok(())
     }))
 }

@@ -7,11 +7,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
 use redb::ReadableTable;
-use wasmill_model::port::{ActionCache, StoreError};
+use wasmill_model::port::StoreError;
 use wasmill_model::{ActionKey, Digest};
 
 use super::Collecting;
@@ -24,7 +23,7 @@ use crate::record::{Header, Kind};
 use crate::segment::{self, START, Scan};
 use crate::tables::{View, run_and_page};
 use crate::tail::Tail;
-use crate::{Storage, live};
+use crate::{Durable, Storage, live};
 
 /// A segment is written anew, without what is not wanted, once less than this part of it is wanted, in percent.
 const WANTED_PERCENT_MIN: u64 = 50;
@@ -101,9 +100,7 @@ impl Storage {
                 added += self.rewrite(&view, *id)?;
             }
         }
-        let (send, receive) = mpsc::channel();
-        self.barrier(Box::new(move |result| drop(send.send(result))))?;
-        receive.recv().map_err(failed("wait for the log"))?.map_err(StoreError::Stopped)?;
+        let _: Durable<()> = self.durable(())?;
         self.shared.log.index_everything()?;
         // Whatever the index names after all is not removed.
         let latest = on_index("read the index", || View::latest(&index))?;

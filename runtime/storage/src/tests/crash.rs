@@ -35,7 +35,7 @@ fn work(storage: &Storage) -> Vec<u64> {
         let hand_in = || {
             let output = storage.put(content(number, SIZES[usize::try_from(number).unwrap() % SIZES.len()]))?;
             let stdout = storage.put(content(number + 1_000, 30))?;
-            storage.record(action(number).key(), &action(number), &record(output, stdout), note(&notes, number))
+            storage.again(&action(number).key()).record(&action(number), &record(output, stdout), note(&notes, number))
         };
         match hand_in() {
             Ok(()) => accepted += 1,
@@ -62,7 +62,7 @@ fn work(storage: &Storage) -> Vec<u64> {
 /// Every job that was reported durable is there, and every job that is there has all of its blobs.
 fn check(storage: &Storage, durable: &[u64], when: &str) {
     for number in 0..JOBS {
-        let found = storage.lookup(&action(number).key()).unwrap();
+        let found = storage.lookup(&action(number).key()).unwrap().hit();
         assert!(found.is_some() || !durable.contains(&number), "job {number} is lost, {when}");
         if let Some(found) = found {
             let len = SIZES[usize::try_from(number).unwrap() % SIZES.len()];

@@ -23,7 +23,7 @@ fn filled(dir: &Path) {
     for number in 0..BLOBS {
         let len = if number % 50 == 0 { 20_000 } else { 400 };
         let blob = storage.put(content(number, len)).unwrap();
-        storage.record(action(number).key(), &action(number), &record(blob, blob), Box::new(|_| {})).unwrap();
+        storage.again(&action(number).key()).record(&action(number), &record(blob, blob), Box::new(|_| {})).unwrap();
         storage.append(run, &[report(number)]).unwrap();
         let stamp = wasmill_model::port::Stamp { size_bytes: 1, mtime_ns: 2, ctime_ns: 0, inode: 3, device: 4 };
         storage.remember(vec![(format!("file-{number}"), stamp, blob)]).unwrap();
@@ -172,7 +172,7 @@ fn a_lost_blob_is_a_miss_until_it_is_put_again() {
                 let is_lost = matches!(found, Err(StoreError::Missing(_) | StoreError::Damaged { .. }));
                 assert!(is_lost, "{how}, opened {opened} times before: {found:?}");
                 assert_eq!(storage.find(&blob.digest).unwrap(), None, "{how}");
-                assert_eq!(storage.lookup(&action(number).key()).unwrap(), None, "{how}");
+                assert_eq!(storage.lookup(&action(number).key()).unwrap().hit(), None, "{how}");
             }
             assert_eq!(storage.get(&BlobRef::of(&content(299, 400))).unwrap(), content(299, 400));
             storage.close().unwrap();
@@ -181,14 +181,17 @@ fn a_lost_blob_is_a_miss_until_it_is_put_again() {
         assert_eq!(storage.put(content(50, 20_000)).unwrap(), large);
         assert_eq!(storage.put(content(1, 400)).unwrap(), small);
         for number in [1, 50] {
-            storage.record(action(number).key(), &action(number), &record(small, small), Box::new(|_| {})).unwrap();
+            storage
+                .again(&action(number).key())
+                .record(&action(number), &record(small, small), Box::new(|_| {}))
+                .unwrap();
         }
         storage.close().unwrap();
         for _ in 0..2 {
             let storage = open(dir.path());
             assert_eq!(storage.get(&large).unwrap(), content(50, 20_000));
             assert_eq!(storage.get(&small).unwrap(), content(1, 400));
-            assert!(storage.lookup(&action(50).key()).unwrap().is_some());
+            assert!(storage.lookup(&action(50).key()).unwrap().hit().is_some());
         }
     }
 }
@@ -199,7 +202,10 @@ fn damage_in_the_middle_of_the_log_s_end_takes_nothing_else_with_it() {
     let storage = open(dir.path());
     for number in 0..10 {
         let blob = storage.put(content(number, 600)).unwrap();
-        storage.record(action(number).key(), &action(number), &record(BlobRef::EMPTY, blob), Box::new(|_| {})).unwrap();
+        storage
+            .again(&action(number).key())
+            .record(&action(number), &record(BlobRef::EMPTY, blob), Box::new(|_| {}))
+            .unwrap();
     }
     // Too few to be in the index.
     storage.close().unwrap();
@@ -212,7 +218,7 @@ fn damage_in_the_middle_of_the_log_s_end_takes_nothing_else_with_it() {
     for _ in 0..2 {
         let storage = open(dir.path());
         for number in 0..10 {
-            assert_eq!(storage.lookup(&action(number).key()).unwrap().is_some(), number != 4, "{number}");
+            assert_eq!(storage.lookup(&action(number).key()).unwrap().hit().is_some(), number != 4, "{number}");
             assert_eq!(storage.get(&BlobRef::of(&content(number, 600))).is_ok(), number != 4, "{number}");
         }
     }
@@ -229,20 +235,20 @@ fn a_lost_file_below_an_output_makes_its_result_a_miss() {
     let directories = vec![DirectoryNode { name: "inner".to_owned(), blob: inner }];
     let outer = storage.put(Directory { directories, ..Directory::default() }.encode().into()).unwrap();
     let result = record(outer, BlobRef::EMPTY);
-    storage.record(action(1).key(), &action(1), &result, Box::new(|_| {})).unwrap();
-    storage.record(action(2).key(), &action(2), &record(BlobRef::EMPTY, inner), Box::new(|_| {})).unwrap();
-    assert!(storage.lookup(&action(1).key()).unwrap().is_some());
+    storage.again(&action(1).key()).record(&action(1), &result, Box::new(|_| {})).unwrap();
+    storage.again(&action(2).key()).record(&action(2), &record(BlobRef::EMPTY, inner), Box::new(|_| {})).unwrap();
+    assert!(storage.lookup(&action(1).key()).unwrap().hit().is_some());
     flush(&storage).unwrap();
     let hex = file.digest.to_hex();
     fs::remove_file(dir.path().join("blobs").join(&hex[..2]).join(&hex)).unwrap();
     assert!(matches!(storage.get(&file), Err(StoreError::Missing(_))));
-    assert_eq!(storage.lookup(&action(1).key()).unwrap(), None);
-    assert!(storage.lookup(&action(2).key()).unwrap().is_some());
+    assert_eq!(storage.lookup(&action(1).key()).unwrap().hit(), None);
+    assert!(storage.lookup(&action(2).key()).unwrap().hit().is_some());
     storage.close().unwrap();
     let storage = open(dir.path());
-    assert_eq!(storage.lookup(&action(1).key()).unwrap(), None);
+    assert_eq!(storage.lookup(&action(1).key()).unwrap().hit(), None);
     storage.put(content(1, 30_000)).unwrap();
-    assert_eq!(storage.lookup(&action(1).key()).unwrap(), Some(result));
+    assert_eq!(storage.lookup(&action(1).key()).unwrap().hit(), Some(result));
 }
 
 #[test]
@@ -268,7 +274,7 @@ fn a_row_that_does_not_decode_is_a_miss() {
         write.commit().unwrap();
     }
     let storage = open(dir.path());
-    assert_eq!(storage.lookup(&action(1).key()).unwrap(), None);
+    assert_eq!(storage.lookup(&action(1).key()).unwrap().hit(), None);
     assert_eq!(storage.action(&action(1).key()).unwrap(), None);
     assert!(matches!(storage.get(&blob), Err(StoreError::Damaged { .. })));
     assert_eq!(storage.artifact(&Digest::of(b"key")).unwrap(), None);
@@ -278,7 +284,7 @@ fn a_row_that_does_not_decode_is_a_miss() {
     assert!(storage.jobs(RunId(1)).unwrap().len() < usize::try_from(BLOBS).unwrap());
     // Recording again mends it.
     let result = record(BlobRef::EMPTY, BlobRef::EMPTY);
-    storage.record(action(1).key(), &action(1), &result, Box::new(|_| {})).unwrap();
+    storage.again(&action(1).key()).record(&action(1), &result, Box::new(|_| {})).unwrap();
     flush(&storage).unwrap();
-    assert_eq!(storage.lookup(&action(1).key()).unwrap(), Some(result));
+    assert_eq!(storage.lookup(&action(1).key()).unwrap().hit(), Some(result));
 }

@@ -61,7 +61,7 @@ impl Job {
         }
         let output = storage.put(self.directory().into())?;
         let stdout = storage.put(content(self.input + 1_000_000, 40))?;
-        storage.record(self.action.key(), &self.action, &record(output, stdout), Box::new(|_| {}))
+        storage.again(&self.action.key()).record(&self.action, &record(output, stdout), Box::new(|_| {}))
     }
 
     fn report(&self) -> JobReport {
@@ -70,7 +70,7 @@ impl Job {
 
     /// Whether its result is there; if it is, then all of it.
     fn is_there(&self, storage: &Storage, with_inputs: bool) -> bool {
-        let Some(found) = storage.lookup(&self.action.key()).unwrap() else { return false };
+        let Some(found) = storage.lookup(&self.action.key()).unwrap().hit() else { return false };
         assert_eq!(found.result.output, BlobRef::of(&self.directory()));
         assert_eq!(storage.get(&found.result.output).unwrap(), self.directory());
         for (number, len) in self.outputs {

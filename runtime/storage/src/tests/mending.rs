@@ -22,7 +22,10 @@ fn filled(dir: &Path) -> Storage {
     let storage = open(dir);
     for number in 0..BLOBS {
         let blob = storage.put(content(number, len(number))).unwrap();
-        storage.record(action(number).key(), &action(number), &record(BlobRef::EMPTY, blob), Box::new(|_| {})).unwrap();
+        storage
+            .again(&action(number).key())
+            .record(&action(number), &record(BlobRef::EMPTY, blob), Box::new(|_| {}))
+            .unwrap();
     }
     storage.shared.log.index_everything().unwrap();
     storage
@@ -72,11 +75,11 @@ fn a_scrub_finds_what_is_damaged_and_the_next_run_mends_it() {
     let storage = open(dir.path());
     for number in 0..BLOBS {
         let is_lost = [5, 20, 30].contains(&number);
-        assert_eq!(storage.lookup(&action(number).key()).unwrap().is_none(), is_lost, "action {number}");
+        assert_eq!(storage.lookup(&action(number).key()).unwrap().hit().is_none(), is_lost, "action {number}");
     }
     for number in [5, 20, 30] {
         storage.put(content(number, len(number))).unwrap();
-        assert!(storage.lookup(&action(number).key()).unwrap().is_some());
+        assert!(storage.lookup(&action(number).key()).unwrap().hit().is_some());
     }
     flush(&storage).unwrap();
     assert!(storage.scrub(None, &mut |_| true).unwrap().is_clean());
@@ -143,7 +146,7 @@ fn the_index_and_the_files_are_compared_both_ways() {
     assert_eq!(found.named_again, [Digest::of(&right)]);
     assert!(!torn.exists());
     assert_eq!(storage.get(&BlobRef::of(&right)).unwrap(), right);
-    assert_eq!(storage.lookup(&action(30).key()).unwrap(), None);
+    assert_eq!(storage.lookup(&action(30).key()).unwrap().hit(), None);
     assert!(storage.examine(false).unwrap().is_clean());
 }
 
@@ -164,6 +167,6 @@ fn a_segment_that_is_cut_or_gone_is_noticed() {
     for number in 0..BLOBS {
         let is_missing = found.missing.contains(&Digest::of(&content(number, len(number))));
         let is_missing = is_missing || found.missing_actions.contains(&action(number).key());
-        assert_eq!(storage.lookup(&action(number).key()).unwrap().is_none(), is_missing, "action {number}");
+        assert_eq!(storage.lookup(&action(number).key()).unwrap().hit().is_none(), is_missing, "action {number}");
     }
 }

@@ -83,7 +83,7 @@ fn what_is_not_there_is_missing_and_the_empty_blob_always_is() {
     assert_eq!(storage.find(&absent.digest).unwrap(), None);
     assert!(storage.get(&BlobRef::EMPTY).unwrap().is_empty());
     assert_eq!(storage.find(&Digest::EMPTY).unwrap(), Some(BlobRef::EMPTY));
-    assert_eq!(storage.lookup(&action(1).key()).unwrap(), None);
+    assert_eq!(storage.lookup(&action(1).key()).unwrap().hit(), None);
     assert_eq!(storage.action(&action(1).key()).unwrap(), None);
     assert_eq!(storage.recall("a").unwrap(), None);
     assert_eq!(storage.artifact(&absent.digest).unwrap(), None);
@@ -161,8 +161,8 @@ fn the_last_record_of_an_action_counts() {
     let (first, last) = (record(BlobRef::of(b"1"), BlobRef::EMPTY), record(BlobRef::of(b"2"), BlobRef::EMPTY));
     for flushed in [false, true] {
         for (number, result) in [(1, &first), (2, &last)] {
-            storage.record(action(5).key(), &action(5), result, note(&notes, number)).unwrap();
-            assert_eq!(storage.lookup(&action(5).key()).unwrap().as_ref(), Some(result));
+            storage.again(&action(5).key()).record(&action(5), result, note(&notes, number)).unwrap();
+            assert_eq!(storage.lookup(&action(5).key()).unwrap().hit().as_ref(), Some(result));
             if flushed {
                 flush(&storage).unwrap();
             }
@@ -170,7 +170,7 @@ fn the_last_record_of_an_action_counts() {
     }
     storage.close().unwrap();
     let storage = open(dir.path());
-    assert_eq!(storage.lookup(&action(5).key()).unwrap(), Some(last));
+    assert_eq!(storage.lookup(&action(5).key()).unwrap().hit(), Some(last));
     assert_eq!(storage.action(&action(5).key()).unwrap(), Some(action(5)));
     assert_eq!(*notes.lock().unwrap(), [(1, true), (2, true), (1, true), (2, true)]);
 }
@@ -182,7 +182,7 @@ fn callbacks_come_in_the_order_of_the_calls_each_once() {
     let notes = Arc::new(Mutex::new(Vec::new()));
     for number in 0..500 {
         let result = record(BlobRef::EMPTY, BlobRef::EMPTY);
-        storage.record(action(number).key(), &action(number), &result, note(&notes, number)).unwrap();
+        storage.again(&action(number).key()).record(&action(number), &result, note(&notes, number)).unwrap();
         if number % 50 == 0 {
             storage.barrier(note(&notes, number + 1_000)).unwrap();
         }
@@ -190,6 +190,17 @@ fn callbacks_come_in_the_order_of_the_calls_each_once() {
     storage.close().unwrap();
     let expected = (0..500).flat_map(|number| [Some(number), (number % 50 == 0).then_some(number + 1_000)]).flatten();
     assert_eq!(*notes.lock().unwrap(), expected.map(|number| (number, true)).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_durable_says_so_in_its_type() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let blob: crate::Durable<BlobRef> = storage.durable(storage.put(content(1, 300)).unwrap()).unwrap();
+    // As it is on the disk now, without the store's having been closed.
+    let later = tempfile::tempdir().unwrap();
+    super::damage::copy(dir.path(), later.path());
+    assert_eq!(open(later.path()).get(&blob.into_inner()).unwrap(), content(1, 300));
 }
 
 #[test]
@@ -282,8 +293,8 @@ fn who_reads_while_others_write_sees_every_entry_once() {
                         let blob = storage.put(content(seed, len)).unwrap();
                         assert_blob(storage, seed, len);
                         let result = record(blob, BlobRef::EMPTY);
-                        storage.record(action(seed).key(), &action(seed), &result, Box::new(|_| {})).unwrap();
-                        assert_eq!(storage.lookup(&action(seed).key()).unwrap(), Some(result));
+                        storage.again(&action(seed).key()).record(&action(seed), &result, Box::new(|_| {})).unwrap();
+                        assert_eq!(storage.lookup(&action(seed).key()).unwrap().hit(), Some(result));
                         if writer == 0 {
                             storage.append(run, &[report(number)]).unwrap();
                         }
