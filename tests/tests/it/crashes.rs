@@ -93,7 +93,7 @@ fn two_hundred_kills_at_any_moment_lose_nothing_that_was_reported() {
     // As long as a whole run takes here and now.
     let began = std::time::Instant::now();
     assert_eq!(space.jobs(&[]).code, 0);
-    let whole_us = u64::try_from(began.elapsed().as_micros()).unwrap();
+    let whole_us = u64::try_from(began.elapsed().as_micros()).unwrap().min(120_000);
     let (mut kills, mut rounds, mut in_the_middle, mut chance) = (0, 0, 0, 0x2545_f491_4f6c_dd1d_u64);
     while kills < 200 {
         rounds += 1;

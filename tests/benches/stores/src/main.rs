@@ -1,0 +1,206 @@
+//! wasmill's store beside redb, SQLite, plain files and iroh-blobs, in one run, on the same disk.
+//!
+//! Owns: the workloads and the tables. Does not know: how a peer keeps anything (`peers`).
+//!
+//! `cargo run --release --manifest-path tests/benches/stores/Cargo.toml [-- DIR]`: temporary stores go into DIR.
+
+mod peers;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use wasmill_storage::{Keep, Options, Storage};
+
+use peers::{Failure, Files, Iroh, Peer, Redb, Sqlite, wasmill};
+
+/// Threads that put and get.
+const THREADS: u64 = 2;
+
+/// The digest of a blob is computed in the timed part of both putting and getting.
+fn content(number: u64, len: usize) -> Bytes {
+    let mut bytes = BytesMut::zeroed(len);
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    bytes.freeze()
+}
+
+fn put(peer: &dyn Peer, from: u64, count: u64, len: usize) -> Result<f64, Failure> {
+    let began = Instant::now();
+    thread::scope(|scope| {
+        let share = count / THREADS;
+        let workers: Vec<_> = (0..THREADS)
+            .map(|worker| {
+                let mut blobs = (0..share).map(move |number| content(from + worker * share + number, len));
+                scope.spawn(move || peer.put_all(&mut blobs))
+            })
+            .collect();
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a thread panicked")?)
+    })?;
+    peer.flush()?;
+    Ok(count as f64 / began.elapsed().as_secs_f64())
+}
+
+fn get(peer: &dyn Peer, count: u64, gets: u64, len: usize) -> Result<f64, Failure> {
+    let began = Instant::now();
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..THREADS)
+            .map(|worker| {
+                scope.spawn(move || {
+                    let mut chance = worker * 2 + 1;
+                    for _ in 0..gets / THREADS {
+                        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                        assert_eq!(peer.get(&content((chance >> 33) % count, len))?, len);
+                    }
+                    Ok::<(), Failure>(())
+                })
+            })
+            .collect();
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a thread panicked")?)
+    })?;
+    Ok(gets as f64 / began.elapsed().as_secs_f64())
+}
+
+/// A name, how to open it, and what part of the blobs it gets: some would take forever.
+type Open = fn(&Path) -> Result<Box<dyn Peer>, Failure>;
+const PEERS: [(&str, Open, u64); 5] = [
+    ("wasmill", |dir| Ok(Box::new(wasmill(dir, Options::default())?)), 1),
+    ("redb", |dir| Ok(Box::new(Redb::open(dir)?)), 3),
+    ("SQLite", |dir| Ok(Box::new(Sqlite::open(dir)?)), 3),
+    ("iroh-blobs", |dir| Ok(Box::new(Iroh::open(dir)?)), 3),
+    ("files", |dir| Ok(Box::new(Files::open(dir)?)), 100),
+];
+
+fn shown(per_second: f64, ours: f64) -> String {
+    format!("{per_second:.0} ({:.1}x)", ours / per_second)
+}
+
+fn puts(dir: &Path) -> Result<(), Failure> {
+    println!("\nDurable puts a second, {THREADS} threads (in brackets: how many times as many wasmill does)\n");
+    println!("| size | {} |", PEERS.map(|(name, ..)| name).join(" | "));
+    println!("|---|{}", "--:|".repeat(PEERS.len()));
+    for (len, count) in [(256, 300_000), (4 << 10, 100_000), (64 << 10, 8_000), ((1 << 20) + 1, 200)] {
+        let mut row = Vec::new();
+        let mut ours = 0.0;
+        for (_, open, part) in PEERS {
+            let dir = tempfile::tempdir_in(dir)?;
+            let rate = put(open(dir.path())?.as_ref(), 0, (count / part).max(200), len)?;
+            ours = if ours == 0.0 { rate } else { ours };
+            row.push(shown(rate, ours));
+        }
+        println!("| {len} B | {} |", row.join(" | "));
+    }
+    Ok(())
+}
+
+fn gets(dir: &Path) -> Result<(), Failure> {
+    println!("\nGets a second of 100,000 blobs of 256 B at random, {THREADS} threads, each after computing its digest\n");
+    println!("| wasmill | without its cache | redb | SQLite | iroh-blobs |\n|--:|--:|--:|--:|--:|");
+    let mut row = Vec::new();
+    let mut ours = 0.0;
+    let uncached: Open =
+        |dir| Ok(Box::new(wasmill(dir, Options { blob_cache_bytes: 0, ..Options::default() })?));
+    for open in [PEERS[0].1, uncached, PEERS[1].1, PEERS[2].1, PEERS[3].1] {
+        let dir = tempfile::tempdir_in(dir)?;
+        let peer = open(dir.path())?;
+        put(peer.as_ref(), 0, 100_000, 256)?;
+        get(peer.as_ref(), 100_000, 100_000, 256)?;
+        let rate = get(peer.as_ref(), 100_000, 400_000, 256)?;
+        ours = if ours == 0.0 { rate } else { ours };
+        row.push(shown(rate, ours));
+    }
+    println!("| {} |", row.join(" | "));
+    Ok(())
+}
+
+/// What only a store that lasts does: many who wait, a million blobs, a kill, garbage.
+fn alone(dir: &Path) -> Result<(), Failure> {
+    println!("\nwasmill alone\n\n| | |\n|---|--:|");
+    let own = tempfile::tempdir_in(dir)?;
+    let store = wasmill(own.path(), Options::default())?;
+    put(&store, 1 << 50, 1_000_000, 256)?;
+    for (len, count) in [(256, 300_000), (4 << 10, 100_000)] {
+        println!("| puts of {len} B a second, 1,000,000 there already | {:.0} |", put(&store, 1 << 51, count, len)?);
+    }
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for worker in 0..64 {
+            let store = &store;
+            scope.spawn(move || {
+                for number in 0..500 {
+                    let mut blob = std::iter::once(content((1 << 52) + worker * 1_000 + number, 256));
+                    store.put_all(&mut blob).and_then(|()| store.flush()).expect("the store works");
+                }
+            });
+        }
+    });
+    println!("| puts of 256 B a second, 64 threads that wait for each | {:.0} |", 32_000.0 / began.elapsed().as_secs_f64());
+    let began = Instant::now();
+    for number in 0..300 {
+        store.put_all(&mut std::iter::once(content((1 << 53) + number, 256))).and_then(|()| store.flush())?;
+    }
+    println!("| one put that is waited for | {:.0} µs |", began.elapsed().as_secs_f64() * 1e6 / 300.0);
+    store.close()?;
+    let began = Instant::now();
+    let store = wasmill(own.path(), Options::default())?;
+    println!("| opening it with 1,400,000 blobs | {:.1} ms |", began.elapsed().as_secs_f64() * 1e3);
+    let began = Instant::now();
+    let nothing = Keep { runs: 0, age: Duration::ZERO, bytes_max: u64::MAX, grace: Duration::ZERO };
+    let collected = store.collect(&nothing, false, &mut |_| {})?.ok_or("somebody else collects")?;
+    println!("| removing {} of them | {:.1} s |", collected.blobs_removed, began.elapsed().as_secs_f64());
+    drop(store);
+    killed(dir)
+}
+
+fn killed(dir: &Path) -> Result<(), Failure> {
+    let own = tempfile::tempdir_in(dir)?;
+    let mut child = Command::new(std::env::current_exe()?);
+    let mut child = child.arg("--fill").arg(own.path()).stdout(Stdio::piped()).spawn()?;
+    let mut said = [0; 1];
+    std::io::Read::read_exact(child.stdout.as_mut().ok_or("no pipe")?, &mut said)?;
+    child.kill()?;
+    child.wait()?;
+    let began = Instant::now();
+    let store = wasmill(own.path(), Options::default())?;
+    println!("| opening it with 1,000,000 blobs after a kill | {:.0} ms |", began.elapsed().as_secs_f64() * 1e3);
+    get(&store, 1_000_000, 1_000, 256)?;
+    Ok(())
+}
+
+/// Puts a million blobs, says so, and waits for its end.
+fn fill(dir: &Path) -> Result<(), Failure> {
+    let store: Storage = wasmill(dir, Options::default())?;
+    put(&store, 0, 1_000_000, 256)?;
+    println!("!");
+    thread::sleep(Duration::from_secs(60));
+    Ok(())
+}
+
+fn space(dir: &Path) -> Result<(), Failure> {
+    println!("\nBytes on disk for each byte of content\n\n| size | wasmill |\n|---|--:|");
+    for (len, count) in [(4 << 10, 100_000_u64), (64 << 10, 8_000)] {
+        let own = tempfile::tempdir_in(dir)?;
+        let store = wasmill(own.path(), Options::default())?;
+        put(&store, 0, count, len)?;
+        store.close()?;
+        let store = wasmill(own.path(), Options::default())?;
+        let totals = store.totals()?;
+        println!("| {len} B | {:.3} |", totals.disk_bytes as f64 / totals.content_bytes as f64);
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Failure> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, dir] = args.as_slice()
+        && flag == "--fill"
+    {
+        return fill(Path::new(dir));
+    }
+    let dir = args.first().map_or_else(|| PathBuf::from("."), PathBuf::from);
+    puts(&dir)?;
+    gets(&dir)?;
+    alone(&dir)?;
+    space(&dir)
+}
