@@ -13,7 +13,7 @@ use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, BlobRef, Dige
 
 use crate::Storage;
 use crate::error::{failed, on_index};
-use crate::log::Entry;
+use crate::log::{Beside, Entry};
 use crate::place::Place;
 use crate::record::Kind;
 use crate::tables::{decode_action, encode_action};
@@ -55,7 +55,7 @@ impl Recorder for Storage {
         self.shared.lease.rely_on(&key.0).map_err(failed("say what this process relies on"))?;
         let row = encode_action(record, &action.encode())?;
         let entry = Entry { kind: Kind::Action, key: *key.0.as_bytes(), size_bytes: 0, body: &row };
-        self.shared.log.hand_in_with(&entry, Some(on_durable), |tail, place| {
+        self.shared.log.hand_in_with(&entry, Beside::on_durable(on_durable), |tail, place| {
             tail.active.actions.insert(key, place);
         })
     }

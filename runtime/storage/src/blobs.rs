@@ -9,18 +9,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redb::ReadableTable;
 use wasmill_model::port::{BlobStore, StoreError};
-use wasmill_model::{BlobRef, Digest, Hasher};
+use wasmill_model::{BlobRef, Digest};
 
 use crate::error::{failed, on_index};
 use crate::files::{self, TempFile};
-use crate::log::Entry;
+use crate::intake::{PIECE_BYTES, take_in};
+use crate::log::{Beside, Entry};
 use crate::place::Place;
 use crate::record::Kind;
 use crate::tail::Found;
 use crate::{Storage, live};
 
-/// How much of a large blob is in memory while it is taken in.
-const COPY_BYTES: usize = 64 << 10;
+/// Larger blobs are written while they are digested. For smaller ones it is better to look first whether they are there.
+const WRITTEN_AT_ONCE_BYTES_MAX: usize = 4 << 20;
 
 /// Blobs that are smaller are added to the log again where they might be in it: that is cheaper than looking.
 const LOOKED_UP_BYTES_MIN: usize = 4 << 10;
@@ -77,6 +78,13 @@ impl BlobStore for Storage {
         if bytes.is_empty() {
             return Ok(BlobRef::EMPTY);
         }
+        if bytes.len() > WRITTEN_AT_ONCE_BYTES_MAX.max(self.shared.layout.logged_bytes_max as usize) {
+            let mut rest = bytes;
+            return self.put_pieces(|_| {
+                let piece = rest.split_to(rest.len().min(PIECE_BYTES));
+                Ok((!piece.is_empty()).then_some(piece))
+            });
+        }
         let blob = BlobRef::of(&bytes);
         if bytes.len() > self.shared.layout.logged_bytes_max as usize {
             if self.rely_on_blob(&blob.digest)?.is_none() {
@@ -109,44 +117,61 @@ impl BlobStore for Storage {
         if head.len() as u64 <= logged_bytes_max {
             return self.put(head.into());
         }
-        let mut temp = self.shared.files.temp()?;
-        let mut hasher = Hasher::new();
-        temp.write(&head)?;
-        hasher.update(&head);
-        drop(head);
-        let mut buffer = vec![0; COPY_BYTES];
-        loop {
-            let piece = match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => buffer.get(..read).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(reading()(error)),
-            };
-            temp.write(piece)?;
-            hasher.update(piece);
+        let mut head = Some(head);
+        self.put_pieces(|spare| {
+            if let Some(head) = head.take() {
+                return Ok(Some(head));
+            }
+            let mut piece = spare.unwrap_or_default();
+            piece.resize(PIECE_BYTES, 0);
+            let read = fill(reader, &mut piece).map_err(reading())?;
+            piece.truncate(read);
+            Ok((read > 0).then_some(piece))
+        })
+    }
+}
+
+/// Reads until the buffer is full or there is no more.
+fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match reader.read(rest) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-        let blob = hasher.finish();
+    }
+    Ok(filled)
+}
+
+impl Storage {
+    /// Takes in a blob that is too large for the log.
+    fn put_pieces<P: AsRef<[u8]> + Send>(
+        &self,
+        next: impl FnMut(Option<P>) -> Result<Option<P>, StoreError>,
+    ) -> Result<BlobRef, StoreError> {
+        let mut temp = self.shared.files.temp()?;
+        let blob = take_in(&mut temp, next)?;
         if self.rely_on_blob(&blob.digest)?.is_none() {
             self.add_file(blob, temp)?;
         }
         Ok(blob)
     }
-}
 
-impl Storage {
     fn add_file(&self, blob: BlobRef, temp: TempFile) -> Result<(), StoreError> {
-        temp.sync()?;
         // A collection may be about to remove what has the same name: it does so under this lock.
         let doing = || failed("say what this process relies on");
-        let lock = live::lock(&self.shared.dir).map_err(doing())?;
-        self.shared.lease.rely_on(&blob.digest).map_err(doing())?;
-        let dir = self.shared.files.publish_blob(temp, &blob.digest)?;
-        drop(lock);
-        self.shared.log.sync_dir_first(dir);
+        let unsynced = {
+            let _lock = live::lock(&self.shared.dir).map_err(doing())?;
+            self.shared.lease.rely_on(&blob.digest).map_err(doing())?;
+            self.shared.files.publish_blob(temp, &blob.digest)?
+        };
         let key = *blob.digest.as_bytes();
         let entry = Entry { kind: Kind::File, key, size_bytes: blob.size_bytes, body: &[] };
         let place = Place::file(blob.size_bytes);
-        self.shared.log.hand_in(&entry, |tail, _| tail.add_blob(blob.digest, place))
+        let beside = Beside { unsynced: Some(unsynced), ..Beside::default() };
+        self.shared.log.hand_in_with(&entry, beside, |tail, _| tail.add_blob(blob.digest, place))
     }
 
     /// Where a blob is, as far as this process knows.

@@ -1,6 +1,6 @@
 //! The two threads that write: one makes what was handed in durable, the other brings it into the index behind that.
 //!
-//! Owns: the publish order (folders with new names, then the log), the pace of commits, the end of a segment, and what
+//! Owns: the publish order (files of large blobs, folders with new names, the log), the pace of commits, the end of a segment, and what
 //! happens when something fails. Does not know: who handed what in.
 
 use std::collections::HashSet;
@@ -35,14 +35,16 @@ pub(crate) fn run(shared: &Arc<Shared>, mut segment: Segment) {
         .spawn(move || receive.into_iter().for_each(|frozen| bring_in(&theirs, &frozen)));
     let mut not_before = Instant::now();
     let mut spare = Vec::new();
-    while let Some(Work { piece, dirs, callbacks, is_full }) = shared.log.take(not_before, std::mem::take(&mut spare)) {
+    while let Some(Work { piece, first, callbacks, is_full }) = shared.log.take(not_before, std::mem::take(&mut spare))
+    {
         let started = Instant::now();
         if let Some(failure) = shared.log.failure() {
             call(callbacks, &Err(failure));
             continue;
         }
         let written = attempt("write the log", || {
-            dirs.iter().try_for_each(|dir| shared.files.sync_dir(dir))?;
+            first.files.iter().try_for_each(|file| file.sync()).map_err(failed("sync a large blob"))?;
+            first.dirs.iter().try_for_each(|dir| shared.files.sync_dir(dir))?;
             append(&segment, &piece)
         });
         match written {

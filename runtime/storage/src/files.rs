@@ -18,6 +18,10 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::failed;
 use crate::platform;
 
+/// Larger blobs are synced by whoever hands them in, so that nobody else has to wait for that; smaller ones together with
+/// what else becomes durable.
+const SYNCED_AT_ONCE_BYTES_MAX: u64 = 4 << 20;
+
 /// The directories of a store.
 #[derive(Debug)]
 pub(crate) struct Files {
@@ -75,29 +79,36 @@ impl Files {
     pub(crate) fn temp(&self) -> Result<TempFile, StoreError> {
         let path = self.temp.join(self.temp_next.fetch_add(1, Ordering::Relaxed).to_string());
         let file = self.disk.create_sealed(&path).map_err(failed(format!("create `{}`", path.display())))?;
-        Ok(TempFile { file, written: 0, path, disk: Arc::clone(&self.disk) })
+        let disk = Arc::clone(&self.disk);
+        Ok(TempFile { file, written: 0, is_synced: true, leftover: Leftover { path, disk } })
     }
 
     /// Makes a compiled module durable under its final name.
-    pub(crate) fn publish_artifact(&self, temp: TempFile, content: &Digest) -> Result<PathBuf, StoreError> {
+    pub(crate) fn publish_artifact(&self, mut temp: TempFile, content: &Digest) -> Result<PathBuf, StoreError> {
         let path = self.artifact(content);
         temp.sync()?;
-        temp.publish(&path)?;
+        drop(temp.publish(&path)?);
         self.sync_dir(&self.compiled)?;
         Ok(path)
     }
 
-    /// Gives a large blob's durable content its final name. Returns the folder that is to be synced before the name is
-    /// relied on.
-    pub(crate) fn publish_blob(&self, temp: TempFile, digest: &Digest) -> Result<PathBuf, StoreError> {
+    /// Gives a large blob's content its final name. Returns what is to be synced before the name is relied on.
+    pub(crate) fn publish_blob(&self, mut temp: TempFile, digest: &Digest) -> Result<Unsynced, StoreError> {
         let path = self.blob(digest);
         let dir = path.parent().unwrap_or(&self.blobs).to_owned();
+        let mut dirs = Vec::new();
         if !dir.is_dir() {
             platform::create_private_dir(&dir).map_err(failed(format!("create `{}`", dir.display())))?;
-            self.sync_dir(&self.blobs)?;
+            dirs.push(self.blobs.clone());
         }
-        temp.publish(&path)?;
-        Ok(dir)
+        dirs.push(dir);
+        // What is there may be durable, and relied on by another process; it is not replaced by what is not.
+        if temp.written > SYNCED_AT_ONCE_BYTES_MAX || path.try_exists().unwrap_or(true) {
+            temp.sync()?;
+        }
+        let bytes = if temp.is_synced { 0 } else { temp.written };
+        let file = temp.publish(&path)?;
+        Ok(Unsynced { file: (bytes > 0).then_some(file), bytes, dirs })
     }
 
     pub(crate) fn sync_dir(&self, dir: &Path) -> Result<(), StoreError> {
@@ -105,43 +116,72 @@ impl Files {
     }
 }
 
+/// What has to be made durable before a name is relied on.
+#[derive(Debug)]
+pub(crate) struct Unsynced {
+    pub(crate) file: Option<Box<dyn DiskFile>>,
+    /// What was written to the file.
+    pub(crate) bytes: u64,
+    /// Folders with new names in them.
+    pub(crate) dirs: Vec<PathBuf>,
+}
+
 /// A temporary file that is being written. Dropping it removes it, unless it was published.
 #[derive(Debug)]
 pub(crate) struct TempFile {
     file: Box<dyn DiskFile>,
     written: u64,
-    path: PathBuf,
-    disk: Arc<dyn Disk>,
+    is_synced: bool,
+    /// Removes what is there under the old name, which after a rename is nothing.
+    leftover: Leftover,
 }
 
 impl TempFile {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.is_synced = false;
         let written = self.file.write_at(bytes, self.written);
-        written.map_err(|error| failed(format!("write `{}`", self.path.display()))(error))?;
+        written.map_err(|error| failed(format!("write `{}`", self.leftover.path.display()))(error))?;
         self.written += bytes.len() as u64;
         Ok(())
     }
 
+    /// How many bytes were written.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Makes it durable.
-    pub(crate) fn sync(&self) -> Result<(), StoreError> {
-        self.file.sync().map_err(failed(format!("sync `{}`", self.path.display())))
+    pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
+        if !self.is_synced {
+            self.file.sync().map_err(failed(format!("sync `{}`", self.leftover.path.display())))?;
+            self.is_synced = true;
+        }
+        Ok(())
     }
 
     /// Gives it its name.
-    fn publish(self, to: &Path) -> Result<(), StoreError> {
-        match self.disk.rename(&self.path, to) {
-            Ok(()) => Ok(()),
+    fn publish(self, to: &Path) -> Result<Box<dyn DiskFile>, StoreError> {
+        let Leftover { path, disk } = &self.leftover;
+        match disk.rename(path, to) {
+            Ok(()) => Ok(self.file),
             // Where a file that somebody has mapped cannot be replaced: it is the same content.
-            Err(_) if cfg!(windows) && fs::metadata(to).is_ok_and(|found| found.len() == self.written) => Ok(()),
-            Err(error) => Err(failed(format!("rename `{}` to `{}`", self.path.display(), to.display()))(error)),
+            Err(_) if cfg!(windows) && fs::metadata(to).is_ok_and(|found| found.len() == self.written) => Ok(self.file),
+            Err(error) => Err(failed(format!("rename `{}` to `{}`", path.display(), to.display()))(error)),
         }
     }
 }
 
-impl Drop for TempFile {
+/// A file that is removed when this is dropped, if it is there.
+#[derive(Debug)]
+struct Leftover {
+    path: PathBuf,
+    disk: Arc<dyn Disk>,
+}
+
+impl Drop for Leftover {
     fn drop(&mut self) {
-        // Its number is never used again, so this can only be our own file; after a rename there is none. What
-        // cannot be removed is removed with its folder, later.
+        // Its number is never used again, so this can only be our own file. What cannot be removed is removed with its
+        // folder, later.
         let _ = self.disk.remove(&self.path);
     }
 }

@@ -16,6 +16,7 @@ mod error;
 mod files;
 mod gc;
 mod index;
+mod intake;
 mod live;
 mod log;
 mod open;

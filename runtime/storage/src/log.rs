@@ -17,6 +17,8 @@ use bytes::Bytes;
 use wasmill_model::port::{OnDurable, StoreError};
 
 use crate::Options;
+use crate::disk::DiskFile;
+use crate::files::Unsynced;
 use crate::index::Covered;
 use crate::place::Place;
 use crate::record::{HEADER_BYTES, Header, Key, Kind, padded};
@@ -42,6 +44,21 @@ pub(crate) struct Entry<'a> {
     /// Size of a blob's content.
     pub(crate) size_bytes: u64,
     pub(crate) body: &'a [u8],
+}
+
+/// What is handed in together with an entry.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// Is called with what becomes of the entry, unless handing it in fails.
+    pub(crate) on_durable: Option<OnDurable>,
+    /// Is made durable before the entry.
+    pub(crate) unsynced: Option<Unsynced>,
+}
+
+impl Beside {
+    pub(crate) fn on_durable(callback: OnDurable) -> Self {
+        Self { on_durable: Some(callback), unsynced: None }
+    }
 }
 
 /// A piece of a segment.
@@ -80,11 +97,18 @@ impl Piece {
 /// What the committer is to do next.
 pub(crate) struct Work {
     pub(crate) piece: Arc<Piece>,
-    /// Folders that got names that the piece refers to.
-    pub(crate) dirs: BTreeSet<PathBuf>,
+    pub(crate) first: First,
     pub(crate) callbacks: Vec<OnDurable>,
     /// The next entry does not fit into this segment.
     pub(crate) is_full: bool,
+}
+
+/// What is to be synced before the piece that refers to it.
+#[derive(Debug, Default)]
+pub(crate) struct First {
+    pub(crate) files: Vec<Box<dyn DiskFile>>,
+    pub(crate) dirs: BTreeSet<PathBuf>,
+    bytes: u64,
 }
 
 /// Rows that are to be brought into the index, once everything up to `until` is durable.
@@ -97,7 +121,7 @@ pub(crate) struct Frozen {
 struct State {
     filling: Piece,
     writing: Arc<Piece>,
-    dirs: BTreeSet<PathBuf>,
+    first: First,
     callbacks: Vec<OnDurable>,
     /// Segments that are full and not in the index as such.
     sealed: Vec<Covered>,
@@ -123,6 +147,11 @@ struct State {
 impl State {
     fn next(&self) -> u32 {
         self.filling.end()
+    }
+
+    /// What waits for the disk, in bytes.
+    fn waiting_bytes(&self) -> usize {
+        self.filling.bytes.len().saturating_add(usize::try_from(self.first.bytes).unwrap_or(usize::MAX))
     }
 
     fn has_nothing(&self) -> bool {
@@ -153,7 +182,7 @@ impl Log {
         let state = State {
             filling: Piece { segment, offset, bytes: Vec::new() },
             writing: Arc::default(),
-            dirs: BTreeSet::new(),
+            first: First::default(),
             callbacks: Vec::new(),
             sealed,
             frozen: None,
@@ -200,14 +229,14 @@ impl Log {
     /// # Errors
     /// An earlier write failed.
     pub(crate) fn hand_in(&self, entry: &Entry<'_>, note: impl FnOnce(&mut Tail, Place)) -> Result<(), StoreError> {
-        self.hand_in_with(entry, None, note)
+        self.hand_in_with(entry, Beside::default(), note)
     }
 
-    /// The same; `on_durable` is called with what becomes of it, unless this fails.
+    /// The same, with something beside it.
     pub(crate) fn hand_in_with(
         &self,
         entry: &Entry<'_>,
-        on_durable: Option<OnDurable>,
+        beside: Beside,
         note: impl FnOnce(&mut Tail, Place),
     ) -> Result<(), StoreError> {
         let body_bytes = u32::try_from(entry.body.len()).map_err(|_| too_large())?;
@@ -233,7 +262,12 @@ impl Log {
         state.unindexed += 1;
         let content_bytes = if entry.kind == Kind::File { entry.size_bytes } else { 0 };
         self.added_bytes.fetch_add(u64::from(step_bytes) + content_bytes, Ordering::Relaxed);
-        state.callbacks.extend(on_durable);
+        state.callbacks.extend(beside.on_durable);
+        if let Some(unsynced) = beside.unsynced {
+            state.first.files.extend(unsynced.file);
+            state.first.dirs.extend(unsynced.dirs);
+            state.first.bytes += unsynced.bytes;
+        }
         self.wake(&mut state, was_hurried);
         Ok(())
     }
@@ -254,16 +288,11 @@ impl Log {
                 self.work.notify_one();
             }
             let is_indexed = !state.is_indexing || state.unindexed < 2 * self.unindexed_max;
-            if fits && is_indexed && !state.is_full && state.filling.bytes.len() < self.waiting_bytes_max {
+            if fits && is_indexed && !state.is_full && state.waiting_bytes() < self.waiting_bytes_max {
                 return Ok(state);
             }
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    /// Has a folder made durable before whatever is handed in from now on.
-    pub(crate) fn sync_dir_first(&self, dir: PathBuf) {
-        self.state().dirs.insert(dir);
     }
 
     /// Calls `callback` as soon as everything that was handed in before is durable, and does not let it wait.
@@ -296,7 +325,7 @@ impl Log {
             || state.is_full
             || state.wants_index
             || state.failed.is_some()
-            || state.filling.bytes.len() >= self.waiting_bytes_max / 2
+            || state.waiting_bytes() >= self.waiting_bytes_max / 2
     }
 
     fn wake(&self, state: &mut State, was_hurried: bool) {
@@ -327,13 +356,13 @@ impl Log {
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         while !self.is_hurried(&state) {
-            let length = state.filling.bytes.len();
+            let length = state.waiting_bytes();
             let left = not_before.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
             state = self.work.wait_timeout(state, left.min(QUIET)).unwrap_or_else(PoisonError::into_inner).0;
-            if state.filling.bytes.len() == length {
+            if state.waiting_bytes() == length {
                 break;
             }
         }
@@ -345,12 +374,12 @@ impl Log {
         let piece = Arc::new(std::mem::replace(&mut state.filling, next));
         state.writing = Arc::clone(&piece);
         let callbacks = std::mem::take(&mut state.callbacks);
-        let dirs = std::mem::take(&mut state.dirs);
+        let first = std::mem::take(&mut state.first);
         // There is room for what waited; but not in a segment that is full.
         if !state.is_full {
             self.room.notify_all();
         }
-        Some(Work { piece, dirs, callbacks, is_full: state.is_full })
+        Some(Work { piece, first, callbacks, is_full: state.is_full })
     }
 
     /// Everything up to a position is durable. Gives rows for the index when there are enough of them.
@@ -454,6 +483,7 @@ impl Log {
         state.wants_index = false;
         state.filling.offset = state.next();
         state.filling.bytes = Vec::new();
+        state.first = First::default();
         state.writing = Arc::default();
         self.room.notify_all();
         self.work.notify_one();

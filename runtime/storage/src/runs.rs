@@ -10,7 +10,7 @@ use wasmill_model::{JobReport, RunId, RunRecord, RunState};
 
 use crate::Storage;
 use crate::error::on_index;
-use crate::log::Entry;
+use crate::log::{Beside, Entry};
 use crate::place::Place;
 use crate::record::Kind;
 use crate::tables::{decode_jobs, decode_run, encode_job, encode_run, page_key, pages, run_key};
@@ -43,7 +43,7 @@ impl RunLog for Storage {
     fn end(&self, record: &RunRecord, on_durable: OnDurable) -> Result<(), StoreError> {
         let row = encode_run(record)?;
         let entry = Entry { kind: Kind::Run, key: run_key(record.id), size_bytes: 0, body: &row };
-        self.shared.log.hand_in_with(&entry, Some(on_durable), |tail, _| {
+        self.shared.log.hand_in_with(&entry, Beside::on_durable(on_durable), |tail, _| {
             tail.active.runs.insert(record.id, row.clone());
         })?;
         self.shared.log.hurry();

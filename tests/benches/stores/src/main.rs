@@ -6,6 +6,7 @@
 
 mod peers;
 
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -14,7 +15,8 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use wasmill_storage::{Keep, Options, Storage};
 
-use peers::{Failure, Files, Iroh, Peer, Redb, Sqlite, wasmill};
+use peers::{Failure, Files, Iroh, Peer, Redb, Sqlite, named, wasmill};
+use wasmill_model::port::BlobStore;
 
 /// Threads that put and get.
 const THREADS: u64 = 2;
@@ -90,6 +92,68 @@ fn puts(dir: &Path) -> Result<(), Failure> {
             row.push(shown(rate, ours));
         }
         println!("| {len} B | {} |", row.join(" | "));
+    }
+    Ok(())
+}
+
+/// What the disk takes where nothing is digested and nobody has to find anything again: the same bytes, one after the
+/// other, synced in pieces of 8 MiB.
+fn disk(dir: &Path, bytes: u64) -> Result<f64, Failure> {
+    let piece = vec![7; 8 << 20];
+    let began = Instant::now();
+    let file = std::fs::File::create_new(dir.join("disk"))?;
+    for number in 0..bytes / piece.len() as u64 {
+        file.write_all_at(&piece, number * piece.len() as u64)?;
+        file.sync_data()?;
+    }
+    Ok(bytes as f64 / began.elapsed().as_secs_f64())
+}
+
+/// Large blobs, beside what the disk and SHA-256 allow.
+fn large(dir: &Path) -> Result<(), Failure> {
+    println!("\nLarge blobs, durable, in MB/s: one thread\n\n| size | wasmill | from a reader | disk | SHA-256 | of the lesser |");
+    println!("|---|--:|--:|--:|--:|--:|");
+    // Kept until the end: ext4 takes milliseconds to create a file where many were removed just before, and writes
+    // faster where something was before.
+    let mut kept = Vec::new();
+    for (len, count) in [((1 << 20) + 1, 512), (16 << 20, 32), (512 << 20, 1_u64)] {
+        let total = len as u64 * count;
+        let mut rates = [const { Vec::new() }; 4];
+        for _ in 0..3 {
+            let blobs: Vec<Bytes> = (0..count).map(|number| content(number, len)).collect();
+            let began = Instant::now();
+            for blob in &blobs {
+                std::hint::black_box(named(blob));
+            }
+            rates[3].push(total as f64 / began.elapsed().as_secs_f64());
+            let own = tempfile::tempdir_in(dir)?;
+            rates[2].push(disk(own.path(), total)?);
+            kept.push(own);
+            let own = tempfile::tempdir_in(dir)?;
+            let store = wasmill(own.path(), Options::default())?;
+            let began = Instant::now();
+            store.put_all(&mut blobs.iter().cloned())?;
+            store.flush()?;
+            rates[0].push(total as f64 / began.elapsed().as_secs_f64());
+            drop(store);
+            kept.push(own);
+            let own = tempfile::tempdir_in(dir)?;
+            let store = wasmill(own.path(), Options::default())?;
+            let began = Instant::now();
+            for blob in &blobs {
+                BlobStore::put_reader(&store, &mut blob.as_ref())?;
+            }
+            store.flush()?;
+            rates[1].push(total as f64 / began.elapsed().as_secs_f64());
+            drop(store);
+            kept.push(own);
+        }
+        let rates = rates.map(|mut rates| {
+            rates.sort_by(f64::total_cmp);
+            rates[rates.len() / 2] / 1e6
+        });
+        let [ours, read, disk, digest] = rates;
+        println!("| {len} B | {ours:.0} | {read:.0} | {disk:.0} | {digest:.0} | {:.2} |", ours / disk.min(digest));
     }
     Ok(())
 }
@@ -199,7 +263,11 @@ fn main() -> Result<(), Failure> {
         return fill(Path::new(dir));
     }
     let dir = args.first().map_or_else(|| PathBuf::from("."), PathBuf::from);
+    if args.get(1).is_some_and(|which| which == "large") {
+        return large(&dir);
+    }
     puts(&dir)?;
+    large(&dir)?;
     gets(&dir)?;
     alone(&dir)?;
     space(&dir)

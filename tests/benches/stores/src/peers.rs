@@ -54,7 +54,7 @@ impl Peer for Storage {
 }
 
 /// What a blob is called. Digests are computed where blobs are put; who reads knows them.
-fn named(content: &Bytes) -> BlobRef {
+pub fn named(content: &Bytes) -> BlobRef {
     BlobRef { digest: Digest::from_bytes(Sha256::digest(content).into()), size_bytes: content.len() as u64 }
 }
 
