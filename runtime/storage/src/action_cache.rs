@@ -125,23 +125,24 @@ impl Storage {
     /// Whether a blob that a result refers to, even in a directory, is known to be lost. Mostly none is, and then
     /// this costs nothing.
     fn has_lost(&self, result: &ActionResult) -> Result<bool, StoreError> {
-        let lost = {
-            let tail = self.shared.log.tail();
-            if tail.lost.is_empty() {
-                return Ok(false);
-            }
-            tail.lost.clone()
-        };
-        if [result.stdout, result.stderr].iter().any(|blob| lost.contains(&blob.digest)) {
+        if self.shared.log.tail().lost.is_empty() {
+            return Ok(false);
+        }
+        if self.is_lost(&result.stdout)? || self.is_lost(&result.stderr)? {
             return Ok(true);
         }
-        self.has_lost_below(&lost, result.output)
+        self.has_lost_below(result.output)
     }
 
-    fn has_lost_below(&self, lost: &HashSet<Digest>, directory: BlobRef) -> Result<bool, StoreError> {
+    fn is_lost(&self, blob: &BlobRef) -> Result<bool, StoreError> {
+        let was_lost = self.shared.log.tail().lost.contains(&blob.digest);
+        Ok(was_lost && self.locate(&blob.digest)?.is_none())
+    }
+
+    fn has_lost_below(&self, directory: BlobRef) -> Result<bool, StoreError> {
         let (mut waiting, mut seen) = (vec![directory], HashSet::new());
         while let Some(blob) = waiting.pop() {
-            if lost.contains(&blob.digest) {
+            if self.is_lost(&blob)? {
                 return Ok(true);
             }
             if blob == BlobRef::EMPTY || !seen.insert(blob.digest) {
@@ -153,8 +154,10 @@ impl Storage {
             };
             // What is no directory has nothing below it.
             let Ok(directory) = Directory::decode(&content) else { continue };
-            if directory.files.iter().any(|file| lost.contains(&file.blob.digest)) {
-                return Ok(true);
+            for file in &directory.files {
+                if self.is_lost(&file.blob)? {
+                    return Ok(true);
+                }
             }
             waiting.extend(directory.directories.iter().map(|directory| directory.blob));
         }

@@ -36,33 +36,24 @@ impl BlobStore for Storage {
             return Ok(content);
         }
         let mut place = self.rely_on_blob(&blob.digest)?;
-        if place.is_none() && self.refresh()? {
-            place = self.rely_on_blob(&blob.digest)?;
-        }
-        let mut place = place.ok_or(StoreError::Missing(blob.digest))?;
-        check_size(blob, place.size_bytes)?;
-        let mut content = self.content(&blob.digest, &place);
-        while matches!(content, Err(StoreError::Missing(_))) {
-            // A collection may have moved it.
+        loop {
+            let error = match self.content_at(blob, place.as_ref()) {
+                Err(error @ (StoreError::Missing(_) | StoreError::Damaged { .. })) => error,
+                content => return content,
+            };
+            // A collection may have moved it, or another process found this copy damaged and put it again.
             self.refresh_now()?;
-            let now = self.rely_on_blob(&blob.digest)?.ok_or(StoreError::Missing(blob.digest))?;
+            let now = self.rely_on_blob(&blob.digest)?;
             if now == place {
-                break;
+                // What there is no trace of is lost as well: somebody refers to it.
+                let place = place.unwrap_or(Place::file(blob.size_bytes));
+                if place.size_bytes == blob.size_bytes || !self.is_right(&blob.digest, &place)? {
+                    tracing::error!(%error, "a blob is lost: what needs it will be computed again");
+                    self.lose(&blob.digest, &place)?;
+                }
+                return Err(error);
             }
             place = now;
-            content = self.content(&blob.digest, &place);
-        }
-        match content {
-            Ok(content) => {
-                self.shared.reader.keep(&blob.digest, &content);
-                Ok(content)
-            }
-            Err(error @ (StoreError::Missing(_) | StoreError::Damaged { .. })) => {
-                tracing::error!(%error, "a blob is lost: what needs it will be computed again");
-                self.lose(&blob.digest)?;
-                Err(error)
-            }
-            Err(error) => Err(error),
         }
     }
 
@@ -97,7 +88,7 @@ impl BlobStore for Storage {
         let known = match bytes.len() < LOOKED_UP_BYTES_MIN {
             true => self.rely_on(&blob.digest, || {
                 let tail = self.shared.log.tail();
-                Ok(tail.look_own(|rows| rows.blob(&blob.digest)).flatten().map(|place| tail.found(place)))
+                Ok(tail.own_blob(&blob.digest).map(|place| tail.found(place)))
             })?,
             false => self.rely_on_blob(&blob.digest)?,
         };
@@ -176,23 +167,39 @@ impl Storage {
 
     /// Where a blob is, as far as this process knows.
     pub(crate) fn locate(&self, digest: &Digest) -> Result<Option<Found>, StoreError> {
-        let view = {
+        let (view, was_lost) = {
             let tail = self.shared.log.tail();
-            let found = tail.look_own(|rows| rows.blob(digest)).or_else(|| tail.look_theirs(|rows| rows.blob(digest)));
-            if let Some(place) = found {
-                return Ok(place.map(|place| tail.found(place)));
+            let was_lost = tail.lost.contains(digest);
+            match tail.blob(digest) {
+                Some(place) if !(was_lost && place.is_file()) => return Ok(Some(tail.found(place))),
+                Some(place) => return Ok(self.shared.files.has_blob(digest).then(|| tail.found(place))),
+                None => (Arc::clone(&tail.view), was_lost),
             }
-            Arc::clone(&tail.view)
         };
-        on_index("look up a blob", || {
-            let row = view.blobs.get(digest.as_bytes())?;
-            Ok(row.map(|row| Found { place: Place::decode(row.value()), is_own: false }))
-        })
+        let place = on_index("look up a blob", || {
+            Ok(view.blobs.get(digest.as_bytes())?.map(|row| Place::decode(row.value())))
+        })?;
+        let Some(place) = place else { return Ok(None) };
+        let is_lost = was_lost
+            && match place.is_file() {
+                true => !self.shared.files.has_blob(digest),
+                false => self.shared.log.tail().is_lost(digest, &place),
+            };
+        Ok((!is_lost).then_some(Found { place, is_own: false }))
     }
 
     /// The same, and it stays there as long as this process lives.
     fn rely_on_blob(&self, digest: &Digest) -> Result<Option<Place>, StoreError> {
         self.rely_on(digest, || self.locate(digest))
+    }
+
+    /// The content of a blob that is known to be at a place, or nowhere.
+    fn content_at(&self, blob: &BlobRef, place: Option<&Place>) -> Result<Bytes, StoreError> {
+        let place = place.ok_or(StoreError::Missing(blob.digest))?;
+        check_size(blob, place.size_bytes)?;
+        let content = self.content(&blob.digest, place)?;
+        self.shared.reader.keep(&blob.digest, &content);
+        Ok(content)
     }
 
     /// The content at a blob's place, which is what the digest says or an error.
@@ -209,12 +216,22 @@ impl Storage {
         Ok(content)
     }
 
-    /// Remembers that a blob is damaged or missing: it is not there any more until it is put again, and results that
-    /// need it do not count.
-    pub(crate) fn lose(&self, digest: &Digest) -> Result<(), StoreError> {
+    /// Remembers that a copy of a blob is damaged or missing: if there is no other, results that need it do not count until
+    /// it is put again. Whether that is so: a file may have been replaced by a right one.
+    pub(crate) fn lose(&self, digest: &Digest, place: &Place) -> Result<bool, StoreError> {
         self.shared.reader.forget(digest);
-        let entry = Entry { kind: Kind::Lost, key: *digest.as_bytes(), size_bytes: 0, body: &[] };
-        self.shared.log.hand_in(&entry, |tail, _| tail.lose_blob(*digest))
+        if place.is_file() {
+            let doing = || failed(format!("remove the damaged file of blob {digest}"));
+            let _lock = live::lock(&self.shared.dir).map_err(doing())?;
+            let blob = BlobRef { digest: *digest, size_bytes: place.size_bytes };
+            if !self.shared.files.remove_damaged(&blob).map_err(doing())? {
+                return Ok(false);
+            }
+        }
+        let key = *digest.as_bytes();
+        let entry = Entry { kind: Kind::Lost, key, size_bytes: 0, body: &place.encode() };
+        self.shared.log.hand_in(&entry, |tail, _| tail.lose_blob(*digest, *place))?;
+        Ok(true)
     }
 }
 

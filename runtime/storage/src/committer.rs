@@ -13,7 +13,7 @@ use wasmill_model::port::{OnDurable, StoreError};
 
 use crate::error::{failed, on_index, unpanicked};
 use crate::index::{self, SameBlob};
-use crate::live::{Lease, Used};
+use crate::live::Used;
 use crate::log::{Frozen, Piece, Work};
 use crate::place::Place;
 use crate::segment::Segment;
@@ -33,6 +33,9 @@ pub(crate) fn run(shared: &Arc<Shared>, mut segment: Segment) {
     let indexer = thread::Builder::new()
         .name("wasmill-index".to_owned())
         .spawn(move || receive.into_iter().for_each(|frozen| bring_in(&theirs, &frozen)));
+    if let Err(error) = &indexer {
+        fail(shared, failed("start a thread that writes the index")(error.to_string()));
+    }
     let mut not_before = Instant::now();
     let mut spare = Vec::new();
     while let Some(Work { piece, first, callbacks, is_full }) = shared.log.take(not_before, std::mem::take(&mut spare))
@@ -49,9 +52,10 @@ pub(crate) fn run(shared: &Arc<Shared>, mut segment: Segment) {
         });
         match written {
             Ok(()) => {
-                if let Some(frozen) = shared.log.committed(piece.position()) {
-                    // Without the thread, everything is brought in at the end.
-                    let _ = send.send(frozen);
+                if let Some(frozen) = shared.log.committed(piece.position())
+                    && send.send(frozen).is_err()
+                {
+                    fail(shared, failed("write the index")("the thread that does is gone"));
                 }
                 call(callbacks, &Ok(()));
             }
@@ -110,7 +114,7 @@ fn bring_in(shared: &Shared, frozen: &Frozen) {
             let epoch = shared.lease.wait_for_removal(&shared.dir).map_err(doing())?;
             let used = live::used_by_all(&shared.dir).map_err(doing())?;
             let own = shared.log.tail().own.keys().copied().collect();
-            let same = Same { lease: &shared.lease, used, own };
+            let same = Same { shared, used, own };
             on_index("write to the index", || index::write(&index, &frozen.rows, &frozen.covered, &same))?;
             if shared.lease.epoch().map_err(doing())? == epoch {
                 break;
@@ -125,7 +129,7 @@ fn bring_in(shared: &Shared, frozen: &Frozen) {
 
 /// What this process does where another one put the same blob.
 struct Same<'a> {
-    lease: &'a Lease,
+    shared: &'a Shared,
     used: Used,
     own: HashSet<u32>,
 }
@@ -136,7 +140,11 @@ impl SameBlob for Same<'_> {
     }
 
     fn rely_on(&self, digest: &Digest) -> Result<(), redb::Error> {
-        self.lease.rely_on(digest).map_err(redb::Error::Io)
+        self.shared.lease.rely_on(digest).map_err(redb::Error::Io)
+    }
+
+    fn has_file(&self, digest: &Digest) -> bool {
+        self.shared.files.has_blob(digest)
     }
 }
 

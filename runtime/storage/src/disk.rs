@@ -32,6 +32,8 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn create_sealed(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file that exists.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a file that nobody may write to any more, to sync it.
+    fn open_sealed(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Renames a file over another or to a new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -63,9 +65,15 @@ impl DiskFile for File {
         match fs4::FileExt::allocate(self, len) {
             // Some filesystems cannot set space aside; a hole does as well, only later and dearer.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => File::set_len(self, len),
+            // There may be enough for what is to come, which may be a collection of garbage.
+            Err(error) if is_full(&error) => File::set_len(self, len),
             other => other,
         }
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
 impl Disk for RealDisk {
@@ -79,6 +87,10 @@ impl Disk for RealDisk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(OpenOptions::new().read(true).write(true).open(path)?))
+    }
+
+    fn open_sealed(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(platform::open_to_sync(path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

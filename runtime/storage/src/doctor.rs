@@ -11,7 +11,7 @@ use wasmill_model::port::StoreError;
 use wasmill_model::{ActionKey, BlobRef, Digest};
 
 use crate::error::{failed, on_index};
-use crate::log::Entry;
+use crate::log::{Beside, Entry};
 use crate::place::Place;
 use crate::record::Kind;
 use crate::segment::{self, START, Scan};
@@ -61,7 +61,7 @@ impl Storage {
         let doing = || failed("compare the index with the files");
         // No collection may move anything meanwhile.
         let _lock = loop {
-            match live::lock_collection(&self.shared.dir).map_err(doing())? {
+            match self.shared.lease.lock_collection(&self.shared.dir).map_err(doing())? {
                 Some(lock) => break lock,
                 None => std::thread::sleep(std::time::Duration::from_millis(10)),
             }
@@ -70,18 +70,14 @@ impl Storage {
         let mut examined = Examined { is_repaired: repair, ..Examined::default() };
         let index = self.shared.index()?;
         let view = on_index("read the index", || View::latest(&index))?;
-        let named = self.examine_rows(&view, &mut examined)?;
+        let named = self.examine_rows(&view, repair, &mut examined)?;
         self.examine_segments(&view, &mut examined).map_err(doing())?;
         self.examine_files(&named, repair, &mut examined)?;
-        if repair {
-            examined.missing.iter().try_for_each(|digest| self.lose(digest))?;
-        }
         Ok(examined)
     }
 
     /// Looks for everything that the index names. Returns the blobs that are in files of their own.
-    fn examine_rows(&self, view: &View, examined: &mut Examined) -> Result<HashSet<Digest>, StoreError> {
-        let reading = || failed("compare the index with the files");
+    fn examine_rows(&self, view: &View, repair: bool, examined: &mut Examined) -> Result<HashSet<Digest>, StoreError> {
         let mut named = HashSet::new();
         let blobs = on_index("list the blobs", || Ok(view.blobs.iter()?))?;
         for row in blobs {
@@ -93,8 +89,11 @@ impl Storage {
             if place.is_file() {
                 named.insert(digest);
             }
-            if !self.is_in_place(&digest, &place).map_err(reading())? {
+            if !self.is_in_place(&digest, &place)? {
                 examined.missing.push(digest);
+                if repair {
+                    self.lose(&digest, &place)?;
+                }
             }
         }
         let actions = on_index("list the actions", || Ok(view.actions.iter()?))?;
@@ -104,7 +103,7 @@ impl Storage {
                 Ok((Digest::from_bytes(*key.value()), Place::decode(place.value())))
             })?;
             examined.actions += 1;
-            if !self.shared.reader.has_entry(Kind::Action, key.as_bytes(), &place).map_err(reading())? {
+            if !self.shared.reader.has_entry(Kind::Action, key.as_bytes(), &place)? {
                 examined.missing_actions.push(ActionKey(key));
             }
         }
@@ -131,16 +130,22 @@ impl Storage {
             if named.contains(&digest) {
                 continue;
             }
-            // Another process may be publishing it: it says first that it relies on it.
-            let _lock = live::lock(&self.shared.dir).map_err(doing())?;
-            let used = live::used_by_all(&self.shared.dir).map_err(doing())?;
-            self.refresh_now()?;
-            if used.digests.contains(&digest) || self.locate(&digest)?.is_some() {
-                continue;
-            }
-            examined.unnamed.push(digest);
-            if repair && self.take_in(&digest)? {
-                examined.named_again.push(digest);
+            let is_unnamed = {
+                // Another process may be publishing it: it says first that it relies on it.
+                let _lock = live::lock(&self.shared.dir).map_err(doing())?;
+                let used = live::used_by_all(&self.shared.dir).map_err(doing())?;
+                self.refresh_now()?;
+                let is_unnamed = !used.digests.contains(&digest) && self.locate(&digest)?.is_none();
+                if is_unnamed && repair {
+                    self.shared.lease.rely_on(&digest).map_err(doing())?;
+                }
+                is_unnamed
+            };
+            if is_unnamed {
+                examined.unnamed.push(digest);
+                if repair && self.take_in(&digest)? {
+                    examined.named_again.push(digest);
+                }
             }
         }
         Ok(())
@@ -149,23 +154,18 @@ impl Storage {
     /// Takes a file that the index does not name in, if it is what it is called; else removes it.
     fn take_in(&self, digest: &Digest) -> Result<bool, StoreError> {
         let path = self.shared.files.blob(digest);
-        let mut file = fs::File::open(&path).map_err(failed(format!("open `{}`", path.display())))?;
-        let mut hasher = wasmill_model::Hasher::new();
-        let mut buffer = vec![0; 64 << 10];
-        loop {
-            let read = io::Read::read(&mut file, &mut buffer).map_err(failed(format!("read `{}`", path.display())))?;
-            if read == 0 {
-                break;
-            }
-            hasher.update(buffer.get(..read).unwrap_or_default());
-        }
-        let BlobRef { digest: found, size_bytes } = hasher.finish();
-        if found != *digest {
-            self.shared.disk.remove(&path).map_err(failed(format!("remove `{}`", path.display())))?;
+        let doing = || failed(format!("take in `{}`", path.display()));
+        let size_bytes = fs::metadata(&path).map_err(doing())?.len();
+        let is_wrong = {
+            let _lock = live::lock(&self.shared.dir).map_err(doing())?;
+            self.shared.files.remove_damaged(&BlobRef { digest: *digest, size_bytes }).map_err(doing())?
+        };
+        if is_wrong {
             return Ok(false);
         }
         let entry = Entry { kind: Kind::File, key: *digest.as_bytes(), size_bytes, body: &[] };
-        self.shared.log.hand_in(&entry, |tail, _| tail.add_blob(*digest, Place::file(size_bytes)))?;
+        let beside = Beside { unsynced: Some(self.shared.files.found(digest).map_err(doing())?), ..Beside::default() };
+        self.shared.log.hand_in_with(&entry, beside, |tail, _| tail.add_blob(*digest, Place::file(size_bytes)))?;
         Ok(true)
     }
 }

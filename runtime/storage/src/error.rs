@@ -11,6 +11,8 @@ use std::path::PathBuf;
 
 use wasmill_model::port::StoreError;
 
+use crate::platform;
+
 /// Why a store could not be opened. Nothing in the directory was changed, except that missing parts of a store
 /// may have been created.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +101,12 @@ pub(crate) fn on_index<T>(doing: &str, work: impl FnOnce() -> Result<T, redb::Er
         Ok(Err(error)) => Err(failed(doing)(error)),
         Err(panicked) => Err(failed(doing)(panicked)),
     }
+}
+
+/// Whether reading failed for a reason that says nothing about the file: whoever reads may not, or has too much open.
+pub(crate) fn is_of_the_host(error: &io::Error) -> bool {
+    use io::ErrorKind::{OutOfMemory, PermissionDenied};
+    matches!(error.kind(), OutOfMemory | PermissionDenied) || platform::is_out_of_handles(error)
 }
 
 /// Turns a failure into a [`StoreError`] that says what was being done.

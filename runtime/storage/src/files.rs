@@ -4,15 +4,15 @@
 //! so which of the files count.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use memmap2::Mmap;
-use wasmill_model::Digest;
 use wasmill_model::port::StoreError;
+use wasmill_model::{BlobRef, Digest, Hasher};
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::failed;
@@ -21,6 +21,9 @@ use crate::platform;
 /// Larger blobs are synced by whoever hands them in, so that nobody else has to wait for that; smaller ones together with
 /// what else becomes durable.
 const SYNCED_AT_ONCE_BYTES_MAX: u64 = 4 << 20;
+
+/// How much of a file is read at once.
+const READ_BYTES: usize = 256 << 10;
 
 /// The directories of a store.
 #[derive(Debug)]
@@ -53,6 +56,32 @@ impl Files {
     pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
         let hex = digest.to_hex();
         self.blobs.join(hex.get(..2).unwrap_or_default()).join(hex)
+    }
+
+    /// What is to be synced before a file that was found is relied on: whoever wrote it may have been killed.
+    pub(crate) fn found(&self, digest: &Digest) -> io::Result<Unsynced> {
+        let path = self.blob(digest);
+        let dirs = path.parent().map(|dir| vec![self.blobs.clone(), dir.to_owned()]);
+        let bytes = fs::metadata(&path)?.len();
+        Ok(Unsynced { file: Some(self.disk.open_sealed(&path)?), bytes, dirs: dirs.unwrap_or_default() })
+    }
+
+    /// Whether a large blob has a file, whatever is in it.
+    pub(crate) fn has_blob(&self, digest: &Digest) -> bool {
+        fs::metadata(self.blob(digest)).is_ok_and(|found| found.is_file())
+    }
+
+    /// Removes the file of a large blob, if its content is not what it should be. Whether none is there now. The caller
+    /// holds the store's lock, under which files come to be.
+    pub(crate) fn remove_damaged(&self, blob: &BlobRef) -> io::Result<bool> {
+        let path = self.blob(&blob.digest);
+        match digest_of(&path) {
+            Ok(found) if found == *blob => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            // Part of it may be unreadable.
+            _ => {}
+        }
+        self.disk.remove(&path).map(|()| true)
     }
 
     /// The digests that files of large blobs are called after.
@@ -183,6 +212,20 @@ impl Drop for Leftover {
         // Its number is never used again, so this can only be our own file. What cannot be removed is removed with its
         // folder, later.
         let _ = self.disk.remove(&self.path);
+    }
+}
+
+/// Digests a file without mapping it: what cannot be read is then an error.
+pub(crate) fn digest_of(path: &Path) -> io::Result<BlobRef> {
+    let mut file = File::open(path)?;
+    let (mut hasher, mut buffer) = (Hasher::new(), vec![0; READ_BYTES]);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(read) => hasher.update(buffer.get(..read).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 //! Owns: the order of rows and what a row does where there is one already. Does not know: when, or what is on disk
 //! beside the index.
 
-use redb::{Database, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 use wasmill_model::{ActionKey, Digest, RunId};
 
 use crate::place::{Place, PlaceBytes};
-use crate::tables::{self, ACTIONS, BLOBS, COMPILED, LOST, RUN_JOBS, RUNS, SEGMENTS, STATS};
-use crate::tail::Rows;
+use crate::record::Kind;
+use crate::tables::{self, ACTIONS, BLOBS, COMPILED, LOST, RUN_JOBS, RUNS, SEGMENTS, STATS, run_and_page};
+use crate::tail::{Moved, Rows};
 
 /// Up to where a segment is in the index, and whether nothing will be added to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(crate) struct Dead {
     pub(crate) actions: Vec<(ActionKey, Place)>,
     pub(crate) runs: Vec<RunId>,
     pub(crate) segments: Vec<u32>,
+    /// Lost blobs that nothing needs.
+    pub(crate) lost: Vec<Digest>,
 }
 
 /// Begins a transaction. Guests choose what digests there are. redb's default commit trusts a checksum that is no match
@@ -44,13 +47,16 @@ pub(crate) fn remove(index: &Database, dead: &Dead) -> Result<(), redb::Error> {
     remove_places(&write, ACTIONS, dead.actions.iter().map(|(key, place)| (key.0.as_bytes(), place)))?;
     {
         let (mut runs, mut jobs) = (write.open_table(RUNS)?, write.open_table(RUN_JOBS)?);
-        let mut segments = write.open_table(SEGMENTS)?;
+        let (mut segments, mut lost) = (write.open_table(SEGMENTS)?, write.open_table(LOST)?);
         for run in &dead.runs {
             runs.remove(run.0)?;
             jobs.retain_in((run.0, 0)..=(run.0, u32::MAX), |_, _| false)?;
         }
         for segment in &dead.segments {
             segments.remove(segment)?;
+        }
+        for digest in &dead.lost {
+            lost.remove(digest.as_bytes())?;
         }
     }
     Ok(write.commit()?)
@@ -84,6 +90,8 @@ pub(crate) trait SameBlob {
     fn is_others(&self, place: &Place) -> bool;
     /// Relies on what the other one put.
     fn rely_on(&self, digest: &Digest) -> Result<(), redb::Error>;
+    /// Whether a blob has a file.
+    fn has_file(&self, digest: &Digest) -> bool;
 }
 
 /// Writes rows, all of them or none.
@@ -98,6 +106,7 @@ pub(crate) fn write(
     let actions = rows.actions.iter().map(|(key, place)| (*key.0.as_bytes(), place.encode()));
     write_places(&write, ACTIONS, actions.collect())?;
     write_runs(&write, rows)?;
+    write_moved(&write, &rows.moved)?;
     write_caches(&write, rows)?;
     let mut table = write.open_table(SEGMENTS)?;
     for covered in covered {
@@ -108,20 +117,25 @@ pub(crate) fn write(
 }
 
 fn write_blobs(write: &WriteTransaction, rows: &Rows, same: &impl SameBlob) -> Result<(), redb::Error> {
-    if !rows.lost.is_empty() {
-        let (mut blobs, mut lost) = (write.open_table(BLOBS)?, write.open_table(LOST)?);
-        for (digest, is_lost) in &rows.lost {
-            blobs.remove(digest.as_bytes())?;
-            match is_lost {
-                true => lost.insert(digest.as_bytes(), ())?,
-                false => lost.remove(digest.as_bytes())?,
-            };
+    let (mut table, mut lost) = (write.open_table(BLOBS)?, write.open_table(LOST)?);
+    for (digest, place) in &rows.lost {
+        // Another process may have put it again, and what is there now is another copy.
+        let is_there = place.is_file() && same.has_file(digest);
+        let named = table.get(digest.as_bytes())?.map(|row| Place::decode(row.value()));
+        if named == Some(*place) && !is_there {
+            table.remove(digest.as_bytes())?;
+        }
+        if named.is_none_or(|named| named == *place) && !is_there {
+            lost.insert(digest.as_bytes(), ())?;
         }
     }
+    let has_lost = !lost.is_empty()?;
     let mut sorted: Vec<_> = rows.blobs.iter().map(|(digest, place)| (*digest.as_bytes(), *place)).collect();
     sorted.sort_unstable_by_key(|(digest, _)| *digest);
-    let mut table = write.open_table(BLOBS)?;
     for (digest, place) in sorted {
+        if has_lost {
+            lost.remove(&digest)?;
+        }
         // Another process may have put the same. If it lives, it takes its copy for safe without saying so: that one
         // stays, and is relied on. Else this one takes its place: the other may be about to be taken away.
         let before = table.insert(&digest, &place.encode())?.map(|row| *row.value());
@@ -142,6 +156,29 @@ fn write_places(
     let mut table = write.open_table(table)?;
     for (key, place) in &rows {
         table.insert(key, place)?;
+    }
+    Ok(())
+}
+
+/// Names new places, where the old ones are still what is named.
+fn write_moved(write: &WriteTransaction, moved: &[Moved]) -> Result<(), redb::Error> {
+    let (mut blobs, mut actions) = (write.open_table(BLOBS)?, write.open_table(ACTIONS)?);
+    let mut jobs = write.open_table(RUN_JOBS)?;
+    for Moved { kind, key, old, new } in moved {
+        let (old, new) = (old.encode(), new.encode());
+        match kind {
+            Kind::Blob if blobs.get(key)?.is_some_and(|row| *row.value() == old) => drop(blobs.insert(key, &new)?),
+            Kind::Action if actions.get(key)?.is_some_and(|row| *row.value() == old) => {
+                drop(actions.insert(key, &new)?);
+            }
+            Kind::Jobs => {
+                let (run, page) = run_and_page(key);
+                if jobs.get((run.0, page))?.is_some_and(|row| *row.value() == old) {
+                    jobs.insert((run.0, page), &new)?;
+                }
+            }
+            _ => {}
+        }
     }
     Ok(())
 }

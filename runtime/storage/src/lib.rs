@@ -156,7 +156,10 @@ impl Shared {
         let next = Segment::create(self.disk.as_ref(), &self.log_dir, last.max(known) + 1, self.layout.segment_bytes);
         let next = next.map_err(doing())?;
         self.files.sync_dir(&self.log_dir)?;
-        full.trim(end).map_err(doing())?;
+        // Where a segment that somebody has mapped cannot be cut: it only takes more space.
+        if let Err(error) = full.trim(end) {
+            tracing::warn!(segment = full.id, %error, "the space that was set aside for a segment is not given back");
+        }
         self.lease.write_to(next.id, START).map_err(doing())?;
         self.log.with_tail(|tail| tail.own.insert(next.id, START));
         Ok(next)
@@ -286,7 +289,11 @@ impl Storage {
         self.shared.log.with_tail(|tail| {
             // Under the lock: no view ever takes the place of a later one.
             tail.view = Arc::new(on_index("read the index", || View::latest(&index))?);
-            recover::follow(&self.shared.log_dir, tail).map_err(failed("read what other processes wrote"))
+            recover::follow(&self.shared.log_dir, tail).map_err(failed("read what other processes wrote"))?;
+            on_index("list the lost blobs", || match tail.lost.is_empty() && tail.view.lost.is_empty()? {
+                true if tail.theirs.values().all(|theirs| theirs.rows.lost.is_empty()) => Ok(()),
+                _ => tail.learn_what_is_lost(),
+            })
         })
     }
 
@@ -311,7 +318,7 @@ impl Storage {
             }
             let epoch = self.shared.lease.wait_for_removal(&self.shared.dir).map_err(doing())?;
             self.refresh_now()?;
-            self.shared.epoch_seen.fetch_max(epoch, Ordering::AcqRel);
+            self.shared.epoch_seen.store(epoch, Ordering::Release);
         }
     }
 

@@ -24,6 +24,8 @@ use crate::platform;
 const LOCK_FILE: &str = "LOCK";
 const LIVE_DIR: &str = "live";
 const RUN_FILE: &str = "RUN";
+/// How many digits a number may have.
+const RUN_DIGITS: usize = 20;
 /// What no digest begins with: behind it come the number of a segment and an offset.
 const SEGMENT_MARK: [u8; 24] = [0; 24];
 /// How often a process looks whether a removal is over.
@@ -145,6 +147,16 @@ impl Lease {
         platform::write_all_at(&self.epoch, &epoch.to_le_bytes(), 0)
     }
 
+    /// Keeps other processes from collecting. `None` where one does.
+    pub(crate) fn lock_collection(&self, store: &Path) -> io::Result<Option<File>> {
+        let lock = lock_collection(store)?;
+        // Whoever collected before was killed while it did, and everybody still waits.
+        if lock.is_some() && self.epoch()? % 2 == 1 {
+            self.set_epoch(self.epoch()?.wrapping_add(1))?;
+        }
+        Ok(lock)
+    }
+
     /// Says that a collection is going to remove what nobody relies on. Whoever calls this holds [`lock_collection`].
     pub(crate) fn begin_removal(&self) -> io::Result<Removal<'_>> {
         let odd = self.epoch()?.wrapping_add(1) | 1;
@@ -159,10 +171,8 @@ impl Lease {
             if epoch % 2 == 0 {
                 return Ok(epoch);
             }
-            match lock_collection(store)? {
-                // The process that collected is gone, and what it was about to remove is there.
-                Some(_lock) if self.epoch()? == epoch => self.set_epoch(epoch.wrapping_add(1))?,
-                _ => std::thread::sleep(REMOVAL_POLL),
+            if self.lock_collection(store)?.is_none() {
+                std::thread::sleep(REMOVAL_POLL);
             }
         }
     }
@@ -224,8 +234,7 @@ pub(crate) fn used_by_all(store: &Path) -> io::Result<Used> {
     Ok(used)
 }
 
-/// Keeps other processes from collecting. `None` where one does.
-pub(crate) fn lock_collection(store: &Path) -> io::Result<Option<File>> {
+fn lock_collection(store: &Path) -> io::Result<Option<File>> {
     let path = store.join(COLLECTION_LOCK_FILE);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     match file.try_lock() {
@@ -264,13 +273,13 @@ fn is_gone(dir: &Path) -> io::Result<bool> {
 pub(crate) fn take_run_number(store: &Path, at_least: u64) -> io::Result<u64> {
     let _lock = lock(store)?;
     let path = store.join(RUN_FILE);
-    let last: u64 = match fs::read_to_string(&path) {
-        Ok(text) => text.trim().parse().unwrap_or(0),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => 0,
-        Err(error) => return Err(error),
-    };
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut text = [0; RUN_DIGITS];
+    let read = platform::read_at(&file, &mut text, 0)?;
+    let text = text.get(..read).and_then(|text| std::str::from_utf8(text).ok());
+    let last: u64 = text.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
     let number = at_least.max(last.saturating_add(1));
-    fs::write(&path, format!("{number}\n"))?;
+    // In place and of one length, so that a kill leaves the old number or the new one.
+    platform::write_all_at(&file, format!("{number:<RUN_DIGITS$}").as_bytes(), 0)?;
     Ok(number)
 }

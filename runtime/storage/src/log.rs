@@ -398,6 +398,10 @@ impl Log {
     /// from the log would keep the next process longer.
     pub(crate) fn finish(&self) -> Option<Frozen> {
         let mut state = self.state();
+        // What a thread was given that did not do it is for the next process to read.
+        if state.frozen.is_none() && state.is_indexing {
+            return None;
+        }
         let is_worth_it = state.unindexed > self.unindexed_max.min(LEFT_IN_LOG_MAX) || !state.sealed.is_empty();
         if state.frozen.is_none() && is_worth_it {
             self.freeze(&mut state);

@@ -3,7 +3,6 @@
 //! Owns: the `FORMAT` file, and that nothing is touched before it says that this wasmill may. Does not know: what
 //! is in the tables.
 
-use std::collections::HashSet;
 use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
@@ -13,8 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use redb::{Builder, ConcurrencyMode, Database, DatabaseError, ReadableTable, StorageError};
-use wasmill_model::Digest;
+use redb::{Builder, ConcurrencyMode, Database, DatabaseError, StorageError};
 
 use crate::disk::{Disk, RealDisk};
 use crate::error::unpanicked;
@@ -39,7 +37,8 @@ const LOG_DIR: &str = "log";
 const INDEX_FILE: &str = "index.redb";
 const INDEX_TEMP: &str = "index.new";
 /// What else may be there while two processes create the same store.
-const STORE_FILES: [&str; 7] = ["LOCK", "live", LOG_DIR, "blobs", "compiled", INDEX_FILE, INDEX_TEMP];
+const STORE_FILES: [&str; 11] =
+    ["LOCK", "live", LOG_DIR, "blobs", "compiled", INDEX_FILE, INDEX_TEMP, "RUN", "GC", "GC.lock", "SCRUB"];
 
 impl Storage {
     /// Opens the store in `dir`; creates it where there is nothing or an empty directory. Waits while another process
@@ -74,6 +73,7 @@ impl Storage {
                 .map_err(|source| not_writable((log_dir.clone(), source)))
         })?;
         lease.write_to(recovered.segment.id, recovered.end).map_err(|source| not_writable((dir.to_owned(), source)))?;
+        careful(&path, || tail.learn_what_is_lost().map_err(damaged(&path)))?;
         let run_next = careful(&path, || run_next(&tail).map_err(damaged(&path)))?;
         drop(lock);
         let Recovered { segment, end, sealed, held } = recovered;
@@ -145,19 +145,15 @@ pub(crate) fn refused(path: &Path, error: DatabaseError) -> OpenError {
 
 /// What the tables hold, with nothing before it.
 fn read_tables(index: &Database) -> Result<Tail, redb::Error> {
-    let view = View::latest(index)?;
-    let mut lost = HashSet::new();
-    for row in view.lost.iter()? {
-        lost.insert(Digest::from_bytes(*row?.0.value()));
-    }
-    Ok(Tail::new(view, lost))
+    Ok(Tail::new(View::latest(index)?))
 }
 
 /// The number of the next run.
 fn run_next(tail: &Tail) -> Result<u64, redb::Error> {
     let indexed = tail.view.run_last()?.unwrap_or(0);
-    let last = tail.active.runs.last_key_value().map_or(0, |(run, _)| run.0);
-    Ok(indexed.max(last).saturating_add(1))
+    let rows = std::iter::once(&tail.active).chain(tail.theirs.values().map(|theirs| &theirs.rows));
+    let last = rows.filter_map(|rows| rows.runs.last_key_value()).map(|(run, _)| run.0).max();
+    Ok(indexed.max(last.unwrap_or(0)).saturating_add(1))
 }
 
 /// Makes sure that `dir` is a store that this code may open, and makes one of it, laid out as asked, if it is empty or
@@ -166,7 +162,7 @@ fn prepare(dir: &Path, layout: Layout) -> Result<Layout, OpenError> {
     let path = dir.join(FORMAT_FILE);
     match fs::read(&path) {
         Ok(text) => check_format(dir, &path, &text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir, &layout).map(|()| layout),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir, &layout),
         // Something above it is no directory.
         Err(source) if source.kind() == io::ErrorKind::NotADirectory => {
             Err(OpenError::NotWritable { path: dir.to_owned(), source })
@@ -195,7 +191,7 @@ fn check_format(dir: &Path, path: &Path, text: &[u8]) -> Result<Layout, OpenErro
     }
 }
 
-fn create(dir: &Path, layout: &Layout) -> Result<(), OpenError> {
+fn create(dir: &Path, layout: &Layout) -> Result<Layout, OpenError> {
     let not_writable = |path: &Path| {
         let path = path.to_owned();
         move |source| OpenError::NotWritable { path, source }
@@ -211,9 +207,16 @@ fn create(dir: &Path, layout: &Layout) -> Result<(), OpenError> {
             return Err(OpenError::NotAStore { path: dir.to_owned() });
         }
     }
+    let _lock = live::lock(dir).map_err(not_writable(&dir.join("LOCK")))?;
+    let path = dir.join(FORMAT_FILE);
+    if let Ok(text) = fs::read(&path) {
+        // Another process was first, and may have laid it out in another way.
+        return check_format(dir, &path, &text);
+    }
     let temp = dir.join(format!("{FORMAT_TEMP}{}", std::process::id()));
-    write_format(&temp, &dir.join(FORMAT_FILE), layout).map_err(not_writable(&temp))?;
-    platform::sync_dir(dir).map_err(not_writable(dir))
+    write_format(&temp, &path, layout).map_err(not_writable(&temp))?;
+    platform::sync_dir(dir).map_err(not_writable(dir))?;
+    Ok(*layout)
 }
 
 fn write_format(temp: &Path, path: &Path, layout: &Layout) -> io::Result<()> {

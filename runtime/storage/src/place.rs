@@ -3,7 +3,7 @@
 //! Owns: places and their encoding in the index. Does not know: how to read one.
 
 /// Where something lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     /// The segment, or [`Place::FILE`].
     pub(crate) segment: u32,

@@ -111,3 +111,29 @@ fn allocated(found: &fs::Metadata) -> u64 {
 fn allocated(found: &fs::Metadata) -> u64 {
     found.len()
 }
+
+/// Whether too many files are open, in this process or in the system.
+#[cfg(unix)]
+pub(crate) fn is_out_of_handles(error: &io::Error) -> bool {
+    // EMFILE and ENFILE, which are the same on every Unix.
+    matches!(error.raw_os_error(), Some(24 | 23))
+}
+
+/// Whether too many files are open.
+#[cfg(not(unix))]
+pub(crate) fn is_out_of_handles(error: &io::Error) -> bool {
+    // ERROR_TOO_MANY_OPEN_FILES
+    error.raw_os_error() == Some(4)
+}
+
+/// Opens a file so that it can be synced.
+#[cfg(unix)]
+pub(crate) fn open_to_sync(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+/// Opens a file so that it can be synced, which Windows wants a handle for that may write.
+#[cfg(not(unix))]
+pub(crate) fn open_to_sync(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
+}

@@ -14,9 +14,9 @@ use memmap2::Mmap;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use wasmill_model::port::StoreError;
-use wasmill_model::{BlobRef, Digest};
+use wasmill_model::{BlobRef, Digest, Hasher};
 
-use crate::error::failed;
+use crate::error::{failed, is_of_the_host};
 use crate::place::Place;
 use crate::record::{HEADER_BYTES, Header, Key, Kind};
 use crate::{platform, segment};
@@ -33,6 +33,12 @@ const COPIED_BYTES_MAX: u32 = 64 << 10;
 
 /// How many large blobs are remembered as right; after that, all are digested again.
 const CHECKED_MAX: usize = 1 << 16;
+
+/// How many segments are open at once: some systems allow a process 256 files.
+const OPEN_MAX: usize = 64;
+
+/// How much of a body is read at once where it is only looked at.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// What of a blob is kept in memory costs this beside its content, roughly.
 const CACHE_ENTRY_BYTES: u64 = 96;
@@ -140,23 +146,40 @@ impl Reader {
     }
 
     /// Whether an entry begins at a place, without looking at its body.
-    pub(crate) fn has_entry(&self, kind: Kind, key: &Key, place: &Place) -> io::Result<bool> {
-        let Ok(Some(opened)) = self.open(place.segment) else { return Ok(false) };
+    pub(crate) fn has_entry(&self, kind: Kind, key: &Key, place: &Place) -> Result<bool, StoreError> {
+        let Some(opened) = self.open(place.segment)? else { return Ok(false) };
         let mut bytes = [0; HEADER_BYTES];
-        if !read_exact(&opened.file, &mut bytes, place.offset)? {
+        if !read_exact(&opened.file, &mut bytes, u64::from(place.offset)).map_err(reading(place))? {
             return Ok(false);
         }
         let end = u64::from(place.offset) + HEADER_BYTES as u64 + u64::from(place.body_bytes);
         let header = Header::decode(&bytes).filter(|header| header.kind == kind && header.key == *key);
         let is_it = header.is_some_and(|header| header.body_bytes == place.body_bytes);
-        Ok(is_it && end <= opened.file.metadata()?.len())
+        Ok(is_it && end <= opened.file.metadata().map_err(reading(place))?.len())
+    }
+
+    /// The digest and the length of what lies where a body should be, read in pieces and not mapped. `None` where nothing is.
+    pub(crate) fn digest_of(&self, place: &Place) -> Result<Option<BlobRef>, StoreError> {
+        let Some(opened) = self.open(place.segment)? else { return Ok(None) };
+        let (mut hasher, mut buffer) = (Hasher::new(), vec![0; PIECE_BYTES]);
+        let (mut offset, mut left) = (u64::from(place.offset) + HEADER_BYTES as u64, place.body_bytes as usize);
+        while left > 0 {
+            buffer.truncate(left);
+            if !read_exact(&opened.file, &mut buffer, offset).map_err(reading(place))? {
+                return Ok(None);
+            }
+            hasher.update(&buffer);
+            offset += buffer.len() as u64;
+            left -= buffer.len();
+        }
+        Ok(Some(hasher.finish()))
     }
 
     /// The body of another entry. `None` where there is no such entry.
     pub(crate) fn entry(&self, kind: Kind, key: &Key, place: &Place) -> Result<Option<Bytes>, StoreError> {
         let Some(opened) = self.open(place.segment)? else { return Ok(None) };
         let mut bytes = vec![0; HEADER_BYTES + place.body_bytes as usize];
-        if !read_exact(&opened.file, &mut bytes, place.offset).map_err(reading(place))? {
+        if !read_exact(&opened.file, &mut bytes, u64::from(place.offset)).map_err(reading(place))? {
             return Ok(None);
         }
         let header = Header::decode(&bytes).filter(|header| header.kind == kind && header.key == *key);
@@ -175,7 +198,7 @@ impl Reader {
             return Ok(Some(map.slice(start..start + place.body_bytes as usize)));
         }
         let mut bytes = vec![0; place.body_bytes as usize];
-        let offset = place.offset.saturating_add(HEADER_BYTES as u32);
+        let offset = u64::from(place.offset) + HEADER_BYTES as u64;
         let is_there = read_exact(&opened.file, &mut bytes, offset).map_err(reading(place))?;
         Ok(is_there.then(|| bytes.into()))
     }
@@ -196,7 +219,12 @@ impl Reader {
             Err(error) => return Err(failed(format!("open `{}`", path.display()))(error)),
         };
         let opened = Arc::new(Opened { file, map: OnceLock::new() });
-        self.segments.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&opened));
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        if segments.len() >= OPEN_MAX {
+            // Whoever reads in one still has it.
+            segments.clear();
+        }
+        segments.insert(id, Arc::clone(&opened));
         Ok(Some(opened))
     }
 }
@@ -205,9 +233,8 @@ fn reading(place: &Place) -> impl FnOnce(io::Error) -> StoreError + use<> {
     failed(format!("read segment {} of the log", place.segment))
 }
 
-/// Fills `bytes` from `offset` on, or says that there are not so many.
-fn read_exact(file: &File, mut bytes: &mut [u8], offset: u32) -> io::Result<bool> {
-    let mut offset = u64::from(offset);
+/// Fills `bytes` from `offset` on, or says that there are not so many, or that the disk cannot read them any more.
+fn read_exact(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<bool> {
     while !bytes.is_empty() {
         match platform::read_at(file, bytes, offset) {
             Ok(0) => return Ok(false),
@@ -216,7 +243,11 @@ fn read_exact(file: &File, mut bytes: &mut [u8], offset: u32) -> io::Result<bool
                 offset += read as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) if is_of_the_host(&error) => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, "the disk cannot read a part of the store's log");
+                return Ok(false);
+            }
         }
     }
     Ok(true)

@@ -3,7 +3,6 @@
 //! Owns: taking over segments whose writers are gone, following those whose writers live, and turning entries back into
 //! rows. Does not know: the index, apart from how far it got.
 
-use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -54,20 +53,26 @@ pub(crate) fn recover(
         if is_sealed {
             continue;
         }
-        // Nothing of it is this process's own, unless it goes on in it.
-        tail.own.insert(segment.id, u32::MAX);
         if indexed == START && segment::is_empty(log, segment.id)? {
             // Its writer died before it was anything.
             segment::remove(disk, log, segment.id)?;
             continue;
         }
+        // Nothing of it is this process's own, unless it goes on in it.
+        tail.own.insert(segment.id, u32::MAX);
         if std::fs::metadata(segment::path(log, segment.id))?.len() < u64::from(indexed) {
             tracing::warn!(segment = segment.id, "a segment of the store's log was cut: what was in it is lost");
             cut.push((segment, indexed));
             continue;
         }
-        match replay(log, segment.id, indexed, &mut tail.active, &mut tail.lost)? {
-            Some(end) => taken.push((segment, end)),
+        match replay(log, segment.id, indexed, &mut tail.active, Damage::IsPassed)? {
+            Some((end, _)) => {
+                // Its writer may have been killed before it was: what is found now is relied on.
+                if end > indexed {
+                    segment.sync()?;
+                }
+                taken.push((segment, end));
+            }
             None => {
                 tracing::warn!(segment = segment.id, "a segment of the store's log is damaged");
                 cut.push((segment, indexed));
@@ -76,21 +81,20 @@ pub(crate) fn recover(
     }
     let last = taken.pop_if(|(_, end)| *end <= layout.segment_bytes / 4 * 3);
     taken.append(&mut cut);
-    // A blob of which there is another copy is not lost: this one may have been half written when the power failed.
-    for digest in std::mem::take(&mut tail.active.damaged) {
-        let is_indexed = tail.view.blobs.get(digest.as_bytes()).map_err(io::Error::other)?.is_some();
-        if !is_indexed && !tail.active.blobs.contains_key(&digest) {
-            tail.lose_blob(digest);
+    let went_on = last.and_then(|(segment, end)| match segment.continue_at(end, layout.segment_bytes) {
+        Ok(()) => Some((segment, end)),
+        // Where a segment that somebody has mapped cannot be cut.
+        Err(error) => {
+            tracing::warn!(segment = segment.id, %error, "a segment of the store's log is not added to");
+            taken.push((segment, end));
+            None
         }
-    }
+    });
     let sealed = taken.iter().map(|(segment, end)| Covered { segment: segment.id, end: *end, is_sealed: true });
     let sealed = sealed.collect();
     let held = taken.into_iter().map(|(segment, _)| segment).collect();
-    let (segment, end) = match last {
-        Some((segment, end)) => {
-            segment.continue_at(end, layout.segment_bytes)?;
-            (segment, end)
-        }
+    let (segment, end) = match went_on {
+        Some(segment) => segment,
         None => (create(disk, log, layout, ids.last().copied().unwrap_or(0), tail)?, START),
     };
     tail.own.insert(segment.id, end);
@@ -128,44 +132,71 @@ pub(crate) fn follow(log: &Path, tail: &mut Tail) -> io::Result<()> {
     tail.theirs.retain(|id, _| lives.iter().any(|(live, _)| live == id));
     for (id, indexed) in lives {
         let theirs = tail.theirs.entry(id).or_default();
-        if theirs.end <= indexed {
-            *theirs = Theirs { end: indexed, rows: Rows::default() };
+        if theirs.begin < indexed {
+            // What is in the index may be removed from it: its rows must not outlive that here.
+            *theirs = Theirs { begin: indexed, end: indexed, ..Theirs::default() };
         }
-        let entries = theirs.rows.entries;
-        let read = replay(log, id, theirs.end, &mut theirs.rows, &mut tail.lost).and_then(|end| {
-            theirs.end = end.unwrap_or(theirs.end);
-            if theirs.rows.entries > entries { segment::sync(log, id) } else { Ok(()) }
-        });
-        match read {
+        match read_on(log, id, theirs) {
             // A collection has just removed it: what was wanted of it is elsewhere.
             Err(error) if error.kind() == io::ErrorKind::NotFound => drop(tail.theirs.remove(&id)),
-            other => other?,
+            Err(error) => {
+                // What was read and is not durable is not to be relied on.
+                tail.theirs.remove(&id);
+                return Err(error);
+            }
+            Ok(()) => {}
         }
     }
     Ok(())
 }
 
-/// Turns the entries from `offset` on into rows, and says where they end. `None` where the segment is not one.
-fn replay(log: &Path, id: u32, offset: u32, rows: &mut Rows, lost: &mut HashSet<Digest>) -> io::Result<Option<u32>> {
-    let Some(mut scan) = Scan::open(log, id, offset)? else { return Ok(None) };
-    while let Some((offset, header, body)) = scan.next()? {
-        let place = Place { segment: id, offset, body_bytes: header.body_bytes, size_bytes: header.size_bytes };
-        note(&header, place, body, rows, lost);
-        rows.entries += 1;
+/// Reads what was added to another process's segment.
+fn read_on(log: &Path, id: u32, theirs: &mut Theirs) -> io::Result<()> {
+    let entries = theirs.rows.entries;
+    // What is damaged at one time may have been read while it was being written.
+    let damage = Damage::IsPassedAt(theirs.doubted);
+    if let Some((end, doubted)) = replay(log, id, theirs.end, &mut theirs.rows, damage)? {
+        (theirs.end, theirs.doubted) = (end, doubted);
     }
-    Ok(Some(scan.offset()))
+    if theirs.rows.entries > entries { segment::sync(log, id) } else { Ok(()) }
 }
 
-fn note(header: &Header, place: Place, body: Option<&[u8]>, rows: &mut Rows, lost: &mut HashSet<Digest>) {
+/// What is done about an entry that is damaged, with another one behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Damage {
+    /// What it held is lost.
+    IsPassed,
+    /// The same at this offset; else it ends what is read.
+    IsPassedAt(Option<u32>),
+}
+
+/// Turns the entries from `offset` on into rows, and says where they end, and whether that is at a damaged one. `None`
+/// where the segment is not one.
+fn replay(log: &Path, id: u32, offset: u32, rows: &mut Rows, damage: Damage) -> io::Result<Option<(u32, Option<u32>)>> {
+    let Some(mut scan) = Scan::open(log, id, offset)? else { return Ok(None) };
+    while let Some((offset, header, body)) = scan.next()? {
+        if body.is_none() && !matches!(damage, Damage::IsPassed) && damage != Damage::IsPassedAt(Some(offset)) {
+            return Ok(Some((offset, Some(offset))));
+        }
+        let place = Place { segment: id, offset, body_bytes: header.body_bytes, size_bytes: header.size_bytes };
+        note(&header, place, body, rows);
+        rows.entries += 1;
+    }
+    Ok(Some((scan.offset(), None)))
+}
+
+fn note(header: &Header, place: Place, body: Option<&[u8]>, rows: &mut Rows) {
     let digest = Digest::from_bytes(header.key);
     let Some(body) = body else {
         tracing::warn!(?place, "an entry of the store's log is damaged");
-        rows.damaged.insert(digest);
+        if header.kind == Kind::Blob {
+            rows.lose_blob(digest, place);
+        }
         return;
     };
     match header.kind {
-        Kind::Blob => rows.add_blob(lost, digest, place),
-        Kind::File => rows.add_blob(lost, digest, Place::file(header.size_bytes)),
+        Kind::Blob => rows.add_blob(digest, place),
+        Kind::File => rows.add_blob(digest, Place::file(header.size_bytes)),
         Kind::Action => drop(rows.actions.insert(ActionKey(digest), place)),
         Kind::Run => drop(rows.runs.insert(run_and_page(&header.key).0, body.to_vec())),
         Kind::Jobs => drop(rows.jobs.insert(run_and_page(&header.key), place)),
@@ -175,6 +206,10 @@ fn note(header: &Header, place: Place, body: Option<&[u8]>, rows: &mut Rows, los
                 rows.artifacts.insert(digest, content);
             }
         }
-        Kind::Lost => rows.lose_blob(lost, digest),
+        Kind::Lost => {
+            if let Some(place) = body.first_chunk() {
+                rows.lose_blob(digest, Place::decode(place));
+            }
+        }
     }
 }

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use redb::ReadableTable;
 use wasmill_model::port::StoreError;
-use wasmill_model::{ActionKey, Digest};
+use wasmill_model::{ActionKey, BlobRef, Digest};
 
 use crate::Storage;
-use crate::error::{failed, on_index};
+use crate::error::{failed, is_of_the_host, on_index};
+use crate::files;
 use crate::place::Place;
 use crate::record::Kind;
 use crate::tables::{View, decode_action};
@@ -99,25 +100,39 @@ impl Storage {
 
     fn scrub_blob(&self, digest: &Digest, place: &Place, scrubbed: &mut Scrubbed) -> Result<(), StoreError> {
         self.shared.reader.forget(digest);
-        let mut content = self.content(digest, place);
-        if content.is_err() {
+        let mut place = *place;
+        let mut is_right = self.is_right(digest, &place)?;
+        if !is_right {
             // It may have been moved or removed since its row was read.
             self.refresh_now()?;
             match self.locate(digest)? {
-                Some(found) => content = self.content(digest, &found.place),
+                Some(found) => place = found.place,
                 None => return Ok(()),
             }
+            is_right = self.is_right(digest, &place)?;
         }
         scrubbed.blobs += 1;
-        match content {
-            Ok(content) if content.len() as u64 == place.size_bytes => scrubbed.bytes += place.size_bytes,
-            Ok(_) | Err(StoreError::Missing(_) | StoreError::Damaged { .. }) => {
-                self.lose(digest)?;
-                scrubbed.lost.push(*digest);
-            }
-            Err(error) => return Err(error),
+        scrubbed.bytes += place.size_bytes;
+        if !is_right && self.lose(digest, &place)? {
+            scrubbed.lost.push(*digest);
         }
         Ok(())
+    }
+
+    /// Reads a blob, in pieces and without mapping it, so that a disk that cannot read it says so.
+    pub(crate) fn is_right(&self, digest: &Digest, place: &Place) -> Result<bool, StoreError> {
+        let right = BlobRef { digest: *digest, size_bytes: place.size_bytes };
+        if place.is_file() {
+            return match files::digest_of(&self.shared.files.blob(digest)) {
+                Ok(found) => Ok(found == right),
+                Err(error) if is_of_the_host(&error) => Err(failed(format!("read the file of blob {digest}"))(error)),
+                Err(_) => Ok(false),
+            };
+        }
+        match self.shared.log.unwritten(place) {
+            Some(_) => Ok(true),
+            None => Ok(self.shared.reader.digest_of(place)? == Some(right)),
+        }
     }
 
     fn scrub_actions(&self, scrubbed: &mut Scrubbed) -> Result<(), StoreError> {
@@ -164,12 +179,13 @@ impl Storage {
     }
 
     /// Whether content of the right size is where a blob should be, without reading it.
-    pub(crate) fn is_in_place(&self, digest: &Digest, place: &Place) -> io::Result<bool> {
+    pub(crate) fn is_in_place(&self, digest: &Digest, place: &Place) -> Result<bool, StoreError> {
         if place.is_file() {
-            return match fs::metadata(self.shared.files.blob(digest)) {
+            let path = self.shared.files.blob(digest);
+            return match fs::metadata(&path) {
                 Ok(found) => Ok(found.is_file() && found.len() == place.size_bytes),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-                Err(error) => Err(error),
+                Err(error) => Err(failed(format!("look at `{}`", path.display()))(error)),
             };
         }
         self.shared.reader.has_entry(Kind::Blob, digest.as_bytes(), place)

@@ -83,6 +83,11 @@ impl Segment {
         self.file.sync()
     }
 
+    /// Makes durable what somebody else added.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+
     /// Gives back the space behind `end`.
     pub(crate) fn trim(&self, end: u32) -> io::Result<()> {
         self.file.set_len(u64::from(end))

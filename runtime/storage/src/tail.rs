@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use redb::ReadableTable;
 use wasmill_model::{ActionKey, BlobRef, Digest, RunId};
 
 use crate::place::Place;
+use crate::record::{Key, Kind};
 use crate::tables::View;
 
 /// Rows that are to be written to the index.
@@ -20,12 +22,21 @@ pub(crate) struct Rows {
     pub(crate) jobs: BTreeMap<(RunId, u32), Place>,
     pub(crate) stats: HashMap<String, Vec<u8>>,
     pub(crate) artifacts: HashMap<Digest, BlobRef>,
-    /// Blobs that were lost (and are not in `blobs`), or that came back.
-    pub(crate) lost: HashMap<Digest, bool>,
-    /// Keys of entries that were found damaged in the log.
-    pub(crate) damaged: HashSet<Digest>,
+    /// Copies of blobs that were found damaged or missing.
+    pub(crate) lost: HashSet<(Digest, Place)>,
+    /// Entries that a collection copied. Where they were is still right until the index names the new places.
+    pub(crate) moved: Vec<Moved>,
     /// How many entries of the log these are.
     pub(crate) entries: usize,
+}
+
+/// What was at one place and is at another now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moved {
+    pub(crate) kind: Kind,
+    pub(crate) key: Key,
+    pub(crate) old: Place,
+    pub(crate) new: Place,
 }
 
 /// The rows, in the order in which they came to be, and the index behind them.
@@ -34,7 +45,7 @@ pub(crate) struct Tail {
     /// On their way into the index.
     pub(crate) frozen: Arc<Rows>,
     pub(crate) view: Arc<View>,
-    /// All blobs that are known to be lost.
+    /// Blobs of which a copy is known to be lost, or was before another one was put.
     pub(crate) lost: HashSet<Digest>,
     /// What other processes, which live, have in their segments and not in the index.
     pub(crate) theirs: BTreeMap<u32, Theirs>,
@@ -46,8 +57,11 @@ pub(crate) struct Tail {
 #[derive(Debug, Default)]
 pub(crate) struct Theirs {
     pub(crate) rows: Rows,
-    /// Up to where the segment was read.
+    /// From where on, and up to where, the segment was read.
+    pub(crate) begin: u32,
     pub(crate) end: u32,
+    /// An entry was damaged there, or was just being written, when the segment was read.
+    pub(crate) doubted: Option<u32>,
 }
 
 /// The answer to a question that may be answered by what is not in the index.
@@ -67,12 +81,12 @@ pub(crate) struct Found {
 
 impl Tail {
     /// A tail with nothing in it before an index.
-    pub(crate) fn new(view: View, lost: HashSet<Digest>) -> Self {
+    pub(crate) fn new(view: View) -> Self {
         Self {
             active: Rows::default(),
             frozen: Arc::default(),
             view: Arc::new(view),
-            lost,
+            lost: HashSet::new(),
             theirs: BTreeMap::new(),
             own: HashMap::new(),
         }
@@ -107,14 +121,52 @@ impl Tail {
         (Arc::clone(&self.view), theirs.chain([&*self.frozen, &self.active]).map(collect).collect())
     }
 
-    /// Notes a blob.
-    pub(crate) fn add_blob(&mut self, digest: Digest, place: Place) {
-        self.active.add_blob(&mut self.lost, digest, place);
+    /// Where a blob is, by the rows of this process.
+    pub(crate) fn own_blob(&self, digest: &Digest) -> Option<Place> {
+        self.look_own(|rows| self.good_blob(rows, digest))
     }
 
-    /// Notes that a blob is lost.
-    pub(crate) fn lose_blob(&mut self, digest: Digest) {
-        self.active.lose_blob(&mut self.lost, digest);
+    /// Where a blob is, by the rows of any process.
+    pub(crate) fn blob(&self, digest: &Digest) -> Option<Place> {
+        self.own_blob(digest).or_else(|| self.look_theirs(|rows| self.good_blob(rows, digest)))
+    }
+
+    fn good_blob(&self, rows: &Rows, digest: &Digest) -> Option<Place> {
+        rows.blobs.get(digest).copied().filter(|place| !self.is_lost(digest, place))
+    }
+
+    /// Whether a copy of a blob in the log is lost. (A lost file is one that is not there.)
+    pub(crate) fn is_lost(&self, digest: &Digest, place: &Place) -> bool {
+        if place.is_file() || !self.lost.contains(digest) {
+            return false;
+        }
+        let lost = (*digest, *place);
+        let theirs = self.theirs.values().map(|theirs| &theirs.rows);
+        [&self.active, &*self.frozen].into_iter().chain(theirs).any(|rows| rows.lost.contains(&lost))
+    }
+
+    /// Notes a blob. The first good place counts.
+    pub(crate) fn add_blob(&mut self, digest: Digest, place: Place) {
+        self.active.add_blob(digest, place);
+        self.lost.remove(&digest);
+    }
+
+    /// Notes that a copy of a blob is lost.
+    pub(crate) fn lose_blob(&mut self, digest: Digest, place: Place) {
+        self.active.lose_blob(digest, place);
+        self.lost.insert(digest);
+    }
+
+    /// Brings together what all rows say of lost blobs, and the index.
+    pub(crate) fn learn_what_is_lost(&mut self) -> Result<(), redb::Error> {
+        let theirs = self.theirs.values().map(|theirs| &theirs.rows);
+        let rows = [&self.active, &*self.frozen].into_iter().chain(theirs);
+        let mut lost: HashSet<Digest> = rows.flat_map(|rows| rows.lost.iter().map(|(digest, _)| *digest)).collect();
+        for row in self.view.lost.iter()? {
+            lost.insert(Digest::from_bytes(*row?.0.value()));
+        }
+        self.lost = lost;
+        Ok(())
     }
 
     /// Takes the rows to bring them into the index; they stay readable. None while others are on their way.
@@ -134,28 +186,19 @@ impl Tail {
 }
 
 impl Rows {
-    /// Notes a blob. The first place counts, unless what was there is lost.
-    pub(crate) fn add_blob(&mut self, lost: &mut HashSet<Digest>, digest: Digest, place: Place) {
-        if lost.remove(&digest) {
-            self.lost.insert(digest, false);
+    /// Notes a blob. The first good place counts.
+    pub(crate) fn add_blob(&mut self, digest: Digest, place: Place) {
+        let known = self.blobs.get(&digest).filter(|known| !self.lost.contains(&(digest, **known)));
+        if known.is_none() {
             self.blobs.insert(digest, place);
-        } else {
-            self.blobs.entry(digest).or_insert(place);
         }
     }
 
-    /// Notes that a blob is lost.
-    pub(crate) fn lose_blob(&mut self, lost: &mut HashSet<Digest>, digest: Digest) {
-        self.blobs.remove(&digest);
-        self.lost.insert(digest, true);
-        lost.insert(digest);
-    }
-
-    /// Where a blob is; `Some(None)` says that it was lost.
-    pub(crate) fn blob(&self, digest: &Digest) -> Option<Option<Place>> {
-        match self.blobs.get(digest) {
-            Some(place) => Some(Some(*place)),
-            None => (self.lost.get(digest) == Some(&true)).then_some(None),
+    /// Notes that a copy of a blob is lost.
+    pub(crate) fn lose_blob(&mut self, digest: Digest, place: Place) {
+        if !place.is_file() && self.blobs.get(&digest) == Some(&place) {
+            self.blobs.remove(&digest);
         }
+        self.lost.insert((digest, place));
     }
 }

@@ -10,6 +10,7 @@ mod mending;
 mod model;
 mod opening;
 mod ports;
+mod sharing;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};

@@ -79,6 +79,8 @@ pub(super) struct Marks<'a> {
     actions: Candidates,
     /// Blobs that were looked into, in case they are directories. One that is only marked may still be one.
     followed: HashSet<Digest>,
+    /// Lost blobs that nothing was found to need.
+    lost: HashSet<Digest>,
     runs_kept: u64,
 }
 
@@ -86,6 +88,7 @@ impl<'a> Marks<'a> {
     /// Nothing is marked.
     pub(super) fn new(storage: &'a Storage, view: &View) -> Result<Self, StoreError> {
         let (mut blobs, mut actions) = (Candidates::default(), Candidates::default());
+        let mut lost = HashSet::new();
         on_index("list what is in the index", || {
             for row in view.blobs.iter()? {
                 let (key, place) = row?;
@@ -95,21 +98,25 @@ impl<'a> Marks<'a> {
                 let (key, place) = row?;
                 actions.push(key.value(), Place::decode(place.value()));
             }
+            for row in view.lost.iter()? {
+                lost.insert(Digest::from_bytes(*row?.0.value()));
+            }
             Ok(())
         })?;
-        Ok(Self { storage, blobs, actions, followed: HashSet::new(), runs_kept: 0 })
+        Ok(Self { storage, blobs, actions, followed: HashSet::new(), lost, runs_kept: 0 })
     }
 
     /// What is not marked.
     pub(super) fn dead(&self) -> Dead {
         let actions = self.actions.dead().map(|(key, place)| (ActionKey(key), place));
-        Dead { blobs: self.blobs.dead().collect(), actions: actions.collect(), ..Dead::default() }
+        let lost = self.lost.iter().copied().collect();
+        Dead { blobs: self.blobs.dead().collect(), actions: actions.collect(), lost, ..Dead::default() }
     }
 
     /// What living processes rely on: blobs, and actions with everything that they need.
     pub(super) fn keep_what_is_used(&mut self, used: &Used) -> Result<(), StoreError> {
         for digest in &used.digests {
-            self.blobs.mark(digest);
+            self.mark(digest);
             self.action(&ActionKey(*digest))?;
         }
         Ok(())
@@ -255,7 +262,7 @@ impl<'a> Marks<'a> {
         self.blob(&result.stderr);
         self.tree(&result.output.digest)?;
         let Ok(action) = Action::decode(action) else { return Ok(()) };
-        self.blobs.mark(&action.module);
+        self.mark(&action.module);
         self.blob(&action.stdin);
         for input in action.mounts.values() {
             match &input.content {
@@ -267,7 +274,13 @@ impl<'a> Marks<'a> {
     }
 
     fn blob(&mut self, blob: &BlobRef) {
-        self.blobs.mark(&blob.digest);
+        self.mark(&blob.digest);
+    }
+
+    fn mark(&mut self, digest: &Digest) {
+        if self.blobs.mark(digest).is_none() {
+            self.lost.remove(digest);
+        }
     }
 
     /// Marks a blob; where it is, unless it was followed before.
@@ -275,7 +288,7 @@ impl<'a> Marks<'a> {
         if !self.followed.insert(*digest) {
             return Ok(None);
         }
-        self.blobs.mark(digest);
+        self.mark(digest);
         match self.blobs.place(digest) {
             Some(place) => Ok(Some(place)),
             None => Ok(self.storage.locate(digest)?.map(|found| found.place)),

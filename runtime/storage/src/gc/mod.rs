@@ -107,7 +107,9 @@ impl Storage {
         progress: &mut dyn FnMut(Collecting),
     ) -> Result<Option<Collected>, StoreError> {
         let doing = || failed("collect garbage");
-        let Some(_lock) = live::lock_collection(&self.shared.dir).map_err(doing())? else { return Ok(None) };
+        let Some(_lock) = self.shared.lease.lock_collection(&self.shared.dir).map_err(doing())? else {
+            return Ok(None);
+        };
         self.shared.log.index_everything()?;
         let index = self.shared.index()?;
         let latest = || on_index("read the index", || View::latest(&index));

@@ -11,7 +11,6 @@ use std::time::{Duration, SystemTime};
 
 use redb::ReadableTable;
 use wasmill_model::port::StoreError;
-use wasmill_model::{ActionKey, Digest};
 
 use super::Collecting;
 use super::mark::{bytes_of, segments};
@@ -22,7 +21,7 @@ use crate::place::Place;
 use crate::record::{Header, Kind};
 use crate::segment::{self, START, Scan};
 use crate::tables::{View, run_and_page};
-use crate::tail::Tail;
+use crate::tail::Moved;
 use crate::{Durable, Storage, live};
 
 /// A segment is written anew, without what is not wanted, once less than this part of it is wanted, in percent.
@@ -141,7 +140,9 @@ impl Storage {
             let Some(body) = body else { continue };
             if on_index("look up an entry", || is_named(view, &header, &old))? {
                 let entry = Entry { kind: header.kind, key: header.key, size_bytes: header.size_bytes, body };
-                self.shared.log.hand_in(&entry, |tail, place| move_to(tail, &header, place))?;
+                self.shared.log.hand_in(&entry, |tail, new| {
+                    tail.active.moved.push(Moved { kind: header.kind, key: header.key, old, new });
+                })?;
                 added += bytes_of(&old);
             }
         }
@@ -185,14 +186,4 @@ fn is_named(view: &View, header: &Header, place: &Place) -> Result<bool, redb::E
         Kind::File | Kind::Run | Kind::Stats | Kind::Artifact | Kind::Lost => return Ok(false),
     };
     Ok(row.is_some_and(|row| *row.value() == place))
-}
-
-fn move_to(tail: &mut Tail, header: &Header, place: Place) {
-    let digest = Digest::from_bytes(header.key);
-    match header.kind {
-        Kind::Blob => drop(tail.active.blobs.insert(digest, place)),
-        Kind::Action => drop(tail.active.actions.insert(ActionKey(digest), place)),
-        Kind::Jobs => drop(tail.active.jobs.insert(run_and_page(&header.key), place)),
-        Kind::File | Kind::Run | Kind::Stats | Kind::Artifact | Kind::Lost => {}
-    }
 }

@@ -28,7 +28,7 @@ fn open_on(dir: &TempDir, disk: &FaultyDisk) -> Result<Storage, OpenError> {
 }
 
 /// Jobs with their blobs, several to a commit, until the disk fails. Gives the jobs that were reported durable.
-fn work(storage: &Storage) -> Vec<u64> {
+pub(super) fn work(storage: &Storage) -> Vec<u64> {
     let notes = Arc::new(Mutex::new(Vec::new()));
     let mut accepted = 0;
     for number in 0..JOBS {
@@ -60,7 +60,7 @@ fn work(storage: &Storage) -> Vec<u64> {
 }
 
 /// Every job that was reported durable is there, and every job that is there has all of its blobs.
-fn check(storage: &Storage, durable: &[u64], when: &str) {
+pub(super) fn check(storage: &Storage, durable: &[u64], when: &str) {
     for number in 0..JOBS {
         let found = storage.lookup(&action(number).key()).unwrap().hit();
         assert!(found.is_some() || !durable.contains(&number), "job {number} is lost, {when}");
@@ -72,6 +72,11 @@ fn check(storage: &Storage, durable: &[u64], when: &str) {
             assert_eq!(storage.action(&action(number).key()).unwrap(), Some(action(number)));
         }
     }
+}
+
+/// The jobs that are there.
+pub(super) fn seen(storage: &Storage) -> Vec<u64> {
+    (0..JOBS).filter(|number| storage.lookup(&action(*number).key()).unwrap().hit().is_some()).collect()
 }
 
 /// Every change to the disk fails once, from a new store on and from one that a process left in the middle of its work.

@@ -60,6 +60,11 @@ impl FaultyDisk {
         self.0.lock().unwrap()
     }
 
+    /// Lets everything work again.
+    pub(super) fn mend(&self) {
+        self.state().left = usize::MAX;
+    }
+
     pub(super) fn changes(&self) -> usize {
         self.state().changes
     }
@@ -196,6 +201,11 @@ impl Disk for FaultyDisk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let inner = RealDisk.open(path)?;
+        Ok(Box::new(FaultyFile { disk: self.clone(), inner, file: self.file(path, false) }))
+    }
+
+    fn open_sealed(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let inner = RealDisk.open_sealed(path)?;
         Ok(Box::new(FaultyFile { disk: self.clone(), inner, file: self.file(path, false) }))
     }
 

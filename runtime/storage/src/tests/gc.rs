@@ -237,7 +237,7 @@ fn what_a_living_process_found_stays_as_long_as_it_lives() {
 fn only_one_process_collects_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path());
-    let lock = crate::live::lock_collection(dir.path()).unwrap().expect("nobody collects");
+    let lock = storage.shared.lease.lock_collection(dir.path()).unwrap().expect("nobody collects");
     assert_eq!(storage.collect(&only(1), false, &mut |_| {}).unwrap(), None);
     drop(lock);
     assert!(storage.collect(&only(1), false, &mut |_| {}).unwrap().is_some());
