@@ -255,6 +255,9 @@ fn a_lost_file_below_an_output_makes_its_result_a_miss() {
 fn a_row_that_does_not_decode_is_a_miss() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
+    let storage = open(dir.path());
+    storage.shared.log.index_everything().unwrap();
+    storage.close().unwrap();
     let blob = BlobRef::of(&content(1, 400));
     {
         let index = Database::open(dir.path().join("index.redb")).unwrap();
