@@ -42,7 +42,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Pin { digests, remove } => commands::store::pin(&cli.global, &digests, remove),
         Command::Gc(args) => commands::store::gc(&cli.global, &args),
         Command::Scrub { rate } => commands::store::scrub(&cli.global, rate.as_deref()),
-        Command::Doctor { repair } => commands::store::doctor(&cli.global, repair),
+        Command::Doctor { migrate: true, .. } => commands::store::migrate(&cli.global),
+        Command::Doctor { repair, .. } => commands::store::doctor(&cli.global, repair),
         Command::Ls { digest, recursive } => commands::content::ls(&cli.global, digest, recursive),
     };
     let (result, format) = match (result, report::stdout_failure()) {

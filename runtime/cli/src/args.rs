@@ -171,9 +171,12 @@ pub(crate) enum Command {
     },
     /// Compare the store's index with its files
     Doctor {
-        /// Note what is missing as lost, and take in or remove files that nothing names
+        /// Note what is missing as lost, take in or remove files that nothing names, and make a damaged index anew
         #[arg(long)]
         repair: bool,
+        /// Bring a store of an earlier wasmill to the format of this one
+        #[arg(long, conflicts_with = "repair")]
+        migrate: bool,
     },
 }
 

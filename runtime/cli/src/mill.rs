@@ -32,11 +32,12 @@ pub(crate) struct Mill {
 impl Mill {
     /// Opens the store that the command line, the environment or the default names.
     pub(crate) fn open(global: &Global) -> Result<Self, CliError> {
-        let dir = match &global.store {
-            Some(dir) => dir.clone(),
-            None => default_store()?,
-        };
-        let storage = Storage::open(&dir, wasmill_storage::Options::default()).map_err(|error| open_error(&error))?;
+        let storage = Storage::open(&store_dir(global)?, wasmill_storage::Options::default());
+        Self::with(global, storage.map_err(|error| open_error(&error))?)
+    }
+
+    /// Works on a store that is open.
+    pub(crate) fn with(global: &Global, storage: Storage) -> Result<Self, CliError> {
         let storage = Arc::new(storage);
         let importer = Importer::new(Arc::clone(&storage) as _, Arc::clone(&storage) as _);
         let mut compile_limits = CompileLimits::default();
@@ -260,15 +261,24 @@ fn toolchain() -> Toolchain {
     }
 }
 
-fn open_error(error: &OpenError) -> CliError {
+/// The store that the command line, the environment or the default names.
+pub(crate) fn store_dir(global: &Global) -> Result<PathBuf, CliError> {
+    global.store.clone().map_or_else(default_store, Ok)
+}
+
+/// What is said of a store that cannot be opened.
+pub(crate) fn open_error(error: &OpenError) -> CliError {
     let shown = CliError::from_error(exit_code::STORE, error);
     match error {
         OpenError::InUse { .. } => {
             shown.hint("wait until the other program is done, or name another folder with `--store DIR`")
         }
-        OpenError::OlderFormat { .. } => shown.hint(
-            "remove it: nothing but results that can be computed again is in it; or use another with `--store DIR`",
-        ),
+        OpenError::OlderFormat { .. } => {
+            shown.hint("`wasmill doctor --migrate` brings it to the present format; or use another with `--store DIR`")
+        }
+        OpenError::Damaged { path, .. } if path.ends_with("index.redb") => {
+            shown.hint("`wasmill doctor --repair` makes the index anew from the log")
+        }
         OpenError::NewerFormat { .. } => shown.hint("use a newer wasmill, or another folder with `--store DIR`"),
         OpenError::NotAStore { .. } => shown.hint("name an empty folder, or one that does not exist yet"),
         _ => shown,

@@ -124,7 +124,7 @@ impl Storage {
 
     /// Whether a blob that a result refers to, even in a directory, is known to be lost. Mostly none is, and then
     /// this costs nothing.
-    fn has_lost(&self, result: &ActionResult) -> Result<bool, StoreError> {
+    pub(crate) fn has_lost(&self, result: &ActionResult) -> Result<bool, StoreError> {
         if self.shared.log.tail().lost.is_empty() {
             return Ok(false);
         }

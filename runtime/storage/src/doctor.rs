@@ -8,14 +8,14 @@ use std::io;
 
 use redb::ReadableTable;
 use wasmill_model::port::StoreError;
-use wasmill_model::{ActionKey, BlobRef, Digest};
+use wasmill_model::{ActionKey, ActionResult, BlobRef, Digest, Directory};
 
 use crate::error::{failed, on_index};
 use crate::log::{Beside, Entry};
 use crate::place::Place;
 use crate::record::Kind;
 use crate::segment::{self, START, Scan};
-use crate::tables::View;
+use crate::tables::{View, decode_action};
 use crate::{Storage, live};
 
 /// What does not go together in a store.
@@ -33,6 +33,8 @@ pub struct Examined {
     pub missing: Vec<Digest>,
     /// Results that the index names and that are not where it says.
     pub missing_actions: Vec<ActionKey>,
+    /// Results that refer to blobs that are not there.
+    pub incomplete: Vec<ActionKey>,
     /// Files that the index does not name.
     pub unnamed: Vec<Digest>,
     /// Of these, files that were what they are called, and are in the index now. The others were removed.
@@ -46,8 +48,9 @@ pub struct Examined {
 impl Examined {
     /// Whether everything goes together.
     pub fn is_clean(&self) -> bool {
-        let Self { missing, missing_actions, unnamed, damaged_segments, .. } = self;
-        missing.is_empty() && missing_actions.is_empty() && unnamed.is_empty() && damaged_segments.is_empty()
+        let Self { missing, missing_actions, incomplete, unnamed, damaged_segments, .. } = self;
+        let nothing_is_missing = missing.is_empty() && missing_actions.is_empty() && incomplete.is_empty();
+        nothing_is_missing && unnamed.is_empty() && damaged_segments.is_empty()
     }
 }
 
@@ -73,6 +76,7 @@ impl Storage {
         let named = self.examine_rows(&view, repair, &mut examined)?;
         self.examine_segments(&view, &mut examined).map_err(doing())?;
         self.examine_files(&named, repair, &mut examined)?;
+        self.examine_results(&view, repair, &mut examined)?;
         Ok(examined)
     }
 
@@ -108,6 +112,60 @@ impl Storage {
             }
         }
         Ok(named)
+    }
+
+    /// Looks for what results refer to.
+    fn examine_results(&self, view: &View, repair: bool, examined: &mut Examined) -> Result<(), StoreError> {
+        let mut seen = HashSet::new();
+        let actions = on_index("list the actions", || Ok(view.actions.iter()?))?;
+        for row in actions {
+            let (key, place) = on_index("list the actions", || {
+                let (key, place) = row?;
+                Ok((ActionKey(Digest::from_bytes(*key.value())), Place::decode(place.value())))
+            })?;
+            let Some(row) = self.entry(Kind::Action, key.0.as_bytes(), &place, &key)? else { continue };
+            let Some((record, _)) = decode_action(&key, &row) else { continue };
+            let Some(missing) = self.first_missing(&record.result, &mut seen)? else { continue };
+            // Where it is known to be lost, the result does not count any more.
+            if !self.has_lost(&record.result)? {
+                examined.incomplete.push(key);
+                if repair {
+                    self.lose(&missing.digest, &Place::file(missing.size_bytes))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A blob that a result refers to and that is not there. `seen` are blobs that are, with all that is below them.
+    fn first_missing(&self, result: &ActionResult, seen: &mut HashSet<Digest>) -> Result<Option<BlobRef>, StoreError> {
+        for blob in [result.stdout, result.stderr] {
+            if blob != BlobRef::EMPTY && self.locate(&blob.digest)?.is_none() {
+                return Ok(Some(blob));
+            }
+        }
+        let (mut waiting, mut entered) = (vec![result.output], Vec::new());
+        while let Some(blob) = waiting.pop() {
+            if blob == BlobRef::EMPTY || seen.contains(&blob.digest) {
+                continue;
+            }
+            let Some(found) = self.locate(&blob.digest)? else { return Ok(Some(blob)) };
+            let content = match self.content(&blob.digest, &found.place) {
+                Err(StoreError::Missing(_) | StoreError::Damaged { .. }) => return Ok(Some(blob)),
+                content => content?,
+            };
+            entered.push(blob.digest);
+            // What is no directory has nothing below it.
+            let Ok(directory) = Directory::decode(&content) else { continue };
+            for file in &directory.files {
+                if file.blob != BlobRef::EMPTY && self.locate(&file.blob.digest)?.is_none() {
+                    return Ok(Some(file.blob));
+                }
+            }
+            waiting.extend(directory.directories.iter().map(|directory| directory.blob));
+        }
+        seen.extend(entered);
+        Ok(None)
     }
 
     fn examine_segments(&self, view: &View, examined: &mut Examined) -> io::Result<()> {

@@ -8,7 +8,7 @@ use wasmill_model::{ActionKey, Digest, RunId};
 
 use crate::place::{Place, PlaceBytes};
 use crate::record::Kind;
-use crate::tables::{self, ACTIONS, BLOBS, COMPILED, LOST, RUN_JOBS, RUNS, SEGMENTS, STATS, run_and_page};
+use crate::tables::{self, ACTIONS, BLOBS, COMPILED, LOST, PINS, RUN_JOBS, RUNS, SEGMENTS, STATS, run_and_page};
 use crate::tail::{Moved, Rows};
 
 /// Up to where a segment is in the index, and whether nothing will be added to it.
@@ -201,6 +201,14 @@ fn write_caches(write: &WriteTransaction, rows: &Rows) -> Result<(), redb::Error
     let mut table = write.open_table(STATS)?;
     for (path, row) in sorted {
         table.insert(path.as_str(), row.as_slice())?;
+    }
+    let mut table = write.open_table(PINS)?;
+    for (digest, is_pinned) in &rows.pins {
+        if *is_pinned {
+            table.insert(digest.as_bytes(), ())?
+        } else {
+            table.remove(digest.as_bytes())?
+        };
     }
     let mut table = write.open_table(COMPILED)?;
     for (key, blob) in &rows.artifacts {

@@ -44,6 +44,31 @@ pub(crate) fn lock(store: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// The same, without waiting. `None` where another process holds it.
+pub(crate) fn try_lock(store: &Path) -> io::Result<Option<File>> {
+    let path = store.join(LOCK_FILE);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Whether any process has the store open. The caller holds the store's lock.
+pub(crate) fn is_anybody(store: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(store.join(LIVE_DIR)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        entries => entries?,
+    };
+    for entry in entries {
+        if !is_gone(&entry?.path())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Says that this process lives, and is a folder for its temporary files. Both end with it.
 #[derive(Debug)]
 pub(crate) struct Lease {

@@ -26,15 +26,15 @@ use crate::tail::Tail;
 use crate::{Layout, OpenError, Options, Shared, Storage, committer, platform};
 
 /// The format that this code writes, and the latest that it reads.
-const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 2;
 const FORMAT_FILE: &str = "FORMAT";
 const FORMAT_FIRST_LINE: &str = "wasmill store";
 const SEGMENT_BYTES: &str = "segment-bytes";
 const LOGGED_BYTES_MAX: &str = "logged-bytes-max";
 /// Becomes `FORMAT` by a rename, so that there is never half of one. A process's number follows.
 const FORMAT_TEMP: &str = "FORMAT.new";
-const LOG_DIR: &str = "log";
-const INDEX_FILE: &str = "index.redb";
+pub(crate) const LOG_DIR: &str = "log";
+pub(crate) const INDEX_FILE: &str = "index.redb";
 const INDEX_TEMP: &str = "index.new";
 /// What else may be there while two processes create the same store.
 const STORE_FILES: [&str; 11] =
@@ -171,6 +171,16 @@ fn prepare(dir: &Path, layout: Layout) -> Result<Layout, OpenError> {
     }
 }
 
+/// How an existing store is laid out, if it has the present format.
+pub(crate) fn known_format(dir: &Path) -> Result<Layout, OpenError> {
+    let path = dir.join(FORMAT_FILE);
+    match fs::read(&path) {
+        Ok(text) => check_format(dir, &path, &text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenError::NotAStore { path: dir.to_owned() }),
+        Err(source) => Err(OpenError::NotReadable { path, source }),
+    }
+}
+
 fn check_format(dir: &Path, path: &Path, text: &[u8]) -> Result<Layout, OpenError> {
     let text = String::from_utf8_lossy(text);
     let mut lines = text.lines();
@@ -213,18 +223,19 @@ fn create(dir: &Path, layout: &Layout) -> Result<Layout, OpenError> {
         // Another process was first, and may have laid it out in another way.
         return check_format(dir, &path, &text);
     }
-    let temp = dir.join(format!("{FORMAT_TEMP}{}", std::process::id()));
-    write_format(&temp, &path, layout).map_err(not_writable(&temp))?;
+    write_format(dir, layout).map_err(not_writable(&path))?;
     platform::sync_dir(dir).map_err(not_writable(dir))?;
     Ok(*layout)
 }
 
-fn write_format(temp: &Path, path: &Path, layout: &Layout) -> io::Result<()> {
+/// Says which format a store has, by a rename.
+pub(crate) fn write_format(dir: &Path, layout: &Layout) -> io::Result<()> {
+    let temp = dir.join(format!("{FORMAT_TEMP}{}", std::process::id()));
     let Layout { segment_bytes, logged_bytes_max } = layout;
-    let mut file = fs::File::create(temp)?;
+    let mut file = fs::File::create(&temp)?;
     writeln!(file, "{FORMAT_FIRST_LINE}\nformat {FORMAT}")?;
     writeln!(file, "{SEGMENT_BYTES} {segment_bytes}\n{LOGGED_BYTES_MAX} {logged_bytes_max}")?;
     file.sync_all()?;
     drop(file);
-    fs::rename(temp, path)
+    fs::rename(temp, dir.join(FORMAT_FILE))
 }

@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Artifact = 7,
     /// Key: the digest of a blob that was found damaged or missing. No body.
     Lost = 8,
+    /// Key: what is pinned, or not any more. Body: which of the two.
+    Pin = 9,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             6 => Self::Stats,
             7 => Self::Artifact,
             8 => Self::Lost,
+            9 => Self::Pin,
             _ => return None,
         })
     }

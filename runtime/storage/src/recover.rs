@@ -206,6 +206,7 @@ fn note(header: &Header, place: Place, body: Option<&[u8]>, rows: &mut Rows) {
                 rows.artifacts.insert(digest, content);
             }
         }
+        Kind::Pin => drop(rows.pins.insert(digest, body == [1])),
         Kind::Lost => {
             if let Some(place) = body.first_chunk() {
                 rows.lose_blob(digest, Place::decode(place));

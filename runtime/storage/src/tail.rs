@@ -22,6 +22,8 @@ pub(crate) struct Rows {
     pub(crate) jobs: BTreeMap<(RunId, u32), Place>,
     pub(crate) stats: HashMap<String, Vec<u8>>,
     pub(crate) artifacts: HashMap<Digest, BlobRef>,
+    /// What was pinned, or not any more.
+    pub(crate) pins: HashMap<Digest, bool>,
     /// Copies of blobs that were found damaged or missing.
     pub(crate) lost: HashSet<(Digest, Place)>,
     /// Entries that a collection copied. Where they were is still right until the index names the new places.

@@ -5,6 +5,7 @@
 mod crash;
 mod damage;
 mod faults;
+mod formats;
 mod gc;
 mod mending;
 mod model;

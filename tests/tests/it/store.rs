@@ -127,3 +127,42 @@ fn what_the_disk_lost_is_found_and_computed_again() {
     assert!(space.jobs(&[]).all("succeeded", true));
     assert_eq!(space.run(&["doctor", "--repair"]).code, 0);
 }
+
+#[test]
+fn a_damaged_index_is_made_anew_and_nothing_runs_again() {
+    let space = TestSpace::new();
+    plan(&space, 12);
+    assert!(space.jobs(&[]).all("succeeded", false));
+    let pinned = json(&space, &["put", "in/3"]);
+    let index = space.path("store/index.redb");
+    let len = usize::try_from(fs::metadata(&index).unwrap().len()).unwrap();
+    fs::write(&index, vec![0x5a; len]).unwrap();
+    let refused = space.run(&["stats"]);
+    assert_eq!(refused.code, 104);
+    assert!(refused.stderr.contains("wasmill doctor --repair"), "{}", refused.stderr);
+    let repaired = space.run(&["doctor", "--repair"]);
+    assert_eq!(repaired.code, 0, "{repaired:?}");
+    assert!(repaired.stdout.contains("made anew"), "{}", repaired.stdout);
+    assert!(space.jobs(&[]).all("succeeded", true));
+    assert_eq!(json(&space, &["pin"])["digest"], pinned["digest"]);
+    assert_eq!(space.run(&["runs"]).code, 0);
+}
+
+#[test]
+fn a_store_of_the_first_format_is_migrated() {
+    let space = TestSpace::new();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/storage/src/tests/fixtures/format-1");
+    for file in files_below(&fixture) {
+        let to = space.path("store").join(file.strip_prefix(&fixture).unwrap());
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(file, to).unwrap();
+    }
+    let refused = space.run(&["runs"]);
+    assert_eq!(refused.code, 104);
+    assert!(refused.stderr.contains("wasmill doctor --migrate"), "{}", refused.stderr);
+    let migrated = json(&space, &["doctor", "--migrate"]);
+    assert_eq!((&migrated["actions"], &migrated["blobs"]), (&20.into(), &24.into()));
+    assert_eq!(space.run(&["doctor"]).code, 0);
+    assert_eq!(json(&space, &["stats"])["actions"], 20);
+    assert!(space.run(&["doctor", "--migrate"]).stdout.contains("already"));
+}

@@ -8,12 +8,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use wasmill_model::Digest;
 use wasmill_model::plan::{parse_duration, parse_size};
-use wasmill_storage::{Collecting, Keep};
+use wasmill_storage::{Collecting, Keep, OpenError, Options, Storage};
 
 use crate::args::{GcArgs, Global, OutputFormat};
 use crate::error::{CliError, usage};
 use crate::exit_code;
-use crate::mill::Mill;
+use crate::mill::{Mill, open_error, store_dir};
 use crate::report::print;
 use crate::report::text::{count, size};
 
@@ -166,14 +166,26 @@ pub(crate) fn scrub(global: &Global, rate: Option<&str>) -> Result<u8, CliError>
 
 /// `wasmill doctor`.
 pub(crate) fn doctor(global: &Global, repair: bool) -> Result<u8, CliError> {
-    let mill = Mill::open(global)?;
-    let found = mill.storage.examine(repair).map_err(|error| CliError::store(&error))?;
+    let dir = store_dir(global)?;
+    let (mill, rebuilt) = match Storage::open(&dir, Options::default()) {
+        Err(OpenError::Damaged { path, .. }) if repair && path.ends_with("index.redb") => {
+            let (storage, examined) = Storage::rebuild(&dir, Options::default()).map_err(|error| open_error(&error))?;
+            (Mill::with(global, storage)?, Some(examined))
+        }
+        storage => (Mill::with(global, storage.map_err(|error| open_error(&error))?)?, None),
+    };
+    let is_rebuilt = rebuilt.is_some();
+    let found = match rebuilt {
+        Some(examined) => examined,
+        None => mill.storage.examine(repair).map_err(|error| CliError::store(&error))?,
+    };
     let text = match global.format {
         OutputFormat::Json => json!({
-            "event": "examined", "repaired": found.is_repaired, "blobs": found.blobs, "actions": found.actions,
+            "event": "examined", "repaired": found.is_repaired, "rebuilt": is_rebuilt, "blobs": found.blobs, "actions": found.actions,
             "files": found.files, "segments": found.segments, "missing_blobs": found.missing,
-            "missing_actions": found.missing_actions, "unnamed_files": found.unnamed,
-            "taken_in": found.named_again, "damaged_segments": found.damaged_segments,
+            "missing_actions": found.missing_actions, "incomplete_actions": found.incomplete,
+            "unnamed_files": found.unnamed, "taken_in": found.named_again,
+            "damaged_segments": found.damaged_segments,
         })
         .to_string(),
         OutputFormat::Human => {
@@ -181,6 +193,7 @@ pub(crate) fn doctor(global: &Global, repair: bool) -> Result<u8, CliError> {
             let files = format!("{}, {}", counted(found.segments, "segment"), counted(found.files, "file"));
             let wrong = listed("missing: blob", &found.missing)
                 + &listed("missing: result", &found.missing_actions)
+                + &listed("a blob is missing of: result", &found.incomplete)
                 + &listed("damaged: segment", &found.damaged_segments)
                 + &listed("nothing names the file", &found.unnamed);
             let advice = match (found.is_clean(), repair) {
@@ -191,13 +204,37 @@ pub(crate) fn doctor(global: &Global, repair: bool) -> Result<u8, CliError> {
                 ),
                 (false, false) => "`wasmill doctor --repair` notes it, and the next run computes it again".to_owned(),
             };
-            format!("{rows}; {files}\n{wrong}{advice}")
+            let index = if is_rebuilt { "the index was damaged and is made anew from the log\n" } else { "" };
+            format!("{index}{rows}; {files}\n{wrong}{advice}")
         }
     };
     print(format!("{text}\n").as_bytes());
     let is_clean = found.is_clean();
     mill.close()?;
     Ok(if is_clean || repair { exit_code::SUCCESS } else { exit_code::DAMAGED })
+}
+
+/// `wasmill doctor --migrate`.
+pub(crate) fn migrate(global: &Global) -> Result<u8, CliError> {
+    let done = Storage::migrate(&store_dir(global)?).map_err(|error| open_error(&error))?;
+    let text = match global.format {
+        OutputFormat::Json => json!({
+            "event": "migrated", "from": done.from, "to": done.to, "blobs": done.blobs, "actions": done.actions,
+            "runs": done.runs, "damaged": done.damaged,
+        })
+        .to_string(),
+        OutputFormat::Human if done.from == done.to => format!("the store has format {} already", done.to),
+        OutputFormat::Human => {
+            let rows = [counted(done.blobs, "blob"), counted(done.actions, "result"), counted(done.runs, "run")];
+            let damaged = match done.damaged {
+                0 => String::new(),
+                damaged => format!("\nleft out, as damaged: {}", counted(damaged, "row")),
+            };
+            format!("format {} to {}: {}{damaged}", done.from, done.to, rows.join(", "))
+        }
+    };
+    print(format!("{text}\n").as_bytes());
+    Ok(exit_code::SUCCESS)
 }
 
 fn counted(number: u64, what: &str) -> String {

@@ -123,11 +123,8 @@ impl<'a> Marks<'a> {
     }
 
     /// What is pinned: actions with everything that they need, blobs, and directories with everything in them.
-    pub(super) fn keep_pins(&mut self, view: &View) -> Result<(), StoreError> {
-        let pins = on_index("list the pins", || {
-            view.pins.iter()?.map(|row| Ok(Digest::from_bytes(*row?.0.value()))).collect::<Result<Vec<_>, _>>()
-        })?;
-        for digest in pins {
+    pub(super) fn keep_pins(&mut self) -> Result<(), StoreError> {
+        for digest in self.storage.pins()? {
             self.action(&ActionKey(digest))?;
             self.tree(&digest)?;
         }

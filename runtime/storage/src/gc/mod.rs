@@ -121,7 +121,7 @@ impl Storage {
         marks.keep_what_is_used(&used)?;
         self.refresh_now()?;
         marks.keep_what_is_new(&view, &view)?;
-        marks.keep_pins(&view)?;
+        marks.keep_pins()?;
         marks.keep_young(&sweep::young_segments(&self.shared.log_dir, keep.grace).map_err(doing())?, &used)?;
         let runs_removed = marks.keep_runs(&view, keep, now_ms, progress)?;
         if is_trial {
@@ -134,6 +134,7 @@ impl Storage {
             // Processes that ended since then left in the log or in the index what they had used.
             self.refresh_now()?;
             marks.keep_what_is_new(&view, &latest()?)?;
+            marks.keep_pins()?;
             let dead = Dead { runs: runs_removed.clone(), ..marks.dead() };
             on_index("remove from the index", || index::remove(&index, &dead))?;
         }

@@ -95,9 +95,7 @@ impl Storage {
         let mut added = 0;
         for (number, (id, _)) in (0_u64..).zip(&sparse) {
             progress(Collecting::Sweeping(number, sparse.len() as u64));
-            if wanted.contains_key(id) {
-                added += self.rewrite(&view, *id)?;
-            }
+            added += self.rewrite(&view, *id)?;
         }
         let _: Durable<()> = self.durable(())?;
         self.shared.log.index_everything()?;
@@ -138,7 +136,7 @@ impl Storage {
             let old = Place { segment: id, offset, body_bytes: header.body_bytes, size_bytes: header.size_bytes };
             // What is damaged stays where it is, and is noticed by whoever reads it.
             let Some(body) = body else { continue };
-            if on_index("look up an entry", || is_named(view, &header, &old))? {
+            if on_index("look up an entry", || is_named(view, &header, &old, body))? {
                 let entry = Entry { kind: header.kind, key: header.key, size_bytes: header.size_bytes, body };
                 self.shared.log.hand_in(&entry, |tail, new| {
                     tail.active.moved.push(Moved { kind: header.kind, key: header.key, old, new });
@@ -173,17 +171,21 @@ fn wanted_bytes(view: &View) -> Result<BTreeMap<u32, u64>, StoreError> {
     Ok(wanted)
 }
 
-/// Whether the index says that an entry is at this place. What it holds whole itself is not wanted in the log.
-fn is_named(view: &View, header: &Header, place: &Place) -> Result<bool, redb::Error> {
-    let place = place.encode();
+/// Whether the index says that an entry is at this place, or holds what it says. (The log has all that is in the index
+/// and not in a cache, so that the index can be made anew.)
+fn is_named(view: &View, header: &Header, place: &Place, body: &[u8]) -> Result<bool, redb::Error> {
+    let (run, page) = run_and_page(&header.key);
     let row = match header.kind {
         Kind::Blob => view.blobs.get(&header.key)?,
         Kind::Action => view.actions.get(&header.key)?,
-        Kind::Jobs => {
-            let (run, page) = run_and_page(&header.key);
-            view.run_jobs.get((run.0, page))?
+        Kind::Jobs => view.run_jobs.get((run.0, page))?,
+        Kind::File => {
+            let file = Place::file(header.size_bytes).encode();
+            return Ok(view.blobs.get(&header.key)?.is_some_and(|row| *row.value() == file));
         }
-        Kind::File | Kind::Run | Kind::Stats | Kind::Artifact | Kind::Lost => return Ok(false),
+        Kind::Run => return Ok(view.runs.get(run.0)?.is_some_and(|row| row.value() == body)),
+        Kind::Pin => return Ok(body == [1] && view.pins.get(&header.key)?.is_some()),
+        Kind::Stats | Kind::Artifact | Kind::Lost => return Ok(false),
     };
-    Ok(row.is_some_and(|row| *row.value() == place))
+    Ok(row.is_some_and(|row| *row.value() == place.encode()))
 }
