@@ -223,11 +223,19 @@ pub enum SaveError {
         /// What it is.
         kind: &'static str,
     },
-    /// A guest's symbolic link could lead anywhere.
-    #[error("the output `{path}` is a symbolic link; links are not copied to the host")]
+    /// What is to be copied is a link itself.
+    #[error("the output `{path}` is a symbolic link; copy the folder that it is in, or what it leads to")]
     Link {
         /// The path in the output.
         path: String,
+    },
+    /// A guest's symbolic link leads elsewhere.
+    #[error("the symbolic link `{path}` leads outside of what is copied, to `{target}`; nothing was written")]
+    LinkOutside {
+        /// Its path.
+        path: String,
+        /// What it says.
+        target: String,
     },
     /// A stored tree is damaged.
     #[error("the stored output is damaged")]

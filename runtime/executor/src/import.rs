@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,6 +22,10 @@ use crate::platform;
 
 /// Deepest nesting of imported directories; deeper ones are a loop of mounts or a mistake.
 const DEPTH_MAX: usize = 256;
+
+/// So many files, or so many bytes, are read by several threads: starting one costs as much as reading a small file.
+const PARALLEL_FILES_MIN: usize = 8;
+const PARALLEL_BYTES_MIN: u64 = 1 << 20;
 
 /// A file that was modified less than this before it was read may be modified again without its time changing:
 /// clocks of filesystems tick in steps of up to 16 ms (the "racily clean" problem of git's index).
@@ -101,7 +108,9 @@ impl Importer {
     pub(crate) fn path(&self, path: &Path, staged: &mut Staged, trust: Trust) -> Result<Mount, ImportError> {
         let metadata = std::fs::metadata(path).map_err(|source| read_error(path, source))?;
         if metadata.is_dir() {
-            return Ok(Mount::Directory { blob: self.directory(path, 0, staged, trust)? });
+            let mut files = Vec::new();
+            let root = walk(path, 0, &mut files)?;
+            return Ok(Mount::Directory { blob: root.stage(&self.files(&files, trust)?, staged) });
         }
         let blob = self.file(path, &metadata, trust)?;
         Ok(Mount::File { blob, is_executable: platform::is_executable(&metadata) })
@@ -119,63 +128,93 @@ impl Importer {
             |error: &dyn std::fmt::Display| ImportError::Glob { pattern: pattern.to_owned(), wrong: error.to_string() };
         let glob = Glob::new(pattern).map_err(|error| fail(&error))?;
         let folder = glob.folder(base);
-        let mut root = Branch::default();
+        let (mut root, mut files) = (Branch::default(), Vec::new());
         for relative in glob.expand(base).map_err(|error| fail(&error))? {
             let path = folder.join(&relative);
             let metadata = std::fs::metadata(&path).map_err(|source| read_error(&path, source))?;
             // A directory that matches is there through the files in it that match, as for every other tool.
             if !metadata.is_dir() {
-                let blob = self.file(&path, &metadata, trust)?;
-                root.insert(&relative, blob, platform::is_executable(&metadata));
+                root.insert(&relative, files.len(), platform::is_executable(&metadata));
+                files.push((path, metadata));
             }
         }
-        Ok(Mount::Directory { blob: root.stage(staged) })
+        Ok(Mount::Directory { blob: root.stage(&self.files(&files, trust)?, staged) })
     }
 
-    fn directory(&self, path: &Path, depth: usize, staged: &mut Staged, trust: Trust) -> Result<BlobRef, ImportError> {
-        if depth > DEPTH_MAX {
-            return Err(ImportError::Depth { path: path.to_owned(), limit: DEPTH_MAX });
-        }
-        let mut directory = Directory::default();
-        let entries = std::fs::read_dir(path).map_err(|source| read_error(path, source))?;
-        for entry in entries {
-            let entry = entry.map_err(|source| read_error(path, source))?;
-            let child = entry.path();
-            let Ok(name) = entry.file_name().into_string() else {
-                return Err(ImportError::NotUtf8 { path: child });
-            };
-            check_name(&name).map_err(|source| ImportError::Name { path: child.clone(), source })?;
-            let metadata = entry.metadata().map_err(|source| read_error(&child, source))?;
-            if metadata.is_symlink() {
-                directory.symlinks.push(SymlinkNode { name, target: link_target(&child)? });
-            } else if metadata.is_dir() {
-                let blob = self.directory(&child, depth + 1, staged, trust)?;
-                directory.directories.push(DirectoryNode { name, blob });
-            } else {
-                let blob = self.file(&child, &metadata, trust)?;
-                let is_executable = platform::is_executable(&metadata);
-                directory.files.push(FileNode { name, blob, is_executable });
+    /// The blobs of files, in their order. Those that have to be read are read by several threads, if that is worth while.
+    fn files(&self, files: &[(PathBuf, Metadata)], trust: Trust) -> Result<Vec<BlobRef>, ImportError> {
+        let mut blobs = vec![BlobRef::EMPTY; files.len()];
+        let (mut unknown, mut bytes) = (Vec::new(), 0);
+        for (at, (blob, (path, metadata))) in blobs.iter_mut().zip(files).enumerate() {
+            match self.recall(path, metadata, trust)? {
+                Some(known) => *blob = known,
+                None => {
+                    unknown.push((at, path));
+                    bytes += metadata.len();
+                }
             }
         }
-        Ok(staged.add(directory.encode()))
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let is_worth_while = unknown.len() >= PARALLEL_FILES_MIN || bytes >= PARALLEL_BYTES_MIN;
+        let threads = if is_worth_while { cores.min(unknown.len()) } else { 1 };
+        let next = AtomicUsize::new(0);
+        let read = || {
+            let mut done = Vec::new();
+            while let Some((at, path)) = unknown.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let blob = self.read_and_note(path);
+                let has_failed = blob.is_err();
+                done.push((*at, blob));
+                if has_failed {
+                    // Nobody needs the rest.
+                    next.store(unknown.len(), Ordering::Relaxed);
+                }
+            }
+            done
+        };
+        let mut done = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(read)).collect();
+            let mut done = read();
+            // A thread does not panic but over a bug, and then this one does too.
+            let others = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            done.extend(others.flatten());
+            done
+        });
+        // Of several errors, the first one in the order of the files.
+        done.sort_unstable_by_key(|(at, _)| *at);
+        for (at, blob) in done {
+            let blob = blob?;
+            blobs.iter_mut().skip(at).take(1).for_each(|slot| *slot = blob);
+        }
+        Ok(blobs)
     }
 
     /// The blob of a regular file whose metadata were just read.
     pub(crate) fn file(&self, path: &Path, metadata: &Metadata, trust: Trust) -> Result<BlobRef, ImportError> {
+        match self.recall(path, metadata, trust)? {
+            Some(blob) => Ok(blob),
+            None => self.read_and_note(path),
+        }
+    }
+
+    /// The remembered blob of a regular file whose metadata were just read.
+    fn recall(&self, path: &Path, metadata: &Metadata, trust: Trust) -> Result<Option<BlobRef>, ImportError> {
         if !metadata.is_file() {
             let kind = platform::describe_special(metadata);
             return Err(ImportError::Special { path: path.to_owned(), kind });
         }
-        let known_as = path.to_str();
         if trust == Trust::Remembered
-            && let Some(name) = known_as
+            && let Some(name) = path.to_str()
             && let Some((stamp, blob)) = self.stats.recall(name)?
             && stamp == platform::stamp(metadata)
         {
-            return Ok(blob);
+            return Ok(Some(blob));
         }
+        Ok(None)
+    }
+
+    fn read_and_note(&self, path: &Path) -> Result<BlobRef, ImportError> {
         let (stamp, blob) = self.read(path)?;
-        if let Some(name) = known_as
+        if let Some(name) = path.to_str()
             && is_settled(&stamp)
         {
             self.note(name.to_owned(), stamp, blob);
@@ -194,9 +233,11 @@ impl Importer {
             let mut file = File::open(path).map_err(|source| read_error(path, source))?;
             let stamp_of = |file: &File| file.metadata().map(|metadata| platform::stamp(&metadata));
             let before = stamp_of(&file).map_err(|source| read_error(path, source))?;
-            let blob = self.blobs.put_reader(&mut file)?;
+            let blob = self.blobs.put_file(path, &mut file)?;
             let after = stamp_of(&file).map_err(|source| read_error(path, source))?;
-            if before == after && blob.size_bytes == after.size_bytes {
+            // The path may lead to another file by now.
+            let there = std::fs::metadata(path).map_err(|source| read_error(path, source))?;
+            if before == after && after == platform::stamp(&there) && blob.size_bytes == after.size_bytes {
                 return Ok((after, blob));
             }
         }
@@ -231,30 +272,62 @@ fn link_target(path: &Path) -> Result<String, ImportError> {
     }
 }
 
-/// A directory that is put together from paths.
+/// A directory before its files were read: they are known by their place in a list.
 #[derive(Debug, Default)]
 struct Branch {
-    files: Vec<FileNode>,
+    files: Vec<(String, usize, bool)>,
     branches: BTreeMap<String, Branch>,
+    symlinks: Vec<SymlinkNode>,
 }
 
 impl Branch {
-    fn insert(&mut self, relative: &str, blob: BlobRef, is_executable: bool) {
+    fn insert(&mut self, relative: &str, file: usize, is_executable: bool) {
         match relative.split_once('/') {
             Some((first, rest)) => {
-                self.branches.entry(first.to_owned()).or_default().insert(rest, blob, is_executable);
+                self.branches.entry(first.to_owned()).or_default().insert(rest, file, is_executable);
             }
-            None => self.files.push(FileNode { name: relative.to_owned(), blob, is_executable }),
+            None => self.files.push((relative.to_owned(), file, is_executable)),
         }
     }
 
-    fn stage(self, staged: &mut Staged) -> BlobRef {
-        let directories = (self.branches.into_iter())
-            .map(|(name, branch)| DirectoryNode { name, blob: branch.stage(staged) })
-            .collect();
-        let mut directory = Directory { files: self.files, directories, symlinks: Vec::new() };
+    fn stage(self, blobs: &[BlobRef], staged: &mut Staged) -> BlobRef {
+        let files = (self.files.into_iter()).map(|(name, file, is_executable)| {
+            let blob = blobs.get(file).copied().unwrap_or(BlobRef::EMPTY);
+            FileNode { name, blob, is_executable }
+        });
+        let directories =
+            (self.branches.into_iter()).map(|(name, branch)| DirectoryNode { name, blob: branch.stage(blobs, staged) });
+        let (files, directories) = (files.collect(), directories.collect());
+        let mut directory = Directory { files, directories, symlinks: self.symlinks };
         staged.add(directory.encode())
     }
+}
+
+/// What is in a host directory; `files` gets the files in it.
+fn walk(path: &Path, depth: usize, files: &mut Vec<(PathBuf, Metadata)>) -> Result<Branch, ImportError> {
+    if depth > DEPTH_MAX {
+        return Err(ImportError::Depth { path: path.to_owned(), limit: DEPTH_MAX });
+    }
+    let mut branch = Branch::default();
+    let entries = std::fs::read_dir(path).map_err(|source| read_error(path, source))?;
+    for entry in entries {
+        let entry = entry.map_err(|source| read_error(path, source))?;
+        let child = entry.path();
+        let Ok(name) = entry.file_name().into_string() else {
+            return Err(ImportError::NotUtf8 { path: child });
+        };
+        check_name(&name).map_err(|source| ImportError::Name { path: child.clone(), source })?;
+        let metadata = entry.metadata().map_err(|source| read_error(&child, source))?;
+        if metadata.is_symlink() {
+            branch.symlinks.push(SymlinkNode { name, target: link_target(&child)? });
+        } else if metadata.is_dir() {
+            branch.branches.insert(name, walk(&child, depth + 1, files)?);
+        } else {
+            branch.files.push((name, files.len(), platform::is_executable(&metadata)));
+            files.push((child, metadata));
+        }
+    }
+    Ok(branch)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod graph;
 mod guest_build;
 mod import;
 mod inbox;
+mod links;
 mod modules;
 mod platform;
 mod resolve;

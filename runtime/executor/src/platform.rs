@@ -95,3 +95,25 @@ pub(crate) fn describe_special(_metadata: &Metadata) -> &'static str {
 
 /// The name of cargo's guest compiler and of other programs on this host.
 pub(crate) const EXE_SUFFIX: &str = std::env::consts::EXE_SUFFIX;
+
+/// Makes a symbolic link.
+#[cfg(unix)]
+pub(crate) fn make_symlink(to: &str, path: &std::path::Path, _leads_to_directory: bool) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(to, path)
+}
+
+/// Makes a symbolic link, which Windows allows only some users, and of which it wants to know what it leads to.
+#[cfg(windows)]
+pub(crate) fn make_symlink(to: &str, path: &std::path::Path, leads_to_directory: bool) -> std::io::Result<()> {
+    let to = to.replace('/', "\\");
+    match leads_to_directory {
+        true => std::os::windows::fs::symlink_dir(to, path),
+        false => std::os::windows::fs::symlink_file(to, path),
+    }
+}
+
+/// Other hosts have no links that we know of.
+#[cfg(not(any(unix, windows)))]
+pub(crate) fn make_symlink(_to: &str, _path: &std::path::Path, _leads_to_directory: bool) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}

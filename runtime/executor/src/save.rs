@@ -4,23 +4,29 @@
 //! know: when it is time to.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 use std::path::{Component, Path, PathBuf};
 
+use bytes::Bytes;
 use wasmill_model::port::BlobStore;
-use wasmill_model::{BlobRef, Directory, FileNode, OutputPath, TreeError, check_name};
+use wasmill_model::{BlobRef, Directory, FileNode, Hasher, OutputPath, TreeError, check_name};
 
 use crate::error::SaveError;
+use crate::links::Links;
 use crate::platform;
 use crate::resolve::{FindError, Found, find_in_tree};
+
+/// How much of a host file is read at once.
+const READ_BYTES: usize = 256 << 10;
 
 /// Copies a part of the tree at `root`, or all of it, to `target`.
 ///
 /// A file replaces the file at `target`. A directory is laid over what is there: its files replace those of the
-/// same name, others stay. A file that already has the right content is not touched.
+/// same name, others stay. A file that already has the right content is not touched. Symbolic links that stay inside of
+/// what is copied are made as well.
 ///
 /// # Errors
-/// The tree has no such part, or has a symbolic link in it; something else is in the way; the host refuses.
+/// The tree has no such part, or a symbolic link in it leads outside of it; something else is in the way; the host refuses.
 pub fn export(blobs: &dyn BlobStore, root: BlobRef, path: Option<&OutputPath>, target: &Path) -> Result<(), SaveError> {
     let found = match path {
         None => Some(Found::Directory(root)),
@@ -39,8 +45,11 @@ pub fn export(blobs: &dyn BlobStore, root: BlobRef, path: Option<&OutputPath>, t
         Some(Found::File(file)) => write_file(blobs, &file, target),
         // The folder itself is the user's own choice and may be a link of theirs; nothing below it may be.
         Some(Found::Directory(blob)) => {
+            let links = Links::of(blobs, blob)?;
             fs::create_dir_all(target).map_err(|source| write_error(target, source))?;
-            write_directory(blobs, blob, target, &shown)
+            write_directory(blobs, blob, target)?;
+            // Last, so that nothing is ever written through one.
+            links.iter().try_for_each(|(path, to)| write_link(target, path, to))
         }
     }
 }
@@ -53,11 +62,8 @@ pub fn export_file(blobs: &dyn BlobStore, blob: BlobRef, target: &Path) -> Resul
     write_file(blobs, &FileNode { name: String::new(), blob, is_executable: false }, target)
 }
 
-fn write_directory(blobs: &dyn BlobStore, blob: BlobRef, target: &Path, shown: &str) -> Result<(), SaveError> {
+fn write_directory(blobs: &dyn BlobStore, blob: BlobRef, target: &Path) -> Result<(), SaveError> {
     let directory = Directory::decode(&blobs.get(&blob)?)?;
-    if let Some(link) = directory.symlinks.first() {
-        return Err(SaveError::Link { path: format!("{shown}/{}", link.name) });
-    }
     for file in &directory.files {
         write_file(blobs, file, &target.join(host_name(&file.name)?))?;
     }
@@ -68,9 +74,34 @@ fn write_directory(blobs: &dyn BlobStore, blob: BlobRef, target: &Path, shown: &
             Ok(metadata) => return Err(SaveError::InTheWay { path, kind: describe(&metadata) }),
             Err(_) => fs::create_dir(&path).map_err(|source| write_error(&path, source))?,
         }
-        write_directory(blobs, below.blob, &path, &format!("{shown}/{}", below.name))?;
+        write_directory(blobs, below.blob, &path)?;
     }
     Ok(())
+}
+
+/// Makes a link below `root`; one that is there is replaced, unless it is the same.
+fn write_link(root: &Path, path: &[String], to: &str) -> Result<(), SaveError> {
+    let mut target = root.to_owned();
+    for name in path {
+        target.push(host_name(name)?);
+    }
+    match fs::symlink_metadata(&target) {
+        Ok(metadata) if metadata.is_dir() => {
+            return Err(SaveError::InTheWay { path: target, kind: describe(&metadata) });
+        }
+        Ok(metadata) if metadata.is_symlink() && fs::read_link(&target).is_ok_and(|there| there == Path::new(to)) => {
+            return Ok(());
+        }
+        _ => {}
+    }
+    let folder = target.parent().unwrap_or(root);
+    let write = || -> io::Result<()> {
+        let leads_to_directory = fs::metadata(folder.join(to)).is_ok_and(|found| found.is_dir());
+        let make = |path: &Path| platform::make_symlink(to, path, leads_to_directory);
+        let temporary = tempfile::Builder::new().prefix(".wasmill-").make_in(folder, make)?;
+        temporary.persist(&target).map(drop).map_err(|error| error.error)
+    };
+    write().map_err(|source| write_error(&target, source))
 }
 
 fn write_file(blobs: &dyn BlobStore, file: &FileNode, target: &Path) -> Result<(), SaveError> {
@@ -81,25 +112,49 @@ fn write_file(blobs: &dyn BlobStore, file: &FileNode, target: &Path) -> Result<(
         Ok(metadata) if metadata.is_file() && is_right(target, &metadata, file) => return Ok(()),
         _ => {}
     }
-    let bytes = blobs.get(&file.blob)?;
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = tempfile::Builder::new().prefix(".wasmill-").tempfile_in(folder);
+    let temporary = temporary.map_err(|source| write_error(target, source))?.into_temp_path();
+    // Sharing makes a new file.
+    fs::remove_file(&temporary).map_err(|source| write_error(target, source))?;
+    let is_shared = blobs.share_with(&file.blob, &temporary)?;
+    let content = if is_shared { Bytes::new() } else { blobs.get(&file.blob)? };
     let write = || -> io::Result<()> {
-        let mut temporary = tempfile::Builder::new().prefix(".wasmill-").tempfile_in(folder)?;
-        temporary.write_all(&bytes)?;
-        if file.is_executable {
-            platform::make_executable(temporary.as_file())?;
+        let mut options = fs::OpenOptions::new();
+        let host = if is_shared {
+            options.read(true).open(&temporary)?
         } else {
-            platform::make_ordinary(temporary.as_file())?;
+            let mut host = options.write(true).create_new(true).open(&temporary)?;
+            host.write_all(&content)?;
+            host
+        };
+        match file.is_executable {
+            true => platform::make_executable(&host)?,
+            false => platform::make_ordinary(&host)?,
         }
-        temporary.persist(target).map_err(|error| error.error)?;
-        Ok(())
+        drop(host);
+        temporary.persist(target).map_err(|error| error.error)
     };
     write().map_err(|source| write_error(target, source))
 }
 
 /// Whether a host file has the right content already.
 fn is_right(target: &Path, metadata: &fs::Metadata, file: &FileNode) -> bool {
-    metadata.len() == file.blob.size_bytes && fs::read(target).is_ok_and(|bytes| BlobRef::of(&bytes) == file.blob)
+    metadata.len() == file.blob.size_bytes && digest_of(target).is_ok_and(|found| found == file.blob)
+}
+
+fn digest_of(path: &Path) -> io::Result<BlobRef> {
+    let mut hasher = Hasher::new();
+    let mut reader = io::BufReader::with_capacity(READ_BYTES, fs::File::open(path)?);
+    loop {
+        let piece = reader.fill_buf()?;
+        let len = piece.len();
+        if len == 0 {
+            return Ok(hasher.finish());
+        }
+        hasher.update(piece);
+        reader.consume(len);
+    }
 }
 
 /// A name that is one name on this host too: `C:x` or `a\b` are fine in a guest and lead elsewhere on Windows.

@@ -75,13 +75,54 @@ fn a_file_that_is_right_already_is_not_touched() {
     assert_eq!(fs::read_to_string(space.path("a")).unwrap(), "same");
 }
 
+fn link(name: &str, target: &str) -> SymlinkNode {
+    SymlinkNode { name: name.to_owned(), target: target.to_owned() }
+}
+
 #[test]
-fn links_in_an_output_are_refused() {
+fn links_that_lead_outside_are_refused_before_anything_is_written() {
     let space = Space::new();
-    let link = SymlinkNode { name: "link".to_owned(), target: "../../etc/passwd".to_owned() };
-    let root = space.tree(Directory { symlinks: vec![link], ..Directory::default() });
-    assert!(matches!(space.export(root, Some("link"), "x"), Err(SaveError::Link { .. })));
-    assert!(matches!(space.export(root, None, "x"), Err(SaveError::Link { path }) if path == "./link"));
+    for target in ["../../etc/passwd", "/etc/passwd", "d/../..", "up/../.."] {
+        let inner = space.tree(Directory { symlinks: vec![link("up", "..")], ..Directory::default() });
+        let root = space.tree(Directory {
+            files: vec![space.file("a", "1")],
+            directories: vec![DirectoryNode { name: "d".to_owned(), blob: inner }],
+            symlinks: vec![link("link", target), link("up", "d/up")],
+        });
+        let refused = space.export(root, None, "x");
+        assert!(matches!(&refused, Err(SaveError::LinkOutside { path, .. }) if path == "link"), "{refused:?}");
+        assert!(!space.path("x").exists());
+        assert!(matches!(space.export(root, Some("link"), "x"), Err(SaveError::Link { .. })));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_stay_inside_are_made() {
+    let space = Space::new();
+    let inner =
+        space.tree(Directory { symlinks: vec![link("up", "../a"), link("none", "x/y")], ..Directory::default() });
+    let root = space.tree(Directory {
+        files: vec![space.file("a", "1")],
+        directories: vec![DirectoryNode { name: "d".to_owned(), blob: inner }],
+        symlinks: vec![link("below", "d/up"), link("dir", "d")],
+    });
+    for _ in 0..2 {
+        space.export(root, None, "x").unwrap();
+        assert_eq!(fs::read_to_string(space.path("x/below")).unwrap(), "1");
+        assert_eq!(fs::read_to_string(space.path("x/dir/up")).unwrap(), "1");
+        assert_eq!(fs::read_link(space.path("x/d/none")).unwrap(), Path::new("x/y"));
+    }
+    // Another link or a file makes way; a folder does not.
+    fs::remove_file(space.path("x/below")).unwrap();
+    std::os::unix::fs::symlink("/etc", space.path("x/below")).unwrap();
+    space.export(root, None, "x").unwrap();
+    assert_eq!(fs::read_link(space.path("x/below")).unwrap(), Path::new("d/up"));
+    fs::remove_file(space.path("x/below")).unwrap();
+    fs::create_dir(space.path("x/below")).unwrap();
+    assert!(matches!(space.export(root, None, "x"), Err(SaveError::InTheWay { .. })));
+    let left = walkdir::WalkDir::new(space.path("x")).into_iter().filter_map(Result::ok);
+    assert!(left.into_iter().all(|entry| !entry.file_name().to_string_lossy().starts_with(".wasmill")));
 }
 
 #[cfg(unix)]

@@ -3,7 +3,8 @@
 //! Owns: what the executor, the sandbox and the store expect of each other, and the errors that cross between
 //! them. Does not know: any implementation.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -76,6 +77,27 @@ pub trait BlobStore: Send + Sync {
     /// # Errors
     /// The reader's failure (as `Backend`), or the store cannot be written.
     fn put_reader(&self, reader: &mut dyn std::io::Read) -> Result<BlobRef, StoreError>;
+
+    /// Takes in a host file that was just opened at `path`. A large one is shared with the host's filesystem where that can
+    /// share content between files, and is then taken as it is at one moment. Whoever calls this looks whether the path
+    /// leads to the same file afterwards.
+    ///
+    /// # Errors
+    /// As of [`BlobStore::put_reader`].
+    fn put_file(&self, path: &Path, file: &mut File) -> Result<BlobRef, StoreError> {
+        let _ = path;
+        self.put_reader(file)
+    }
+
+    /// Makes a new file of a blob's content, where the filesystem can share it with the store. Whether it could; if not, there
+    /// is no file.
+    ///
+    /// # Errors
+    /// As of [`BlobStore::get`].
+    fn share_with(&self, blob: &BlobRef, path: &Path) -> Result<bool, StoreError> {
+        let _ = (blob, path);
+        Ok(false)
+    }
 }
 
 /// Results by action key. Only who was told that a result is missing, or wants it computed again, can record one.

@@ -3,7 +3,9 @@
 //! Owns: where a blob goes by its size, and what happens when one turns out to be damaged. Does not know: trees, or
 //! who refers to a blob.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -119,6 +121,31 @@ impl BlobStore for Storage {
             piece.truncate(read);
             Ok((read > 0).then_some(piece))
         })
+    }
+
+    fn put_file(&self, path: &Path, file: &mut File) -> Result<BlobRef, StoreError> {
+        let len = file.metadata().map_err(failed(format!("look at `{}`", path.display())))?.len();
+        if len > u64::from(self.shared.layout.logged_bytes_max)
+            && let Some((temp, blob)) = self.shared.files.shared(path)?
+        {
+            // It may have been changed since, and be small now.
+            if blob.size_bytes > u64::from(self.shared.layout.logged_bytes_max) {
+                if self.rely_on_blob(&blob.digest)?.is_none() {
+                    self.add_file(blob, temp)?;
+                }
+                return Ok(blob);
+            }
+        }
+        self.put_reader(file)
+    }
+
+    fn share_with(&self, blob: &BlobRef, path: &Path) -> Result<bool, StoreError> {
+        if blob.size_bytes <= u64::from(self.shared.layout.logged_bytes_max) {
+            return Ok(false);
+        }
+        // So that it is known to be there, and right.
+        drop(self.get(blob)?);
+        Ok(reflink_copy::reflink(self.shared.files.blob(&blob.digest), path).is_ok())
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Creates a file that nobody may write to any more once it is closed.
     fn create_sealed(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Makes a file that shares the content of another one, and that nobody may write to. `None` where that cannot be.
+    fn share(&self, from: &Path, to: &Path) -> Option<Box<dyn DiskFile>>;
     /// Opens a file that exists.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file that nobody may write to any more, to sync it.
@@ -83,6 +85,21 @@ impl Disk for RealDisk {
 
     fn create_sealed(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(platform::create_sealed_file(path)?))
+    }
+
+    fn share(&self, from: &Path, to: &Path) -> Option<Box<dyn DiskFile>> {
+        reflink_copy::reflink(from, to).ok()?;
+        let file = platform::open_to_sync(to).and_then(|file| {
+            platform::seal(&file)?;
+            Ok(file)
+        });
+        match file {
+            Ok(file) => Some(Box::new(file)),
+            Err(_) => {
+                let _ = fs::remove_file(to);
+                None
+            }
+        }
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

@@ -112,6 +112,15 @@ impl Files {
         Ok(TempFile { file, written: 0, is_synced: true, leftover: Leftover { path, disk } })
     }
 
+    /// A temporary file that shares the content of a host file, and what that is. `None` where the filesystem cannot do that.
+    pub(crate) fn shared(&self, host: &Path) -> Result<Option<(TempFile, BlobRef)>, StoreError> {
+        let path = self.temp.join(self.temp_next.fetch_add(1, Ordering::Relaxed).to_string());
+        let Some(file) = self.disk.share(host, &path) else { return Ok(None) };
+        let leftover = Leftover { path, disk: Arc::clone(&self.disk) };
+        let blob = digest_of(&leftover.path).map_err(failed(format!("read `{}`", leftover.path.display())))?;
+        Ok(Some((TempFile { file, written: blob.size_bytes, is_synced: false, leftover }, blob)))
+    }
+
     /// Makes a compiled module durable under its final name.
     pub(crate) fn publish_artifact(&self, mut temp: TempFile, content: &Digest) -> Result<PathBuf, StoreError> {
         let path = self.artifact(content);

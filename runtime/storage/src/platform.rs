@@ -137,3 +137,16 @@ pub(crate) fn open_to_sync(path: &Path) -> io::Result<File> {
 pub(crate) fn open_to_sync(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open(path)
 }
+
+/// Lets nobody write to a file any more.
+#[cfg(unix)]
+pub(crate) fn seal(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o444))
+}
+
+/// An ordinary file, as in [`create_sealed_file`].
+#[cfg(not(unix))]
+pub(crate) fn seal(_file: &File) -> io::Result<()> {
+    Ok(())
+}

@@ -204,6 +204,10 @@ impl Disk for FaultyDisk {
         Ok(Box::new(FaultyFile { disk: self.clone(), inner, file: self.file(path, false) }))
     }
 
+    fn share(&self, _: &Path, _: &Path) -> Option<Box<dyn DiskFile>> {
+        None
+    }
+
     fn open_sealed(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let inner = RealDisk.open_sealed(path)?;
         Ok(Box::new(FaultyFile { disk: self.clone(), inner, file: self.file(path, false) }))
