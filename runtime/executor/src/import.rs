@@ -233,7 +233,7 @@ impl Importer {
             let mut file = File::open(path).map_err(|source| read_error(path, source))?;
             let stamp_of = |file: &File| file.metadata().map(|metadata| platform::stamp(&metadata));
             let before = stamp_of(&file).map_err(|source| read_error(path, source))?;
-            let blob = self.blobs.put_file(path, &mut file)?;
+            let blob = self.blobs.put_file(path, before.size_bytes, &mut file)?;
             let after = stamp_of(&file).map_err(|source| read_error(path, source))?;
             // The path may lead to another file by now.
             let there = std::fs::metadata(path).map_err(|source| read_error(path, source))?;

@@ -3,7 +3,6 @@
 //! Owns: what the executor, the sandbox and the store expect of each other, and the errors that cross between
 //! them. Does not know: any implementation.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,15 +77,15 @@ pub trait BlobStore: Send + Sync {
     /// The reader's failure (as `Backend`), or the store cannot be written.
     fn put_reader(&self, reader: &mut dyn std::io::Read) -> Result<BlobRef, StoreError>;
 
-    /// Takes in a host file that was just opened at `path`. A large one is shared with the host's filesystem where that can
+    /// Takes in the host file at `path`, of `len` bytes, which `reader` reads. A large one is shared with the host's filesystem where that can
     /// share content between files, and is then taken as it is at one moment. Whoever calls this looks whether the path
     /// leads to the same file afterwards.
     ///
     /// # Errors
     /// As of [`BlobStore::put_reader`].
-    fn put_file(&self, path: &Path, file: &mut File) -> Result<BlobRef, StoreError> {
-        let _ = path;
-        self.put_reader(file)
+    fn put_file(&self, path: &Path, len: u64, reader: &mut dyn std::io::Read) -> Result<BlobRef, StoreError> {
+        let _ = (path, len);
+        self.put_reader(reader)
     }
 
     /// Makes a new file of a blob's content, where the filesystem can share it with the store. Whether it could; if not, there

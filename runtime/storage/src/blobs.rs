@@ -3,7 +3,6 @@
 //! Owns: where a blob goes by its size, and what happens when one turns out to be damaged. Does not know: trees, or
 //! who refers to a blob.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -123,8 +122,7 @@ impl BlobStore for Storage {
         })
     }
 
-    fn put_file(&self, path: &Path, file: &mut File) -> Result<BlobRef, StoreError> {
-        let len = file.metadata().map_err(failed(format!("look at `{}`", path.display())))?.len();
+    fn put_file(&self, path: &Path, len: u64, reader: &mut dyn Read) -> Result<BlobRef, StoreError> {
         if len > u64::from(self.shared.layout.logged_bytes_max)
             && let Some((temp, blob)) = self.shared.files.shared(path)?
         {
@@ -136,7 +134,7 @@ impl BlobStore for Storage {
                 return Ok(blob);
             }
         }
-        self.put_reader(file)
+        self.put_reader(reader)
     }
 
     fn share_with(&self, blob: &BlobRef, path: &Path) -> Result<bool, StoreError> {

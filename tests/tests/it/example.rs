@@ -8,8 +8,12 @@ use crate::support::{TestSpace, repository};
 /// The source folders of some of this workspace's own dependencies.
 fn crates() -> Vec<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let host = Command::new("rustc").args(["--print", "host-tuple"]).output().expect("rustc starts").stdout;
+    // What only other systems need was never downloaded.
     let metadata = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--offline", "--manifest-path"])
+        .args(["metadata", "--format-version", "1", "--offline", "--filter-platform"])
+        .arg(String::from_utf8(host).expect("a name").trim())
+        .arg("--manifest-path")
         .arg(repository().join("Cargo.toml"))
         .output()
         .expect("cargo starts");
