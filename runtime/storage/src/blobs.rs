@@ -223,6 +223,7 @@ impl Storage {
         let place = place.ok_or(StoreError::Missing(blob.digest))?;
         check_size(blob, place.size_bytes)?;
         let content = self.content(&blob.digest, place)?;
+        check_size(blob, content.len() as u64)?;
         self.shared.reader.keep(&blob.digest, &content);
         Ok(content)
     }

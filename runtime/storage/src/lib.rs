@@ -14,6 +14,8 @@ mod disk;
 mod doctor;
 mod error;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod gc;
 mod index;
 mod intake;

@@ -181,7 +181,7 @@ pub(crate) fn known_format(dir: &Path) -> Result<Layout, OpenError> {
     }
 }
 
-fn check_format(dir: &Path, path: &Path, text: &[u8]) -> Result<Layout, OpenError> {
+pub(crate) fn check_format(dir: &Path, path: &Path, text: &[u8]) -> Result<Layout, OpenError> {
     let text = String::from_utf8_lossy(text);
     let mut lines = text.lines();
     let is_ours = lines.next() == Some(FORMAT_FIRST_LINE);

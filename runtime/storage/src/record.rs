@@ -35,7 +35,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn of(byte: u8) -> Option<Self> {
+    /// The kind that a byte stands for.
+    pub(crate) fn of(byte: u8) -> Option<Self> {
         Some(match byte {
             1 => Self::Blob,
             2 => Self::File,
@@ -98,6 +99,7 @@ impl Header {
         let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
         let body = rest.get(..self.body_bytes as usize)?;
         let is_right = match self.kind {
+            Kind::Blob if self.size_bytes != u64::from(self.body_bytes) => false,
             Kind::Blob => Sha256::digest(body).as_slice() == self.key.as_slice(),
             _ => header.get(48..56) == Some(&self.body_check(body)),
         };
@@ -134,7 +136,7 @@ mod tests {
     fn an_entry_is_read_as_it_was_written_and_no_bit_may_change() {
         for (kind, body) in [(Kind::Blob, &b"content"[..]), (Kind::Action, b"row"), (Kind::File, b"")] {
             let key = if kind == Kind::Blob { Sha256::digest(body).into() } else { [7; 32] };
-            let header = Header { kind, body_bytes: u32::try_from(body.len()).unwrap(), size_bytes: 9, key };
+            let header = Header { kind, body_bytes: u32::try_from(body.len()).unwrap(), size_bytes: body.len() as u64, key };
             let mut bytes = header.encode(body).to_vec();
             bytes.extend_from_slice(body);
             let read =

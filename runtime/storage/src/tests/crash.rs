@@ -29,13 +29,16 @@ fn open_on(dir: &TempDir, disk: &FaultyDisk) -> Result<Storage, OpenError> {
 
 /// Jobs with their blobs, several to a commit, until the disk fails. Gives the jobs that were reported durable.
 pub(super) fn work(storage: &Storage) -> Vec<u64> {
-    let notes = Arc::new(Mutex::new(Vec::new()));
+    work_noting(storage, &Arc::default())
+}
+
+fn work_noting(storage: &Storage, notes: &Arc<Mutex<Vec<(u64, bool)>>>) -> Vec<u64> {
     let mut accepted = 0;
     for number in 0..JOBS {
         let hand_in = || {
             let output = storage.put(content(number, SIZES[usize::try_from(number).unwrap() % SIZES.len()]))?;
             let stdout = storage.put(content(number + 1_000, 30))?;
-            storage.again(&action(number).key()).record(&action(number), &record(output, stdout), note(&notes, number))
+            storage.again(&action(number).key()).record(&action(number), &record(output, stdout), note(notes, number))
         };
         match hand_in() {
             Ok(()) => accepted += 1,
@@ -53,7 +56,7 @@ pub(super) fn work(storage: &Storage) -> Vec<u64> {
     while notes.lock().unwrap().len() < accepted && began.elapsed() < std::time::Duration::from_secs(10) {
         std::thread::yield_now();
     }
-    let notes = std::mem::take(&mut *notes.lock().unwrap());
+    let notes = notes.lock().unwrap().clone();
     assert_eq!(notes.len(), accepted);
     assert!(notes.is_sorted_by_key(|(_, is_durable)| !is_durable));
     notes.into_iter().filter(|(_, is_durable)| *is_durable).map(|(number, _)| number).collect()
@@ -124,6 +127,44 @@ fn crash_at_every_change(begin: impl Fn() -> TempDir) {
 #[test]
 fn whatever_change_to_the_disk_fails_nothing_durable_is_lost() {
     crash_at_every_change(|| tempfile::tempdir().unwrap());
+}
+
+/// The disk does not answer any more, and then the power fails: whoever waited was told nothing.
+#[test]
+fn wherever_the_disk_freezes_nothing_durable_is_lost() {
+    let mut frozen_with_results = 0;
+    for freezes_at in 0..usize::MAX {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::freezing(dir.path(), freezes_at);
+        let notes = Arc::default();
+        let is_over = std::thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                let storage = open_on(&dir, &disk).ok()?;
+                Some(work_noting(&storage, &notes))
+            });
+            while !worker.is_finished() && !disk.is_frozen() {
+                std::thread::yield_now();
+            }
+            let durable = notes.lock().unwrap().clone();
+            let durable: Vec<u64> = durable.iter().filter(|(_, is_durable)| *is_durable).map(|(job, _)| *job).collect();
+            for survives in [Survives::Synced, Survives::Some(freezes_at as u64)] {
+                let when = format!("change {freezes_at} froze, {survives:?} survived");
+                let later = tempfile::tempdir().unwrap();
+                disk.after_a_crash(dir.path(), later.path(), survives);
+                let storage = Storage::open(later.path(), tiny()).unwrap_or_else(|error| panic!("{when}: {error:?}"));
+                check(&storage, &durable, &when);
+                assert_eq!(work(&storage).len() as u64, JOBS, "{when}");
+            }
+            frozen_with_results += usize::from(!durable.is_empty() && durable.len() as u64 != JOBS);
+            disk.thaw();
+            let _ = worker.join().unwrap();
+            !disk.is_frozen()
+        });
+        if is_over {
+            break;
+        }
+    }
+    assert!(frozen_with_results > 20, "only {frozen_with_results} freezes came between two commits");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, Builder, Database, DatabaseError, StorageBackend};
@@ -30,6 +30,9 @@ pub(super) enum Survives {
 struct State {
     /// How many more changes work.
     left: usize,
+    /// Whether the first one that does not hangs, until it is thawed.
+    freezes: bool,
+    is_frozen: bool,
     changes: usize,
     /// The content that survives, by the number of the file.
     synced: BTreeMap<u64, Vec<u8>>,
@@ -40,7 +43,7 @@ struct State {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct FaultyDisk(Arc<Mutex<State>>);
+pub(super) struct FaultyDisk(Arc<Mutex<State>>, Arc<Condvar>);
 
 impl FaultyDisk {
     /// The disk with a folder on it, of which everything is synced. `left` changes work.
@@ -53,7 +56,25 @@ impl FaultyDisk {
             state.names.insert(path, file);
         }
         state.synced_names = state.names.clone();
-        Self(Arc::new(Mutex::new(state)))
+        Self(Arc::new(Mutex::new(state)), Arc::default())
+    }
+
+    /// The same, but that the change after them hangs.
+    pub(super) fn freezing(dir: &Path, left: usize) -> Self {
+        let disk = Self::with(dir, left);
+        disk.state().freezes = true;
+        disk
+    }
+
+    pub(super) fn is_frozen(&self) -> bool {
+        self.state().is_frozen
+    }
+
+    /// Lets what hangs fail, and everything after it.
+    pub(super) fn thaw(&self) {
+        let mut state = self.state();
+        state.freezes = false;
+        self.1.notify_all();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -73,6 +94,10 @@ impl FaultyDisk {
     fn change(&self) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.state();
         state.changes += 1;
+        while state.left == 0 && state.freezes {
+            state.is_frozen = true;
+            state = self.1.wait(state).unwrap();
+        }
         state.left = state.left.checked_sub(1).ok_or_else(|| io::Error::from(io::ErrorKind::StorageFull))?;
         Ok(state)
     }

@@ -3,6 +3,7 @@
 //! Owns: the calls and the maps. Does not know: anything that the ports do not show.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -10,20 +11,55 @@ use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, Stamp, 
 use wasmill_model::{BlobRef, Digest, JobReport, RunId, RunRecord, RunState, RunSummary};
 
 use super::{action, assert_blob, content, flush, open, record, report};
-use crate::Storage;
+use crate::{Keep, Storage};
 
 #[derive(Debug, Clone)]
 enum Call {
-    Put { seed: u64, len: usize },
-    PutReader { seed: u64, len: usize },
-    Record { number: u64, output: u64 },
+    Put {
+        seed: u64,
+        len: usize,
+    },
+    PutReader {
+        seed: u64,
+        len: usize,
+    },
+    Record {
+        number: u64,
+        output: u64,
+    },
     Begin,
-    Append { run: usize, reports: u64 },
-    End { run: usize },
-    Remember { path: u8, mtime_ns: i64 },
-    KeepArtifact { key: u8, seed: u64 },
+    Append {
+        run: usize,
+        reports: u64,
+    },
+    End {
+        run: usize,
+    },
+    Remember {
+        path: u8,
+        mtime_ns: i64,
+    },
+    KeepArtifact {
+        key: u8,
+        seed: u64,
+    },
     Flush,
+    Index,
+    Scrub,
+    /// By this process or another one.
+    Collect {
+        runs: usize,
+        by_another: bool,
+    },
+    Pin {
+        seed: u64,
+        len: usize,
+    },
     Reopen,
+    /// Collects before anything is relied on.
+    ReopenAndCollect {
+        runs: usize,
+    },
 }
 
 fn call() -> impl Strategy<Value = Call> {
@@ -39,7 +75,12 @@ fn call() -> impl Strategy<Value = Call> {
         (0..4_u8, any::<i64>()).prop_map(|(path, mtime_ns)| Call::Remember { path, mtime_ns }),
         (0..3_u8, seed).prop_map(|(key, seed)| Call::KeepArtifact { key, seed }),
         Just(Call::Flush),
+        Just(Call::Index),
+        Just(Call::Scrub),
+        (0..3_usize, any::<bool>()).prop_map(|(runs, by_another)| Call::Collect { runs, by_another }),
+        (0..6_u64, len()).prop_map(|(seed, len)| Call::Pin { seed, len }),
         Just(Call::Reopen),
+        (0..3_usize).prop_map(|runs| Call::ReopenAndCollect { runs }),
     ]
 }
 
@@ -48,6 +89,8 @@ struct Expected {
     blobs: BTreeMap<(u64, usize), ()>,
     actions: BTreeMap<u64, u64>,
     runs: BTreeMap<u64, (RunRecord, Vec<JobReport>)>,
+    runs_begun: u64,
+    pins: BTreeMap<Digest, (u64, usize)>,
     stats: BTreeMap<u8, i64>,
     artifacts: BTreeMap<u8, u64>,
 }
@@ -82,7 +125,8 @@ impl Expected {
             }
             Call::Begin => {
                 let id = storage.begin("plan", 3).unwrap();
-                assert_eq!(id.0, self.runs.len() as u64 + 1);
+                self.runs_begun += 1;
+                assert_eq!(id.0, self.runs_begun);
                 let started = RunRecord { id, plan: "plan".to_owned(), started_unix_ms: 3, state: RunState::Started };
                 self.runs.insert(id.0, (started, Vec::new()));
             }
@@ -107,14 +151,45 @@ impl Expected {
                 self.artifacts.insert(key, seed);
             }
             Call::Flush => flush(storage).unwrap(),
-            Call::Reopen => unreachable!("the caller does it"),
+            Call::Index => storage.shared.log.index_everything().unwrap(),
+            Call::Scrub => assert!(storage.scrub(None, &mut |_| true).unwrap().is_clean()),
+            // Whatever was checked is relied on, and stays.
+            Call::Collect { runs, by_another } => {
+                // Only what is in the index is collected.
+                storage.shared.log.index_everything().unwrap();
+                let other = by_another.then(|| open(&storage.shared.dir));
+                collect(other.as_ref().unwrap_or(storage), runs);
+                storage.refresh_now().unwrap();
+                self.forget_runs(runs);
+            }
+            Call::Pin { seed, len } => {
+                let digest = Digest::of(&content(seed, len));
+                assert_eq!(storage.pin(&digest).unwrap(), self.pins.insert(digest, (seed, len)).is_none());
+            }
+            Call::Reopen | Call::ReopenAndCollect { .. } => unreachable!("the caller does it"),
         }
+    }
+
+    fn forget_runs(&mut self, keep: usize) {
+        while self.runs.len() > keep.max(1) {
+            self.runs.pop_first();
+        }
+    }
+
+    /// What a collection leaves that nothing but the history and pins keep from taking all.
+    fn forget(&mut self, runs: usize) {
+        self.forget_runs(runs);
+        let pins = &self.pins;
+        self.blobs.retain(|blob, ()| blob.1 == 0 || pins.values().any(|pinned| pinned == blob));
+        let needed: Vec<_> = self.runs.values().flat_map(|(_, jobs)| jobs.iter().filter_map(|job| job.key)).collect();
+        self.actions.retain(|number, _| needed.contains(&action(*number).key()));
     }
 
     fn check(&self, storage: &Storage) {
         for (seed, len) in self.blobs.keys() {
             assert_blob(storage, *seed, *len);
         }
+        assert_eq!(storage.pins().unwrap(), self.pins.keys().copied().collect::<Vec<_>>());
         for number in 0..8 {
             let expected = self.actions.get(&number).map(|seed| record(output(*seed), BlobRef::EMPTY));
             assert_eq!(storage.lookup(&action(number).key()).unwrap().hit(), expected);
@@ -138,6 +213,11 @@ impl Expected {
     }
 }
 
+fn collect(storage: &Storage, runs: usize) {
+    let keep = Keep { runs, age: Duration::ZERO, bytes_max: u64::MAX, grace: Duration::ZERO };
+    storage.collect(&keep, false, &mut |_| {}).unwrap().expect("nobody else collects");
+}
+
 fn play(dir: &TempDir, calls: &[Call]) {
     let mut storage = open(dir.path());
     let mut expected = Expected::default();
@@ -146,6 +226,17 @@ fn play(dir: &TempDir, calls: &[Call]) {
             Call::Reopen => {
                 storage.close().unwrap();
                 storage = open(dir.path());
+            }
+            Call::ReopenAndCollect { runs } => {
+                storage.close().unwrap();
+                storage = open(dir.path());
+                collect(&storage, *runs);
+                let before = std::mem::take(&mut expected.blobs);
+                expected.blobs.clone_from(&before);
+                expected.forget(*runs);
+                for (seed, len) in before.keys().filter(|blob| !expected.blobs.contains_key(blob)) {
+                    assert_eq!(storage.find(&Digest::of(&content(*seed, *len))).unwrap(), None, "{seed} {len}");
+                }
             }
             call => expected.apply(&storage, call),
         }
@@ -156,7 +247,7 @@ fn play(dir: &TempDir, calls: &[Call]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn the_store_answers_as_maps_in_memory_would(calls in proptest::collection::vec(call(), 1..40)) {
