@@ -35,7 +35,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Runs { limit } => commands::history::runs(&cli.global, limit),
         Command::Show { run, job } => commands::history::show(&cli.global, run, job.as_deref()),
         Command::Verify { run, sample, jobs } => commands::verify::verify(&cli.global, run, sample, jobs),
-        Command::Cat { digest } => commands::content::cat(&cli.global, digest),
+        Command::Cat { digest, range } => commands::content::cat(&cli.global, digest, range),
         Command::Put { paths, no_pin } => commands::content::put(&cli.global, &paths, !no_pin),
         Command::Get { digest, target, recursive } => commands::content::get(&cli.global, digest, &target, recursive),
         Command::Stats => commands::store::stats(&cli.global),

@@ -2,6 +2,7 @@
 //!
 //! Owns: every command, flag and help text. Does not know: what the commands do.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -142,11 +143,14 @@ pub(crate) enum Command {
     Cat {
         /// Its digest
         digest: Digest,
+        /// Only these bytes, as in `100..200`, `100..` or `..200`: the first one that is wanted, and the first that is not
+        #[arg(long, value_name = "FROM..TO", value_parser = parse_range)]
+        range: Option<Range<u64>>,
     },
-    /// List a directory of the store
+    /// List a directory of the store, or all blobs
     Ls {
         /// Its digest
-        digest: Digest,
+        digest: Option<Digest>,
         /// List directories in it as well
         #[arg(long, short)]
         recursive: bool,
@@ -178,6 +182,15 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "repair")]
         migrate: bool,
     },
+}
+
+fn parse_range(text: &str) -> Result<Range<u64>, String> {
+    let (from, to) = text.split_once("..").ok_or("it is not of the form `FROM..TO`")?;
+    let number = |text: &str, default| match text {
+        "" => Ok(default),
+        text => text.parse::<u64>().map_err(|error| format!("`{text}`: {error}")),
+    };
+    Ok(number(from, 0)?..number(to, u64::MAX)?)
 }
 
 #[derive(Debug, Args)]

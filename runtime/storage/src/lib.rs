@@ -19,6 +19,7 @@ pub mod fuzzing;
 mod gc;
 mod index;
 mod intake;
+mod list;
 mod live;
 mod log;
 mod migrate;

@@ -15,15 +15,13 @@ use wasmill_model::{ActionKey, BlobRef, Digest};
 use crate::Storage;
 use crate::error::{failed, is_of_the_host, on_index};
 use crate::files;
+use crate::list::page;
 use crate::place::Place;
 use crate::record::Kind;
 use crate::tables::{View, decode_action};
 
 /// Where an interrupted scrub goes on: the last digest that was read, as text.
 const CURSOR_FILE: &str = "SCRUB";
-
-/// How many rows are listed at once. No view of the index is held for longer, as that would let it grow.
-const ROWS_AT_ONCE: usize = 1_000;
 
 /// What a scrub found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -141,7 +139,7 @@ impl Storage {
         loop {
             let rows = on_index("list the actions", || {
                 let view = View::latest(&index)?;
-                after(&view.actions, cursor.as_ref())
+                page(&view.actions, cursor.as_ref())
             })?;
             let Some((last, _)) = rows.last().copied() else { return Ok(()) };
             for (key, place) in rows {
@@ -175,7 +173,7 @@ impl Storage {
 
     fn rows_after(&self, cursor: Option<&Digest>) -> Result<Vec<(Digest, Place)>, StoreError> {
         let index = self.shared.index()?;
-        on_index("list the blobs", || after(&View::latest(&index)?.blobs, cursor))
+        on_index("list the blobs", || page(&View::latest(&index)?.blobs, cursor))
     }
 
     /// Whether content of the right size is where a blob should be, without reading it.
@@ -190,19 +188,6 @@ impl Storage {
         }
         self.shared.reader.has_entry(Kind::Blob, digest.as_bytes(), place)
     }
-}
-
-fn after(
-    table: &impl ReadableTable<&'static [u8; 32], &'static crate::place::PlaceBytes>,
-    cursor: Option<&Digest>,
-) -> Result<Vec<(Digest, Place)>, redb::Error> {
-    let from = cursor.map_or(Bound::Unbounded, |cursor| Bound::Excluded(cursor.as_bytes()));
-    let rows = table.range((from, Bound::<&[u8; 32]>::Unbounded))?.take(ROWS_AT_ONCE);
-    rows.map(|row| {
-        let (key, place) = row?;
-        Ok((Digest::from_bytes(*key.value()), Place::decode(place.value())))
-    })
-    .collect()
 }
 
 impl Scrubbed {

@@ -129,6 +129,24 @@ fn what_the_disk_lost_is_found_and_computed_again() {
 }
 
 #[test]
+fn parts_and_everything_can_be_looked_at() {
+    let space = TestSpace::new();
+    space.write("file", "0123456789").write("tree/a", "first");
+    let digest = json(&space, &["put", "file"])["digest"].as_str().unwrap().to_owned();
+    for (range, expected) in [("2..5", "234"), ("..3", "012"), ("7..", "789"), ("20..30", ""), ("..", "0123456789")] {
+        assert_eq!(space.run(&["cat", &digest, "--range", range]).stdout, expected);
+    }
+    for range in ["3", "a..b", "-1..2"] {
+        let refused = space.run(&["cat", &digest, "--range", range]);
+        assert_eq!(refused.code, 101, "{refused:?}");
+    }
+    assert_eq!(space.run(&["put", "tree"]).code, 0);
+    let listed = space.run(&["ls"]).stdout;
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+    assert!(listed.contains(&format!("blob  {digest}            10")), "{listed}");
+}
+
+#[test]
 fn a_damaged_index_is_made_anew_and_nothing_runs_again() {
     let space = TestSpace::new();
     plan(&space, 12);

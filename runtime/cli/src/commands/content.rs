@@ -3,6 +3,7 @@
 //! Owns: how blobs and directories are written out. Does not know: whose they are.
 
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use wasmill_executor::{ImportError, SaveError};
@@ -68,16 +69,18 @@ pub(crate) fn get(global: &Global, digest: Digest, target: &Path, recursive: boo
 }
 
 /// `wasmill cat`.
-pub(crate) fn cat(global: &Global, digest: Digest) -> Result<u8, CliError> {
+pub(crate) fn cat(global: &Global, digest: Digest, range: Option<Range<u64>>) -> Result<u8, CliError> {
     let mill = Mill::open(global)?;
-    let bytes = mill.storage.get(&find(&mill, digest)?).map_err(|error| CliError::store(&error))?;
+    let bytes = mill.storage.range(&find(&mill, digest)?, range.unwrap_or(0..u64::MAX));
+    let bytes = bytes.map_err(|error| CliError::store(&error))?;
     let mut out = io::stdout().lock();
     written(out.write_all(&bytes).and_then(|()| out.flush()))
 }
 
 /// `wasmill ls`.
-pub(crate) fn ls(global: &Global, digest: Digest, recursive: bool) -> Result<u8, CliError> {
+pub(crate) fn ls(global: &Global, digest: Option<Digest>, recursive: bool) -> Result<u8, CliError> {
     let mill = Mill::open(global)?;
+    let Some(digest) = digest else { return ls_all(global, &mill) };
     let root = find(&mill, digest)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut lister = Lister { mill: &mill, json: global.format == OutputFormat::Json, recursive, out: &mut out };
@@ -89,6 +92,24 @@ pub(crate) fn ls(global: &Global, digest: Digest, recursive: bool) -> Result<u8,
             Err(CliError::new(exit_code::INPUT, format!("blob {digest} is not a directory")).because(&error))
         }
     }
+}
+
+/// All blobs, without names, as they may have any number.
+fn ls_all(global: &Global, mill: &Mill) -> Result<u8, CliError> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for blob in mill.storage.blobs().map_err(|error| CliError::store(&error))? {
+        let BlobRef { digest, size_bytes } = blob.map_err(|error| CliError::store(&error))?;
+        let line = match global.format {
+            OutputFormat::Json => {
+                serde_json::json!({ "kind": "blob", "digest": digest, "size_bytes": size_bytes }).to_string()
+            }
+            OutputFormat::Human => format!("blob  {digest}  {size_bytes:>12}"),
+        };
+        if let Err(error) = writeln!(out, "{line}") {
+            return written(Err(error));
+        }
+    }
+    written(out.flush())
 }
 
 fn find(mill: &Mill, digest: Digest) -> Result<BlobRef, CliError> {

@@ -2,7 +2,7 @@
 //!
 //! Owns: these promises as tests. Does not know: crashes and damage.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -338,4 +338,42 @@ fn stamps_and_artifacts_are_found_again_until_they_are_replaced_or_lost() {
     assert_eq!(storage.artifact(&key).unwrap(), Some(kept.clone()));
     std::fs::remove_file(&kept.path).unwrap();
     assert_eq!(storage.artifact(&key).unwrap(), None);
+}
+
+#[test]
+fn everything_is_listed_in_pages() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    assert_eq!(storage.blobs().unwrap().count(), 0);
+    let mut expected: Vec<_> = (0..2_000).map(|number| storage.put(content(number, 50)).unwrap()).collect();
+    expected.push(storage.put(content(9_000, 20_000)).unwrap());
+    expected.sort_unstable_by_key(|blob| blob.digest);
+    assert_eq!(storage.blobs().unwrap().collect::<Result<Vec<_>, _>>().unwrap(), expected);
+    for number in 0..1_000 {
+        let result = record(BlobRef::EMPTY, BlobRef::EMPTY);
+        storage.again(&action(number).key()).record(&action(number), &result, Box::new(|_| {})).unwrap();
+    }
+    let mut keys: Vec<_> = (0..1_000).map(|number| action(number).key()).collect();
+    keys.sort_unstable();
+    assert_eq!(storage.action_keys().unwrap().collect::<Result<Vec<_>, _>>().unwrap(), keys);
+}
+
+#[test]
+fn parts_are_read_from_wherever_one_likes() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    for len in [1, 500, 15_999, 20_000, 300_000] {
+        let expected = content(len, usize::try_from(len).unwrap());
+        let blob = storage.put(expected.clone()).unwrap();
+        for (start, end) in [(0, 0), (0, 1), (0, len), (len / 3, len / 2), (len - 1, len + 5), (len + 1, len + 2), (9, 3)] {
+            let range = usize::try_from(start).unwrap()..usize::try_from(end).unwrap().min(expected.len());
+            let part = expected.get(range).unwrap_or_default();
+            assert_eq!(storage.range(&blob, start..end).unwrap(), part, "{start}..{end} of {len}");
+        }
+        let mut reader = storage.reader(&blob).unwrap();
+        reader.seek(std::io::SeekFrom::Start(len / 2)).unwrap();
+        let mut rest = Vec::new();
+        reader.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, expected[expected.len() / 2..]);
+    }
 }
