@@ -4,7 +4,7 @@
 //! beside the index.
 
 use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
-use wasmill_model::{ActionKey, Digest, RunId};
+use wasmill_model::{Digest, RunId};
 
 use crate::place::{Place, PlaceBytes};
 use crate::record::Kind;
@@ -19,15 +19,21 @@ pub(crate) struct Covered {
     pub(crate) is_sealed: bool,
 }
 
-/// Rows that are to go, if they still are what they were.
-#[derive(Debug, Default)]
-pub(crate) struct Dead {
-    pub(crate) blobs: Vec<(Digest, Place)>,
-    pub(crate) actions: Vec<(ActionKey, Place)>,
-    pub(crate) runs: Vec<RunId>,
-    pub(crate) segments: Vec<u32>,
+/// Rows that are to go, if they still are what they were. There may be millions of blobs and actions.
+pub(crate) struct Dead<'a> {
+    pub(crate) blobs: Box<dyn Iterator<Item = (Digest, Place)> + 'a>,
+    pub(crate) actions: Box<dyn Iterator<Item = (Digest, Place)> + 'a>,
+    pub(crate) runs: &'a [RunId],
+    pub(crate) segments: &'a [u32],
     /// Lost blobs that nothing needs.
     pub(crate) lost: Vec<Digest>,
+}
+
+impl Default for Dead<'_> {
+    fn default() -> Self {
+        let (blobs, actions) = (Box::new(std::iter::empty()), Box::new(std::iter::empty()));
+        Self { blobs, actions, runs: &[], segments: &[], lost: Vec::new() }
+    }
 }
 
 /// Begins a transaction. Guests choose what digests there are. redb's default commit trusts a checksum that is no match
@@ -41,18 +47,18 @@ fn begin(index: &Database) -> Result<WriteTransaction, redb::Error> {
 }
 
 /// Removes rows.
-pub(crate) fn remove(index: &Database, dead: &Dead) -> Result<(), redb::Error> {
+pub(crate) fn remove(index: &Database, dead: Dead<'_>) -> Result<(), redb::Error> {
     let write = begin(index)?;
-    remove_places(&write, BLOBS, dead.blobs.iter().map(|(digest, place)| (digest.as_bytes(), place)))?;
-    remove_places(&write, ACTIONS, dead.actions.iter().map(|(key, place)| (key.0.as_bytes(), place)))?;
+    remove_places(&write, BLOBS, dead.blobs)?;
+    remove_places(&write, ACTIONS, dead.actions)?;
     {
         let (mut runs, mut jobs) = (write.open_table(RUNS)?, write.open_table(RUN_JOBS)?);
         let (mut segments, mut lost) = (write.open_table(SEGMENTS)?, write.open_table(LOST)?);
-        for run in &dead.runs {
+        for run in dead.runs {
             runs.remove(run.0)?;
             jobs.retain_in((run.0, 0)..=(run.0, u32::MAX), |_, _| false)?;
         }
-        for segment in &dead.segments {
+        for segment in dead.segments {
             segments.remove(segment)?;
         }
         for digest in &dead.lost {
@@ -62,13 +68,14 @@ pub(crate) fn remove(index: &Database, dead: &Dead) -> Result<(), redb::Error> {
     Ok(write.commit()?)
 }
 
-fn remove_places<'a>(
+fn remove_places(
     write: &WriteTransaction,
     table: TableDefinition<&[u8; 32], &PlaceBytes>,
-    dead: impl Iterator<Item = (&'a [u8; 32], &'a Place)>,
+    dead: impl Iterator<Item = (Digest, Place)>,
 ) -> Result<(), redb::Error> {
     let mut table = write.open_table(table)?;
-    for (key, place) in dead {
+    for (digest, place) in dead {
+        let key = digest.as_bytes();
         let is_same = table.get(key)?.is_some_and(|row| *row.value() == place.encode());
         if is_same {
             table.remove(key)?;

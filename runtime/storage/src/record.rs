@@ -136,7 +136,8 @@ mod tests {
     fn an_entry_is_read_as_it_was_written_and_no_bit_may_change() {
         for (kind, body) in [(Kind::Blob, &b"content"[..]), (Kind::Action, b"row"), (Kind::File, b"")] {
             let key = if kind == Kind::Blob { Sha256::digest(body).into() } else { [7; 32] };
-            let header = Header { kind, body_bytes: u32::try_from(body.len()).unwrap(), size_bytes: body.len() as u64, key };
+            let header =
+                Header { kind, body_bytes: u32::try_from(body.len()).unwrap(), size_bytes: body.len() as u64, key };
             let mut bytes = header.encode(body).to_vec();
             bytes.extend_from_slice(body);
             let read =

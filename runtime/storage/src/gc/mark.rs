@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use redb::ReadableTable;
+use redb::{ReadableTable, ReadableTableMetadata};
 use wasmill_model::port::StoreError;
 use wasmill_model::{Action, ActionKey, BlobRef, Digest, Directory, Mount, RunId};
 
@@ -32,6 +32,18 @@ struct Candidates {
 }
 
 impl Candidates {
+    /// Room for so many, and no more.
+    fn with_room(count: u64) -> Self {
+        let count = usize::try_from(count).unwrap_or(0);
+        let (keys, places, live) = (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));
+        Self { keys, places, live, bytes_live: 0 }
+    }
+
+    /// Whether it is there and not marked.
+    fn is_dead(&self, key: &Digest) -> bool {
+        self.keys.binary_search(key).is_ok_and(|at| self.live.get(at) == Some(&false))
+    }
+
     fn push(&mut self, key: &[u8; 32], place: Place) {
         self.keys.push(Digest::from_bytes(*key));
         self.places.push(place);
@@ -87,7 +99,8 @@ pub(super) struct Marks<'a> {
 impl<'a> Marks<'a> {
     /// Nothing is marked.
     pub(super) fn new(storage: &'a Storage, view: &View) -> Result<Self, StoreError> {
-        let (mut blobs, mut actions) = (Candidates::default(), Candidates::default());
+        let room = |count: Result<u64, redb::StorageError>| Candidates::with_room(count.unwrap_or(0));
+        let (mut blobs, mut actions) = (room(view.blobs.len()), room(view.actions.len()));
         let mut lost = HashSet::new();
         on_index("list what is in the index", || {
             for row in view.blobs.iter()? {
@@ -107,10 +120,20 @@ impl<'a> Marks<'a> {
     }
 
     /// What is not marked.
-    pub(super) fn dead(&self) -> Dead {
-        let actions = self.actions.dead().map(|(key, place)| (ActionKey(key), place));
+    pub(super) fn dead<'b>(&'b self, runs: &'b [RunId]) -> Dead<'b> {
         let lost = self.lost.iter().copied().collect();
-        Dead { blobs: self.blobs.dead().collect(), actions: actions.collect(), lost, ..Dead::default() }
+        let (blobs, actions) = (Box::new(self.blobs.dead()), Box::new(self.actions.dead()));
+        Dead { blobs, actions, runs, segments: &[], lost }
+    }
+
+    /// Blobs that are not marked.
+    pub(super) fn dead_blobs(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.blobs.dead().map(|(digest, _)| digest)
+    }
+
+    /// Whether a blob was there and is not marked.
+    pub(super) fn is_dead_blob(&self, digest: &Digest) -> bool {
+        self.blobs.is_dead(digest)
     }
 
     /// What living processes rely on: blobs, and actions with everything that they need.

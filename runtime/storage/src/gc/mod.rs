@@ -9,14 +9,13 @@
 mod mark;
 mod sweep;
 
-use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wasmill_model::port::StoreError;
-use wasmill_model::{ActionKey, Digest, RunId};
+use wasmill_model::{ActionKey, RunId};
 
 use crate::error::{failed, on_index};
-use crate::index::{self, Dead};
+use crate::index;
 use crate::place::Place;
 use crate::tables::View;
 use crate::{Storage, live};
@@ -135,20 +134,17 @@ impl Storage {
             self.refresh_now()?;
             marks.keep_what_is_new(&view, &latest()?)?;
             marks.keep_pins()?;
-            let dead = Dead { runs: runs_removed.clone(), ..marks.dead() };
-            on_index("remove from the index", || index::remove(&index, &dead))?;
+            on_index("remove from the index", || index::remove(&index, marks.dead(&runs_removed)))?;
         }
         self.refresh_now()?;
         let mut collected = marks.collected(&runs_removed);
-        let removed: HashSet<Digest> = marks.dead().blobs.into_iter().map(|(digest, _)| digest).collect();
-        for digest in &removed {
-            self.shared.reader.forget(digest);
-        }
+        marks.dead_blobs().for_each(|digest| self.shared.reader.forget(&digest));
         on_index("forget host files", || {
             index::forget_stats(&index, |path, row| {
-                crate::tables::decode_stat(path, row).is_none_or(|(_, blob)| removed.contains(&blob.digest))
+                crate::tables::decode_stat(path, row).is_none_or(|(_, blob)| marks.is_dead_blob(&blob.digest))
             })
         })?;
+        drop(marks);
         collected.bytes_freed = self.sweep_files(progress)? + self.sweep_segments(progress)?;
         self.shared.lease.collected(collected.bytes_kept).map_err(doing())?;
         Ok(Some(collected))

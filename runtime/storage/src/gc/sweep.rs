@@ -106,7 +106,7 @@ impl Storage {
         // The highest stays known, so that no number is used twice: others may have the segment open.
         let last = on_index("list the segments", || segments(&latest))?.last_key_value().map(|(id, _)| *id);
         let segments = sparse.iter().map(|(id, _)| *id).filter(|id| Some(*id) != last);
-        let mut dead = Dead { segments: segments.collect(), ..Dead::default() };
+        let mut gone: Vec<u32> = segments.collect();
         self.refresh_now()?;
         // Whoever opens the store under this lock sees a segment's file only as long as the index says that it is sealed:
         // else what was removed of it would be taken for new.
@@ -118,12 +118,12 @@ impl Storage {
                 Ok(()) => freed += bytes,
                 Err(error) => {
                     tracing::warn!(segment = id, %error, "a segment of the log that is not wanted stays");
-                    dead.segments.retain(|segment| segment != id);
+                    gone.retain(|segment| segment != id);
                 }
             }
         }
         self.shared.files.sync_dir(&self.shared.log_dir)?;
-        on_index("remove segments", || index::remove(&index, &dead))?;
+        on_index("remove segments", || index::remove(&index, Dead { segments: &gone, ..Dead::default() }))?;
         Ok(freed.saturating_sub(added))
     }
 

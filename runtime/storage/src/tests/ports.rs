@@ -365,7 +365,9 @@ fn parts_are_read_from_wherever_one_likes() {
     for len in [1, 500, 15_999, 20_000, 300_000] {
         let expected = content(len, usize::try_from(len).unwrap());
         let blob = storage.put(expected.clone()).unwrap();
-        for (start, end) in [(0, 0), (0, 1), (0, len), (len / 3, len / 2), (len - 1, len + 5), (len + 1, len + 2), (9, 3)] {
+        for (start, end) in
+            [(0, 0), (0, 1), (0, len), (len / 3, len / 2), (len - 1, len + 5), (len + 1, len + 2), (9, 3)]
+        {
             let range = usize::try_from(start).unwrap()..usize::try_from(end).unwrap().min(expected.len());
             let part = expected.get(range).unwrap_or_default();
             assert_eq!(storage.range(&blob, start..end).unwrap(), part, "{start}..{end} of {len}");

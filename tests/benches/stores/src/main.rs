@@ -80,8 +80,8 @@ fn shown(per_second: f64, ours: f64) -> String {
 
 fn puts(dir: &Path) -> Result<(), Failure> {
     println!("\nDurable puts a second, {THREADS} threads (in brackets: how many times as many wasmill does)\n");
-    println!("| size | {} |", PEERS.map(|(name, ..)| name).join(" | "));
-    println!("|---|{}", "--:|".repeat(PEERS.len()));
+    println!("| size | {} | the disk alone |", PEERS.map(|(name, ..)| name).join(" | "));
+    println!("|---|{}", "--:|".repeat(PEERS.len() + 1));
     for (len, count) in [(256, 300_000), (4 << 10, 100_000), (64 << 10, 8_000), ((1 << 20) + 1, 200)] {
         let mut row = Vec::new();
         let mut ours = 0.0;
@@ -91,6 +91,8 @@ fn puts(dir: &Path) -> Result<(), Failure> {
             ours = if ours == 0.0 { rate } else { ours };
             row.push(shown(rate, ours));
         }
+        let own = tempfile::tempdir_in(dir)?;
+        row.push(shown(disk(own.path(), count * len as u64)? / len as f64, ours));
         println!("| {len} B | {} |", row.join(" | "));
     }
     Ok(())
@@ -180,12 +182,17 @@ fn gets(dir: &Path) -> Result<(), Failure> {
 
 /// What only a store that lasts does: many who wait, a million blobs, a kill, garbage.
 fn alone(dir: &Path) -> Result<(), Failure> {
-    println!("\nwasmill alone\n\n| | |\n|---|--:|");
+    println!("\nwasmill alone (in brackets: how many times what the disk alone takes)\n\n| | |\n|---|--:|");
     let own = tempfile::tempdir_in(dir)?;
     let store = wasmill(own.path(), Options::default())?;
     put(&store, 1 << 50, 1_000_000, 256)?;
     for (len, count) in [(256, 300_000), (4 << 10, 100_000)] {
-        println!("| puts of {len} B a second, 1,000,000 there already | {:.0} |", put(&store, 1 << 51, count, len)?);
+        // Whatever came before is brought into the index, so that this does not pay for it.
+        store.totals()?;
+        let rate = put(&store, 1 << 51, count, len)?;
+        let limit = disk(tempfile::tempdir_in(dir)?.path(), count * len as u64)? / len as f64;
+        println!("| puts of {len} B a second, 1,000,000 there already | {rate:.0} ({:.2}x) |", rate / limit);
+        store.totals()?;
     }
     let began = Instant::now();
     thread::scope(|scope| {
@@ -209,12 +216,25 @@ fn alone(dir: &Path) -> Result<(), Failure> {
     let began = Instant::now();
     let store = wasmill(own.path(), Options::default())?;
     println!("| opening it with 1,400,000 blobs | {:.1} ms |", began.elapsed().as_secs_f64() * 1e3);
+    drop(store);
+    // In a process of its own, for its memory.
+    let child = Command::new(std::env::current_exe()?).arg("--collect").arg(own.path()).status()?;
+    child.success().then_some(()).ok_or("collecting garbage failed")?;
+    killed(dir)
+}
+
+/// Removes everything, and says what that took.
+fn collect(dir: &Path) -> Result<(), Failure> {
+    let store = wasmill(dir, Options::default())?;
     let began = Instant::now();
     let nothing = Keep { runs: 0, age: Duration::ZERO, bytes_max: u64::MAX, grace: Duration::ZERO };
     let collected = store.collect(&nothing, false, &mut |_| {})?.ok_or("somebody else collects")?;
     println!("| removing {} of them | {:.1} s |", collected.blobs_removed, began.elapsed().as_secs_f64());
-    drop(store);
-    killed(dir)
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no peak")?;
+    let kib: f64 = peak.trim().trim_end_matches(" kB").parse()?;
+    println!("| the most memory that the process had | {:.0} MB |", kib * 1024.0 / 1e6);
+    Ok(())
 }
 
 fn killed(dir: &Path) -> Result<(), Failure> {
@@ -262,9 +282,16 @@ fn main() -> Result<(), Failure> {
     {
         return fill(Path::new(dir));
     }
+    if let [flag, dir] = args.as_slice()
+        && flag == "--collect"
+    {
+        return collect(Path::new(dir));
+    }
     let dir = args.first().map_or_else(|| PathBuf::from("."), PathBuf::from);
-    if args.get(1).is_some_and(|which| which == "large") {
-        return large(&dir);
+    match args.get(1).map(String::as_str) {
+        Some("large") => return large(&dir),
+        Some("alone") => return alone(&dir),
+        _ => {}
     }
     puts(&dir)?;
     large(&dir)?;
