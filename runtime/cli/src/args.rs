@@ -36,12 +36,31 @@ pub(crate) struct Global {
     /// Most CPU time to compile a module in [default: 2m]
     #[arg(long, global = true, value_name = "TIME", hide_short_help = true)]
     pub(crate) compile_time: Option<String>,
+    #[command(flatten)]
+    pub(crate) tuning: StoreTuning,
     /// Say nothing but errors
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
     /// Say what is done inside (-v: what matters, -vv: everything); WASMILL_LOG has finer filters
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+/// How the store is tuned.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StoreTuning {
+    /// Compress blobs where that pays: less space, but large ones are then unpacked and not mapped
+    #[arg(long, global = true, env = "WASMILL_STORE_COMPRESS", hide_short_help = true)]
+    pub(crate) store_compress: bool,
+    /// Memory for small blobs that were read [default: 512MiB]
+    #[arg(long, global = true, value_name = "SIZE", env = "WASMILL_STORE_CACHE", hide_short_help = true)]
+    pub(crate) store_cache: Option<String>,
+    /// How large a file of a new store's log becomes, 4KiB to 1GiB [default: 64MiB]
+    #[arg(long, global = true, value_name = "SIZE", env = "WASMILL_STORE_SEGMENT", hide_short_help = true)]
+    pub(crate) store_segment: Option<String>,
+    /// The largest blob that goes into a new store's log, at most a quarter of a segment [default: 1MiB]
+    #[arg(long, global = true, value_name = "SIZE", env = "WASMILL_STORE_LOGGED", hide_short_help = true)]
+    pub(crate) store_logged: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

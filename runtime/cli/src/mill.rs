@@ -21,6 +21,9 @@ use crate::args::Global;
 use crate::error::{CliError, usage};
 use crate::exit_code;
 
+/// The most memory for small blobs.
+const CACHE_BYTES_MAX: u64 = 8 << 30;
+
 /// A store with everything that works on it.
 pub(crate) struct Mill {
     pub(crate) storage: Arc<Storage>,
@@ -32,7 +35,7 @@ pub(crate) struct Mill {
 impl Mill {
     /// Opens the store that the command line, the environment or the default names.
     pub(crate) fn open(global: &Global) -> Result<Self, CliError> {
-        let storage = Storage::open(&store_dir(global)?, wasmill_storage::Options::default());
+        let storage = Storage::open(&store_dir(global)?, store_options(global)?);
         Self::with(global, storage.map_err(|error| open_error(&error))?)
     }
 
@@ -264,6 +267,29 @@ fn toolchain() -> Toolchain {
 /// The store that the command line, the environment or the default names.
 pub(crate) fn store_dir(global: &Global) -> Result<PathBuf, CliError> {
     global.store.clone().map_or_else(default_store, Ok)
+}
+
+/// How the store is tuned.
+pub(crate) fn store_options(global: &Global) -> Result<wasmill_storage::Options, CliError> {
+    let tuning = &global.tuning;
+    let size = |flag: &str, text: &Option<String>| -> Result<Option<u64>, CliError> {
+        text.as_deref().map(parse_size).transpose().map_err(|wrong| usage(flag, &wrong))
+    };
+    let mut options = wasmill_storage::Options { compresses: tuning.store_compress, ..Default::default() };
+    if let Some(bytes) = size("--store-cache", &tuning.store_cache)? {
+        if bytes > CACHE_BYTES_MAX {
+            return Err(usage("--store-cache", "it may be at most 8 GiB"));
+        }
+        options.blob_cache_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    }
+    // What is too much is brought within the bounds.
+    if let Some(bytes) = size("--store-segment", &tuning.store_segment)? {
+        options.layout.segment_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    }
+    if let Some(bytes) = size("--store-logged", &tuning.store_logged)? {
+        options.layout.logged_bytes_max = u32::try_from(bytes).unwrap_or(u32::MAX);
+    }
+    Ok(options)
 }
 
 /// What is said of a store that cannot be opened.

@@ -4,6 +4,7 @@
 //! who refers to a blob.
 
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use crate::error::{failed, on_index};
 use crate::files::{self, TempFile};
 use crate::intake::{PIECE_BYTES, take_in};
 use crate::log::{Beside, Entry};
+use crate::packed::{self, Packed};
 use crate::place::Place;
 use crate::record::Kind;
 use crate::tail::Found;
@@ -81,7 +83,8 @@ impl BlobStore for Storage {
         if bytes.len() > self.shared.layout.logged_bytes_max as usize {
             if self.rely_on_blob(&blob.digest)?.is_none() {
                 let mut temp = self.shared.files.temp()?;
-                temp.write(&bytes)?;
+                let packed = if self.shared.compresses { packed::pack(&bytes) } else { None };
+                temp.write(packed.as_deref().unwrap_or(&bytes))?;
                 self.add_file(blob, temp)?;
             }
             return Ok(blob);
@@ -95,7 +98,9 @@ impl BlobStore for Storage {
         };
         if known.is_none() {
             let key = *blob.digest.as_bytes();
-            let entry = Entry { kind: Kind::Blob, key, size_bytes: blob.size_bytes, body: &bytes };
+            let packed = if self.shared.compresses { packed::pack(&bytes) } else { None };
+            let (kind, body) = packed.as_deref().map_or((Kind::Blob, bytes.as_ref()), |packed| (Kind::Packed, packed));
+            let entry = Entry { kind, key, size_bytes: blob.size_bytes, body };
             self.shared.log.hand_in(&entry, |tail, place| tail.add_blob(blob.digest, place))?;
         }
         Ok(blob)
@@ -143,7 +148,10 @@ impl BlobStore for Storage {
         }
         // So that it is known to be there, and right.
         drop(self.get(blob)?);
-        Ok(reflink_copy::reflink(self.shared.files.blob(&blob.digest), path).is_ok())
+        let file = self.shared.files.blob(&blob.digest);
+        // Else it is packed.
+        let is_plain = std::fs::metadata(&file).is_ok_and(|found| found.len() == blob.size_bytes);
+        Ok(is_plain && reflink_copy::reflink(file, path).is_ok())
     }
 }
 
@@ -168,7 +176,7 @@ impl Storage {
         next: impl FnMut(Option<P>) -> Result<Option<P>, StoreError>,
     ) -> Result<BlobRef, StoreError> {
         let mut temp = self.shared.files.temp()?;
-        let blob = take_in(&mut temp, next)?;
+        let blob = take_in(&mut temp, self.shared.compresses, next)?;
         if self.rely_on_blob(&blob.digest)?.is_none() {
             self.add_file(blob, temp)?;
         }
@@ -230,16 +238,49 @@ impl Storage {
 
     /// The content at a blob's place, which is what the digest says or an error.
     pub(crate) fn content(&self, digest: &Digest, place: &Place) -> Result<Bytes, StoreError> {
-        if !place.is_file() {
-            return match self.shared.log.unwritten(place) {
-                Some(content) => Ok(content),
-                None => self.shared.reader.blob(digest, place),
-            };
+        let stored = self.stored(digest, place)?;
+        if stored.is_fresh && !place.is_packed() {
+            return Ok(stored.bytes);
         }
-        let path = self.shared.files.blob(digest);
-        let content = files::map(&path, digest, place.size_bytes)?.ok_or(StoreError::Missing(*digest))?;
+        let content = match stored.is_packed(place) {
+            true => Packed::parse(&stored.bytes)
+                .filter(|packed| packed.size_bytes() == place.size_bytes)
+                .and_then(|packed| packed.unpack())
+                .map(Bytes::from)
+                .ok_or_else(|| not_unpacked(digest))?,
+            false => stored.bytes,
+        };
         self.shared.reader.check(digest, &content)?;
         Ok(content)
+    }
+
+    /// A part of a blob, and nothing else of it where it was checked before.
+    pub(crate) fn part(&self, blob: &BlobRef, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let place = if self.shared.reader.was_checked(&blob.digest) { self.rely_on_blob(&blob.digest)? } else { None };
+        if let Some(place) = place
+            && let Ok(stored) = self.stored(&blob.digest, &place)
+            && stored.is_packed(&place)
+        {
+            let part = Packed::parse(&stored.bytes).and_then(|packed| packed.range(range));
+            return part.map(Bytes::from).ok_or_else(|| not_unpacked(&blob.digest));
+        }
+        let content = self.get(blob)?;
+        let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(content.len());
+        let (start, end) = (within(range.start), within(range.end));
+        Ok(content.slice(start..end.max(start)))
+    }
+
+    /// What lies at a blob's place, as it lies there.
+    fn stored(&self, digest: &Digest, place: &Place) -> Result<Stored, StoreError> {
+        let found = match place.is_file() {
+            true => files::map(&self.shared.files.blob(digest))?,
+            false => match self.shared.log.unwritten(place) {
+                Some(bytes) => return Ok(Stored { bytes, is_fresh: true }),
+                None => self.shared.reader.body(place)?,
+            },
+        };
+        let bytes = found.ok_or(StoreError::Missing(*digest))?;
+        Ok(Stored { bytes, is_fresh: false })
     }
 
     /// Remembers that a copy of a blob is damaged or missing: if there is no other, results that need it do not count until
@@ -259,6 +300,24 @@ impl Storage {
         self.shared.log.hand_in(&entry, |tail, _| tail.lose_blob(*digest, *place))?;
         Ok(true)
     }
+}
+
+/// A blob as it lies in the store.
+struct Stored {
+    bytes: Bytes,
+    /// It was never on the disk.
+    is_fresh: bool,
+}
+
+impl Stored {
+    /// What is not as long as its content is packed.
+    fn is_packed(&self, place: &Place) -> bool {
+        self.bytes.len() as u64 != place.size_bytes
+    }
+}
+
+fn not_unpacked(digest: &Digest) -> StoreError {
+    StoreError::Damaged { digest: *digest, wrong: "it has another size, or cannot be unpacked".to_owned() }
 }
 
 fn check_size(blob: &BlobRef, found: u64) -> Result<(), StoreError> {

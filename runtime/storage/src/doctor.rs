@@ -11,6 +11,7 @@ use wasmill_model::port::StoreError;
 use wasmill_model::{ActionKey, ActionResult, BlobRef, Digest, Directory};
 
 use crate::error::{failed, on_index};
+use crate::files;
 use crate::log::{Beside, Entry};
 use crate::place::Place;
 use crate::record::Kind;
@@ -213,7 +214,10 @@ impl Storage {
     fn take_in(&self, digest: &Digest) -> Result<bool, StoreError> {
         let path = self.shared.files.blob(digest);
         let doing = || failed(format!("take in `{}`", path.display()));
-        let size_bytes = fs::metadata(&path).map_err(doing())?.len();
+        let size_bytes = match files::content_of(&path, digest) {
+            Ok(found) => found.size_bytes,
+            Err(_) => fs::metadata(&path).map_err(doing())?.len(),
+        };
         let is_wrong = {
             let _lock = live::lock(&self.shared.dir).map_err(doing())?;
             self.shared.files.remove_damaged(&BlobRef { digest: *digest, size_bytes }).map_err(doing())?

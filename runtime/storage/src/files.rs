@@ -16,6 +16,7 @@ use wasmill_model::{BlobRef, Digest, Hasher};
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::failed;
+use crate::packed::Packed;
 use crate::platform;
 
 /// Larger blobs are synced by whoever hands them in, so that nobody else has to wait for that; smaller ones together with
@@ -75,7 +76,7 @@ impl Files {
     /// holds the store's lock, under which files come to be.
     pub(crate) fn remove_damaged(&self, blob: &BlobRef) -> io::Result<bool> {
         let path = self.blob(&blob.digest);
-        match digest_of(&path) {
+        match content_of(&path, &blob.digest) {
             Ok(found) if found == *blob => return Ok(false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
             // Part of it may be unreadable.
@@ -224,8 +225,22 @@ impl Drop for Leftover {
     }
 }
 
-/// Digests a file without mapping it: what cannot be read is then an error.
-pub(crate) fn digest_of(path: &Path) -> io::Result<BlobRef> {
+/// Digests what is in a blob's file, without mapping it: what cannot be read is then an error. A packed file counts as what
+/// is packed in it.
+pub(crate) fn content_of(path: &Path, expected: &Digest) -> io::Result<BlobRef> {
+    let found = digest_of(path)?;
+    if found.digest == *expected {
+        return Ok(found);
+    }
+    // What is packed has a few numbers at its end that nothing else would have.
+    let bytes = map(path).map_err(io::Error::other)?.unwrap_or_default();
+    let mut hasher = Hasher::new();
+    let unpacked = Packed::parse(&bytes).and_then(|packed| packed.each(|chunk| hasher.update(chunk)));
+    Ok(unpacked.map_or(found, |()| hasher.finish()))
+}
+
+/// Digests a file without mapping it.
+fn digest_of(path: &Path) -> io::Result<BlobRef> {
     let mut file = File::open(path)?;
     let (mut hasher, mut buffer) = (Hasher::new(), vec![0; READ_BYTES]);
     loop {
@@ -238,22 +253,17 @@ pub(crate) fn digest_of(path: &Path) -> io::Result<BlobRef> {
     }
 }
 
-/// Maps a file whose size is known.
+/// Maps a file.
 ///
 /// # Errors
 /// `None` where there is no such file.
-pub(crate) fn map(path: &Path, digest: &Digest, size_bytes: u64) -> Result<Option<Bytes>, StoreError> {
+pub(crate) fn map(path: &Path) -> Result<Option<Bytes>, StoreError> {
     let doing = |what| failed(format!("{what} `{}`", path.display()));
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(doing("open")(error)),
     };
-    let found = file.metadata().map_err(doing("open"))?.len();
-    if found != size_bytes {
-        let wrong = format!("its file has {found} bytes instead of {size_bytes}");
-        return Err(StoreError::Damaged { digest: *digest, wrong });
-    }
     #[expect(unsafe_code, reason = "mapping a file is the only way to read a large blob without copying it")]
     // SAFETY: the file is one of ours in a directory that only we write to. It was complete and sealed (mode
     // 0444) before it got this name, and is only ever replaced by a rename or unlinked, neither of which changes

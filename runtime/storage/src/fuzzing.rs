@@ -10,6 +10,7 @@ use std::time::Duration;
 use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, Lookup, RunLog, StatCache};
 use wasmill_model::{ActionKey, BlobRef, Digest, RunId};
 
+use crate::packed::Packed;
 use crate::place::Place;
 use crate::record::{HEADER_BYTES, Header, Kind, padded};
 use crate::segment::START;
@@ -30,6 +31,7 @@ pub fn decoders(data: &[u8]) {
     let _ = (tables::decode_artifact(data), tables::decode_paths(data));
     tables::decode_jobs(RunId(1), data, &mut Vec::new());
     let _ = wasmill_model::Directory::decode(data);
+    let _ = Packed::parse(data).and_then(|packed| packed.unpack());
     let _ = crate::open::check_format(Path::new("store"), Path::new("store/FORMAT"), data);
 }
 
@@ -83,7 +85,7 @@ fn log_of(mut data: &[u8]) -> (Vec<u8>, Vec<Digest>) {
     while let Some(([kind, key, len, damage], rest)) = data.split_first_chunk::<4>() {
         let (body, rest) = rest.split_at(rest.len().min(usize::from(*len)));
         data = rest;
-        let Some(kind) = Kind::of(kind % 10) else {
+        let Some(kind) = Kind::of(kind % 11) else {
             log.extend_from_slice(body);
             continue;
         };

@@ -174,7 +174,9 @@ fn write_moved(write: &WriteTransaction, moved: &[Moved]) -> Result<(), redb::Er
     for Moved { kind, key, old, new } in moved {
         let (old, new) = (old.encode(), new.encode());
         match kind {
-            Kind::Blob if blobs.get(key)?.is_some_and(|row| *row.value() == old) => drop(blobs.insert(key, &new)?),
+            Kind::Blob | Kind::Packed if blobs.get(key)?.is_some_and(|row| *row.value() == old) => {
+                drop(blobs.insert(key, &new)?);
+            }
             Kind::Action if actions.get(key)?.is_some_and(|row| *row.value() == old) => {
                 drop(actions.insert(key, &new)?);
             }

@@ -11,6 +11,7 @@ use wasmill_model::{BlobRef, Hasher};
 
 use crate::error::failed;
 use crate::files::TempFile;
+use crate::packed::{self, CHUNK_BYTES, Packer};
 
 /// How much is digested and written at once.
 pub(crate) const PIECE_BYTES: usize = 256 << 10;
@@ -25,6 +26,7 @@ const SYNC_EVERY_BYTES: u64 = (PIECE_BYTES * PIECES_WAITING) as u64;
 /// space again.
 pub(crate) fn take_in<P: AsRef<[u8]> + Send>(
     temp: &mut TempFile,
+    packs: bool,
     mut next: impl FnMut(Option<P>) -> Result<Option<P>, StoreError>,
 ) -> Result<BlobRef, StoreError> {
     let (give, pieces) = mpsc::sync_channel::<P>(PIECES_WAITING);
@@ -32,8 +34,15 @@ pub(crate) fn take_in<P: AsRef<[u8]> + Send>(
     thread::scope(|scope| {
         let write = move || {
             let mut synced = 0;
-            for piece in pieces {
-                temp.write(piece.as_ref())?;
+            let mut packing = None;
+            for (number, piece) in pieces.into_iter().enumerate() {
+                if number == 0 && packs && packed::pays(piece.as_ref()) {
+                    packing = Some(Packing::new()?);
+                }
+                match &mut packing {
+                    Some(packing) => packing.write(temp, piece.as_ref())?,
+                    None => temp.write(piece.as_ref())?,
+                }
                 if temp.written() - synced >= SYNC_EVERY_BYTES {
                     temp.sync()?;
                     synced = temp.written();
@@ -41,7 +50,7 @@ pub(crate) fn take_in<P: AsRef<[u8]> + Send>(
                 // Who reads may have come to the end.
                 let _ = back.send(piece);
             }
-            Ok(())
+            packing.map_or(Ok(()), |packing| packing.finish(temp))
         };
         let writer = thread::Builder::new().name("wasmill-write".to_owned()).spawn_scoped(scope, write);
         let writer = writer.map_err(failed("start a thread that writes"))?;
@@ -68,4 +77,43 @@ pub(crate) fn take_in<P: AsRef<[u8]> + Send>(
             Err(_) => Err(failed("write a large blob")("the thread that writes panicked")),
         }
     })
+}
+
+/// Packs what comes in pieces of any length.
+struct Packing {
+    packer: Packer,
+    chunk: Vec<u8>,
+}
+
+impl Packing {
+    fn new() -> Result<Self, StoreError> {
+        let packer = Packer::new().map_err(failed("begin to compress"))?;
+        Ok(Self { packer, chunk: Vec::with_capacity(CHUNK_BYTES) })
+    }
+
+    fn write(&mut self, temp: &mut TempFile, mut piece: &[u8]) -> Result<(), StoreError> {
+        while !piece.is_empty() {
+            let room = CHUNK_BYTES - self.chunk.len();
+            let (now, later) = piece.split_at(piece.len().min(room));
+            self.chunk.extend_from_slice(now);
+            piece = later;
+            if self.chunk.len() == CHUNK_BYTES {
+                self.write_chunk(temp)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_chunk(&mut self, temp: &mut TempFile) -> Result<(), StoreError> {
+        let packed = self.packer.chunk(&self.chunk).map_err(failed("compress a blob"))?;
+        self.chunk.clear();
+        temp.write(&packed)
+    }
+
+    fn finish(mut self, temp: &mut TempFile) -> Result<(), StoreError> {
+        if !self.chunk.is_empty() {
+            self.write_chunk(temp)?;
+        }
+        temp.write(&self.packer.finish())
+    }
 }

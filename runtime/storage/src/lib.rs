@@ -25,6 +25,7 @@ mod log;
 mod migrate;
 mod open;
 mod options;
+mod packed;
 mod pins;
 mod place;
 mod platform;
@@ -128,6 +129,7 @@ struct Shared {
     /// Until the store is closed.
     index: Mutex<Option<Arc<Database>>>,
     layout: Layout,
+    compresses: bool,
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     log_dir: PathBuf,

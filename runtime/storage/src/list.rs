@@ -40,15 +40,12 @@ impl Storage {
     }
 
     /// A part of a blob: the bytes from `range.start` to before `range.end`, fewer where the blob ends before. Not copied
-    /// where the blob has more than 64 KiB.
+    /// where the blob has more than 64 KiB; of a packed one that was read before, only the chunks are unpacked that it is in.
     ///
     /// # Errors
     /// As of [`BlobStore::get`].
     pub fn range(&self, blob: &BlobRef, range: Range<u64>) -> Result<Bytes, StoreError> {
-        let content = self.get(blob)?;
-        let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(content.len());
-        let (start, end) = (within(range.start), within(range.end));
-        Ok(content.slice(start..end.max(start)))
+        self.part(blob, range)
     }
 
     /// Reads a blob from wherever one likes. A large one is mapped: what is read leaves memory again.

@@ -14,7 +14,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use wasmill_model::Digest;
 
@@ -28,6 +28,9 @@ const RUN_FILE: &str = "RUN";
 const RUN_DIGITS: usize = 20;
 /// What no digest begins with: behind it come the number of a segment and an offset.
 const SEGMENT_MARK: [u8; 24] = [0; 24];
+/// How long a process waits for the lock before it says so, and how often it looks.
+const SILENT_WAIT: Duration = Duration::from_secs(2);
+const LOCK_POLL: Duration = Duration::from_micros(200);
 /// How often a process looks whether a removal is over.
 const REMOVAL_POLL: Duration = Duration::from_millis(1);
 
@@ -40,6 +43,15 @@ const COLLECTION_LOCK_FILE: &str = "GC.lock";
 pub(crate) fn lock(store: &Path) -> io::Result<File> {
     let path = store.join(LOCK_FILE);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+    let began = Instant::now();
+    while began.elapsed() < SILENT_WAIT {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_POLL),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    tracing::warn!(path = %path.display(), "another process has this locked, which should be over soon: waiting");
     file.lock()?;
     Ok(file)
 }

@@ -83,6 +83,7 @@ impl Storage {
             reader: Reader::new(log_dir.clone(), options.blob_cache_bytes),
             index: Mutex::new(Some(Arc::new(index))),
             layout,
+            compresses: options.compresses,
             disk,
             dir: dir.to_owned(),
             log_dir,

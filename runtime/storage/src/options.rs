@@ -14,6 +14,9 @@ pub struct Options {
     pub waiting_bytes_max: usize,
     /// How many entries of the log may be missing in the index before they are brought into it.
     pub unindexed_max: usize,
+    /// Whether blobs are compressed where that pays. Then large ones are not mapped but unpacked, and writing costs more
+    /// time of the processor.
+    pub compresses: bool,
     /// How a store is laid out where there is none yet. One that exists keeps its own layout.
     pub layout: Layout,
 }
@@ -37,6 +40,7 @@ impl Default for Options {
             blob_cache_bytes: Self::BLOB_CACHE_BYTES_DEFAULT,
             waiting_bytes_max: Self::WAITING_BYTES_MAX_DEFAULT,
             unindexed_max: Self::UNINDEXED_MAX_DEFAULT,
+            compresses: false,
             layout: Layout::default(),
         }
     }

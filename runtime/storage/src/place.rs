@@ -27,6 +27,11 @@ impl Place {
         Self { segment: Self::FILE, offset: 0, body_bytes: 0, size_bytes }
     }
 
+    /// Whether it is an entry of the log with packed content.
+    pub(crate) fn is_packed(&self) -> bool {
+        !self.is_file() && u64::from(self.body_bytes) != self.size_bytes
+    }
+
     pub(crate) fn is_file(&self) -> bool {
         self.segment == Self::FILE
     }

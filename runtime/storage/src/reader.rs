@@ -17,6 +17,7 @@ use wasmill_model::port::StoreError;
 use wasmill_model::{BlobRef, Digest, Hasher};
 
 use crate::error::{failed, is_of_the_host};
+use crate::packed::Packed;
 use crate::place::Place;
 use crate::record::{HEADER_BYTES, Header, Key, Kind};
 use crate::{platform, segment};
@@ -119,11 +120,9 @@ impl Reader {
         }
     }
 
-    /// The content of a blob in the log.
-    pub(crate) fn blob(&self, digest: &Digest, place: &Place) -> Result<Bytes, StoreError> {
-        let content = self.body(place)?.ok_or(StoreError::Missing(*digest))?;
-        self.check(digest, &content)?;
-        Ok(content)
+    /// Whether content was found to be what it is named after, by this process.
+    pub(crate) fn was_checked(&self, digest: &Digest) -> bool {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
     }
 
     /// Makes sure that content is what it is named after.
@@ -160,6 +159,12 @@ impl Reader {
 
     /// The digest and the length of what lies where a body should be, read in pieces and not mapped. `None` where nothing is.
     pub(crate) fn digest_of(&self, place: &Place) -> Result<Option<BlobRef>, StoreError> {
+        if place.is_packed() {
+            let body = self.body(place)?;
+            let mut hasher = Hasher::new();
+            let unpacked = body.as_deref().and_then(Packed::parse);
+            return Ok(unpacked.and_then(|packed| packed.each(|chunk| hasher.update(chunk))).map(|()| hasher.finish()));
+        }
         let Some(opened) = self.open(place.segment)? else { return Ok(None) };
         let (mut hasher, mut buffer) = (Hasher::new(), vec![0; PIECE_BYTES]);
         let (mut offset, mut left) = (u64::from(place.offset) + HEADER_BYTES as u64, place.body_bytes as usize);
@@ -188,7 +193,7 @@ impl Reader {
     }
 
     /// What lies where a body should be, whatever it is. `None` where nothing is.
-    fn body(&self, place: &Place) -> Result<Option<Bytes>, StoreError> {
+    pub(crate) fn body(&self, place: &Place) -> Result<Option<Bytes>, StoreError> {
         let Some(opened) = self.open(place.segment)? else { return Ok(None) };
         let start = place.offset as usize + HEADER_BYTES;
         if place.body_bytes > COPIED_BYTES_MAX

@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Lost = 8,
     /// Key: what is pinned, or not any more. Body: which of the two.
     Pin = 9,
+    /// Key: the digest of the content. Body: the content, packed.
+    Packed = 10,
 }
 
 impl Kind {
@@ -47,6 +49,7 @@ impl Kind {
             7 => Self::Artifact,
             8 => Self::Lost,
             9 => Self::Pin,
+            10 => Self::Packed,
             _ => return None,
         })
     }

@@ -189,13 +189,13 @@ fn note(header: &Header, place: Place, body: Option<&[u8]>, rows: &mut Rows) {
     let digest = Digest::from_bytes(header.key);
     let Some(body) = body else {
         tracing::warn!(?place, "an entry of the store's log is damaged");
-        if header.kind == Kind::Blob {
+        if matches!(header.kind, Kind::Blob | Kind::Packed) {
             rows.lose_blob(digest, place);
         }
         return;
     };
     match header.kind {
-        Kind::Blob => rows.add_blob(digest, place),
+        Kind::Blob | Kind::Packed => rows.add_blob(digest, place),
         Kind::File => rows.add_blob(digest, Place::file(header.size_bytes)),
         Kind::Action => drop(rows.actions.insert(ActionKey(digest), place)),
         Kind::Run => drop(rows.runs.insert(run_and_page(&header.key).0, body.to_vec())),

@@ -121,7 +121,7 @@ impl Storage {
     pub(crate) fn is_right(&self, digest: &Digest, place: &Place) -> Result<bool, StoreError> {
         let right = BlobRef { digest: *digest, size_bytes: place.size_bytes };
         if place.is_file() {
-            return match files::digest_of(&self.shared.files.blob(digest)) {
+            return match files::content_of(&self.shared.files.blob(digest), digest) {
                 Ok(found) => Ok(found == right),
                 Err(error) if is_of_the_host(&error) => Err(failed(format!("read the file of blob {digest}"))(error)),
                 Err(_) => Ok(false),
@@ -181,12 +181,14 @@ impl Storage {
         if place.is_file() {
             let path = self.shared.files.blob(digest);
             return match fs::metadata(&path) {
-                Ok(found) => Ok(found.is_file() && found.len() == place.size_bytes),
+                Ok(found) if found.is_file() && found.len() == place.size_bytes => Ok(true),
+                Ok(found) => Ok(found.is_file() && self.is_right(digest, place)?),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
                 Err(error) => Err(failed(format!("look at `{}`", path.display()))(error)),
             };
         }
-        self.shared.reader.has_entry(Kind::Blob, digest.as_bytes(), place)
+        let kind = if place.is_packed() { Kind::Packed } else { Kind::Blob };
+        self.shared.reader.has_entry(kind, digest.as_bytes(), place)
     }
 }
 

@@ -10,6 +10,7 @@ mod gc;
 mod mending;
 mod model;
 mod opening;
+mod packing;
 mod ports;
 mod sharing;
 
@@ -35,7 +36,7 @@ fn open(dir: &Path) -> Storage {
 }
 
 /// Content that does not repeat, is different for each seed, and is the same each time.
-fn content(seed: u64, len: usize) -> Bytes {
+pub(crate) fn content(seed: u64, len: usize) -> Bytes {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -147,6 +147,26 @@ fn parts_and_everything_can_be_looked_at() {
 }
 
 #[test]
+fn a_store_is_tuned_on_the_command_line() {
+    let space = TestSpace::new();
+    space.write("text", "the same again and again\n".repeat(20_000)).write("small", "some text\n".repeat(900));
+    let tuning = ["--store-compress", "--store-segment", "1MiB", "--store-logged", "64KiB", "--store-cache", "1GiB"];
+    let put = space.run(&[&["put", "text", "small"], &tuning[..]].concat());
+    assert_eq!(put.code, 0, "{put:?}");
+    let format = fs::read_to_string(space.path("store/FORMAT")).unwrap();
+    assert!(format.contains("segment-bytes 1048576") && format.contains("logged-bytes-max 65536"), "{format}");
+    let file = files_below(&space.path("store/blobs"));
+    assert!(file.len() == 1 && fs::metadata(&file[0]).unwrap().len() < 100_000, "{file:?}");
+    // Whoever reads it need not know.
+    let digest = put.stdout.split_whitespace().nth(1).unwrap();
+    assert_eq!(space.run(&["cat", digest, "--range", "499990.."]).stdout, "and again\n");
+    assert_eq!(space.run(&["get", digest, "out"]).code, 0);
+    assert_eq!(fs::read(space.path("out")).unwrap(), fs::read(space.path("text")).unwrap());
+    assert_eq!(space.run(&["scrub"]).code, 0);
+    assert_eq!(space.run(&["stats", "--store-cache", "9GiB"]).code, 101);
+}
+
+#[test]
 fn a_damaged_index_is_made_anew_and_nothing_runs_again() {
     let space = TestSpace::new();
     plan(&space, 12);

@@ -8,12 +8,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use wasmill_model::Digest;
 use wasmill_model::plan::{parse_duration, parse_size};
-use wasmill_storage::{Collecting, Keep, OpenError, Options, Storage};
+use wasmill_storage::{Collecting, Keep, OpenError, Storage};
 
 use crate::args::{GcArgs, Global, OutputFormat};
 use crate::error::{CliError, usage};
 use crate::exit_code;
-use crate::mill::{Mill, open_error, store_dir};
+use crate::mill::{Mill, open_error, store_dir, store_options};
 use crate::report::print;
 use crate::report::text::{count, size};
 
@@ -166,10 +166,10 @@ pub(crate) fn scrub(global: &Global, rate: Option<&str>) -> Result<u8, CliError>
 
 /// `wasmill doctor`.
 pub(crate) fn doctor(global: &Global, repair: bool) -> Result<u8, CliError> {
-    let dir = store_dir(global)?;
-    let (mill, rebuilt) = match Storage::open(&dir, Options::default()) {
+    let (dir, options) = (store_dir(global)?, store_options(global)?);
+    let (mill, rebuilt) = match Storage::open(&dir, options) {
         Err(OpenError::Damaged { path, .. }) if repair && path.ends_with("index.redb") => {
-            let (storage, examined) = Storage::rebuild(&dir, Options::default()).map_err(|error| open_error(&error))?;
+            let (storage, examined) = Storage::rebuild(&dir, options).map_err(|error| open_error(&error))?;
             (Mill::with(global, storage)?, Some(examined))
         }
         storage => (Mill::with(global, storage.map_err(|error| open_error(&error))?)?, None),

@@ -176,7 +176,7 @@ fn wanted_bytes(view: &View) -> Result<BTreeMap<u32, u64>, StoreError> {
 fn is_named(view: &View, header: &Header, place: &Place, body: &[u8]) -> Result<bool, redb::Error> {
     let (run, page) = run_and_page(&header.key);
     let row = match header.kind {
-        Kind::Blob => view.blobs.get(&header.key)?,
+        Kind::Blob | Kind::Packed => view.blobs.get(&header.key)?,
         Kind::Action => view.actions.get(&header.key)?,
         Kind::Jobs => view.run_jobs.get((run.0, page))?,
         Kind::File => {

@@ -3,15 +3,30 @@
 //! Owns: the calls and the maps. Does not know: anything that the ports do not show.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, Stamp, StatCache};
 use wasmill_model::{BlobRef, Digest, JobReport, RunId, RunRecord, RunState, RunSummary};
 
-use super::{action, assert_blob, content, flush, open, record, report};
-use crate::{Keep, Storage};
+use super::{action, content, flush, record, report, small};
+use crate::{Keep, Options, Storage};
+
+/// Some of it can be compressed.
+fn bytes(seed: u64, len: usize) -> Bytes {
+    match seed % 2 {
+        0 => content(seed, len),
+        _ => content(seed, 7).iter().copied().cycle().take(len).collect(),
+    }
+}
+
+/// Whether a store compresses is up to whoever opens it: one has what several wrote.
+fn open(dir: &Path, compresses: bool) -> Storage {
+    Storage::open(dir, Options { compresses, ..small() }).unwrap()
+}
 
 #[derive(Debug, Clone)]
 enum Call {
@@ -55,7 +70,9 @@ enum Call {
         seed: u64,
         len: usize,
     },
-    Reopen,
+    Reopen {
+        compresses: bool,
+    },
     /// Collects before anything is relied on.
     ReopenAndCollect {
         runs: usize,
@@ -79,7 +96,7 @@ fn call() -> impl Strategy<Value = Call> {
         Just(Call::Scrub),
         (0..3_usize, any::<bool>()).prop_map(|(runs, by_another)| Call::Collect { runs, by_another }),
         (0..6_u64, len()).prop_map(|(seed, len)| Call::Pin { seed, len }),
-        Just(Call::Reopen),
+        any::<bool>().prop_map(|compresses| Call::Reopen { compresses }),
         (0..3_usize).prop_map(|runs| Call::ReopenAndCollect { runs }),
     ]
 }
@@ -111,11 +128,11 @@ impl Expected {
     fn apply(&mut self, storage: &Storage, call: &Call) {
         match *call {
             Call::Put { seed, len } => {
-                storage.put(content(seed, len)).unwrap();
+                storage.put(bytes(seed, len)).unwrap();
                 self.blobs.insert((seed, len), ());
             }
             Call::PutReader { seed, len } => {
-                storage.put_reader(&mut content(seed, len).as_ref()).unwrap();
+                storage.put_reader(&mut bytes(seed, len).as_ref()).unwrap();
                 self.blobs.insert((seed, len), ());
             }
             Call::Record { number, output: seed } => {
@@ -147,7 +164,7 @@ impl Expected {
                 self.stats.insert(path, mtime_ns);
             }
             Call::KeepArtifact { key, seed } => {
-                storage.keep_artifact(&Digest::of(&[key]), &content(seed, 1_000)).unwrap();
+                storage.keep_artifact(&Digest::of(&[key]), &bytes(seed, 1_000)).unwrap();
                 self.artifacts.insert(key, seed);
             }
             Call::Flush => flush(storage).unwrap(),
@@ -157,16 +174,16 @@ impl Expected {
             Call::Collect { runs, by_another } => {
                 // Only what is in the index is collected.
                 storage.shared.log.index_everything().unwrap();
-                let other = by_another.then(|| open(&storage.shared.dir));
+                let other = by_another.then(|| open(&storage.shared.dir, false));
                 collect(other.as_ref().unwrap_or(storage), runs);
                 storage.refresh_now().unwrap();
                 self.forget_runs(runs);
             }
             Call::Pin { seed, len } => {
-                let digest = Digest::of(&content(seed, len));
+                let digest = Digest::of(&bytes(seed, len));
                 assert_eq!(storage.pin(&digest).unwrap(), self.pins.insert(digest, (seed, len)).is_none());
             }
-            Call::Reopen | Call::ReopenAndCollect { .. } => unreachable!("the caller does it"),
+            Call::Reopen { .. } | Call::ReopenAndCollect { .. } => unreachable!("the caller does it"),
         }
     }
 
@@ -187,7 +204,11 @@ impl Expected {
 
     fn check(&self, storage: &Storage) {
         for (seed, len) in self.blobs.keys() {
-            assert_blob(storage, *seed, *len);
+            let expected = bytes(*seed, *len);
+            assert!(storage.get(&BlobRef::of(&expected)).unwrap() == expected, "blob {seed} of {len} bytes");
+            let (from, to) = (*len as u64 / 3, *len as u64 / 2 + 1);
+            let part = storage.range(&BlobRef::of(&expected), from..to).unwrap();
+            assert!(part == expected.get(*len / 3..*len / 2 + 1).unwrap_or_default(), "a part of blob {seed} of {len}");
         }
         assert_eq!(storage.pins().unwrap(), self.pins.keys().copied().collect::<Vec<_>>());
         for number in 0..8 {
@@ -207,7 +228,7 @@ impl Expected {
         }
         for key in 0..3_u8 {
             let found = storage.artifact(&Digest::of(&[key])).unwrap();
-            let expected = self.artifacts.get(&key).map(|seed| content(*seed, 1_000));
+            let expected = self.artifacts.get(&key).map(|seed| bytes(*seed, 1_000));
             assert_eq!(found.map(|found| std::fs::read(found.path).unwrap()), expected.map(|bytes| bytes.to_vec()));
         }
     }
@@ -219,23 +240,23 @@ fn collect(storage: &Storage, runs: usize) {
 }
 
 fn play(dir: &TempDir, calls: &[Call]) {
-    let mut storage = open(dir.path());
+    let mut storage = open(dir.path(), true);
     let mut expected = Expected::default();
     for call in calls {
         match call {
-            Call::Reopen => {
+            Call::Reopen { compresses } => {
                 storage.close().unwrap();
-                storage = open(dir.path());
+                storage = open(dir.path(), *compresses);
             }
             Call::ReopenAndCollect { runs } => {
                 storage.close().unwrap();
-                storage = open(dir.path());
+                storage = open(dir.path(), true);
                 collect(&storage, *runs);
                 let before = std::mem::take(&mut expected.blobs);
                 expected.blobs.clone_from(&before);
                 expected.forget(*runs);
                 for (seed, len) in before.keys().filter(|blob| !expected.blobs.contains_key(blob)) {
-                    assert_eq!(storage.find(&Digest::of(&content(*seed, *len))).unwrap(), None, "{seed} {len}");
+                    assert_eq!(storage.find(&Digest::of(&bytes(*seed, *len))).unwrap(), None, "{seed} {len}");
                 }
             }
             call => expected.apply(&storage, call),
@@ -243,7 +264,7 @@ fn play(dir: &TempDir, calls: &[Call]) {
         expected.check(&storage);
     }
     storage.close().unwrap();
-    expected.check(&open(dir.path()));
+    expected.check(&open(dir.path(), false));
 }
 
 proptest! {
