@@ -37,7 +37,7 @@ pub(crate) fn take_in<P: AsRef<[u8]> + Send>(
             let mut packing = None;
             for (number, piece) in pieces.into_iter().enumerate() {
                 if number == 0 && packs && packed::pays(piece.as_ref()) {
-                    packing = Some(Packing::new()?);
+                    packing = Some(Packing::default());
                 }
                 match &mut packing {
                     Some(packing) => packing.write(temp, piece.as_ref())?,
@@ -80,17 +80,13 @@ pub(crate) fn take_in<P: AsRef<[u8]> + Send>(
 }
 
 /// Packs what comes in pieces of any length.
+#[derive(Default)]
 struct Packing {
     packer: Packer,
     chunk: Vec<u8>,
 }
 
 impl Packing {
-    fn new() -> Result<Self, StoreError> {
-        let packer = Packer::new().map_err(failed("begin to compress"))?;
-        Ok(Self { packer, chunk: Vec::with_capacity(CHUNK_BYTES) })
-    }
-
     fn write(&mut self, temp: &mut TempFile, mut piece: &[u8]) -> Result<(), StoreError> {
         while !piece.is_empty() {
             let room = CHUNK_BYTES - self.chunk.len();

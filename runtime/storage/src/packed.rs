@@ -3,6 +3,7 @@
 //! Owns: that layout, whether compressing pays, and that damage is noticed before it costs memory. Does not know: where
 //! packed content lies. Described in `docs/storage-format.md`.
 
+use std::cell::RefCell;
 use std::io;
 use std::ops::Range;
 
@@ -27,40 +28,52 @@ const TRAILER_BYTES: usize = 16;
 /// Whether a sample of some content, from its beginning, becomes smaller by a fifth.
 pub(crate) fn pays(content: &[u8]) -> bool {
     let sample = content.get(..SAMPLE_BYTES).unwrap_or(content);
-    let packed = zstd::bulk::compress(sample, LEVEL);
-    content.len() >= PACKED_BYTES_MIN && packed.is_ok_and(|packed| packed.len() * 5 <= sample.len() * 4)
+    content.len() >= PACKED_BYTES_MIN && compress(sample).is_ok_and(|packed| is_worth_it(packed.len(), sample.len()))
+}
+
+fn is_worth_it(packed: usize, content: usize) -> bool {
+    packed * 5 <= content * 4
+}
+
+/// Compresses a chunk. A thread does all of its work with one state, as making one costs more than a small chunk.
+fn compress(chunk: &[u8]) -> io::Result<Vec<u8>> {
+    thread_local!(static STATE: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) });
+    STATE.with_borrow_mut(|state| {
+        let state = match state {
+            Some(state) => state,
+            None => state.insert(Compressor::new(LEVEL)?),
+        };
+        state.compress(chunk)
+    })
 }
 
 /// Packs content, if that pays.
 pub(crate) fn pack(content: &[u8]) -> Option<Vec<u8>> {
-    if !pays(content) {
+    // Where the sample is all of it, it need not be compressed twice.
+    if content.len() < PACKED_BYTES_MIN || (content.len() > SAMPLE_BYTES && !pays(content)) {
         return None;
     }
-    let mut packer = Packer::new().ok()?;
+    let mut packer = Packer::default();
     let mut packed = Vec::with_capacity(content.len() / 2);
     for chunk in content.chunks(CHUNK_BYTES) {
         packed.extend_from_slice(&packer.chunk(chunk).ok()?);
     }
     packed.extend_from_slice(&packer.finish());
-    (packed.len() < content.len()).then_some(packed)
+    is_worth_it(packed.len(), content.len()).then_some(packed)
 }
 
 /// Packs content chunk by chunk.
+#[derive(Debug, Default)]
 pub(crate) struct Packer {
-    compressor: Compressor<'static>,
     ends: Vec<u64>,
     packed_bytes: u64,
     size_bytes: u64,
 }
 
 impl Packer {
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { compressor: Compressor::new(LEVEL)?, ends: Vec::new(), packed_bytes: 0, size_bytes: 0 })
-    }
-
     /// Packs the next chunk; all but the last are of [`CHUNK_BYTES`].
     pub(crate) fn chunk(&mut self, chunk: &[u8]) -> io::Result<Vec<u8>> {
-        let packed = self.compressor.compress(chunk)?;
+        let packed = compress(chunk)?;
         self.packed_bytes += packed.len() as u64;
         self.size_bytes += chunk.len() as u64;
         self.ends.push(self.packed_bytes);
@@ -81,6 +94,18 @@ impl Packer {
         rest.extend_from_slice(MAGIC);
         rest
     }
+}
+
+/// Decompresses a chunk into `content`, which has room for it. Returns its length.
+fn decompress(packed: &[u8], content: &mut Vec<u8>) -> io::Result<usize> {
+    thread_local!(static STATE: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) });
+    STATE.with_borrow_mut(|state| {
+        let state = match state {
+            Some(state) => state,
+            None => state.insert(Decompressor::new()?),
+        };
+        state.decompress_to_buffer(packed, content)
+    })
 }
 
 /// Packed content.
@@ -143,8 +168,8 @@ impl<'a> Packed<'a> {
     }
 
     fn chunks_from(&self, first: usize, mut use_chunk: impl FnMut(&[u8]) -> bool) -> Option<()> {
-        let mut unpacker = Decompressor::new().ok()?;
-        let mut content = Vec::with_capacity(self.chunk_bytes);
+        let chunk_bytes = usize::try_from(self.size_bytes).unwrap_or(usize::MAX).min(self.chunk_bytes);
+        let mut content = Vec::with_capacity(chunk_bytes);
         let end_of =
             |number: usize| self.ends.get(number).and_then(|end| usize::try_from(u64::from_le_bytes(*end)).ok());
         let mut begin = if first == 0 { 0 } else { end_of(first - 1).unwrap_or(0) };
@@ -153,8 +178,7 @@ impl<'a> Packed<'a> {
             let left = self.size_bytes.checked_sub(number as u64 * self.chunk_bytes as u64)?;
             let expected = usize::try_from(left).map_or(self.chunk_bytes, |left| left.min(self.chunk_bytes));
             content.clear();
-            let unpacked = unpacker.decompress_to_buffer(self.chunks.get(begin..end)?, &mut content).ok()?;
-            if unpacked != expected {
+            if decompress(self.chunks.get(begin..end)?, &mut content).ok()? != expected {
                 return None;
             }
             if !use_chunk(&content) {

@@ -275,6 +275,48 @@ fn space(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// JSON lines that are different for each blob.
+fn text(number: u64, len: usize) -> Bytes {
+    let mut text = String::with_capacity(len + 80);
+    let mut chance = number * 2 + 1;
+    while text.len() < len {
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        text.push_str(&format!("{{\"job\":\"copy[{}]\",\"status\":\"succeeded\",\"wall_ns\":{}}}\n", chance >> 50, chance >> 40));
+    }
+    text.truncate(len);
+    text.into()
+}
+
+/// What compressing costs and saves.
+fn packing(dir: &Path) -> Result<(), Failure> {
+    println!("\nJSON lines, one thread, with and without `--store-compress`\n");
+    println!("| size | compressed | puts, MB/s | gets, MB/s | bytes on disk for each byte |\n|---|---|--:|--:|--:|");
+    for (len, count) in [(4 << 10, 40_000_u64), (64 << 10, 4_000), (16 << 20, 16)] {
+        let blobs: Vec<Bytes> = (0..count).map(|number| text(number, len)).collect();
+        let total = len as f64 * count as f64 / 1e6;
+        for compresses in [false, true] {
+            let own = tempfile::tempdir_in(dir)?;
+            let options = Options { compresses, blob_cache_bytes: 0, ..Options::default() };
+            let store = wasmill(own.path(), options)?;
+            let began = Instant::now();
+            store.put_all(&mut blobs.iter().cloned())?;
+            store.flush()?;
+            let puts = total / began.elapsed().as_secs_f64();
+            store.close()?;
+            let store = wasmill(own.path(), options)?;
+            let began = Instant::now();
+            for blob in &blobs {
+                assert_eq!(Peer::get(&store, blob)?, len);
+            }
+            let gets = total / began.elapsed().as_secs_f64();
+            let totals = store.totals()?;
+            let space = totals.disk_bytes as f64 / totals.content_bytes as f64;
+            println!("| {len} B | {} | {puts:.0} | {gets:.0} | {space:.2} |", if compresses { "yes" } else { "no" });
+        }
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [flag, dir] = args.as_slice()
@@ -291,11 +333,13 @@ fn main() -> Result<(), Failure> {
     match args.get(1).map(String::as_str) {
         Some("large") => return large(&dir),
         Some("alone") => return alone(&dir),
+        Some("packing") => return packing(&dir),
         _ => {}
     }
     puts(&dir)?;
     large(&dir)?;
     gets(&dir)?;
     alone(&dir)?;
+    packing(&dir)?;
     space(&dir)
 }
