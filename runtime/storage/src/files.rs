@@ -100,6 +100,11 @@ impl Files {
         Ok(digests)
     }
 
+    /// The folder of artifacts.
+    pub(crate) fn compiled_dir(&self) -> &Path {
+        &self.compiled
+    }
+
     /// Where an artifact of this content lies.
     pub(crate) fn artifact(&self, content: &Digest) -> PathBuf {
         self.compiled.join(format!("{content}.cwasm"))

@@ -80,6 +80,12 @@ pub(crate) fn recover(
         }
     }
     let last = taken.pop_if(|(_, end)| *end <= layout.segment_bytes / 4 * 3);
+    // What was set aside behind them is given back, where nobody has them mapped.
+    for (segment, end) in &taken {
+        if let Err(error) = segment.trim(*end) {
+            tracing::warn!(segment = segment.id, %error, "the space that was set aside for a segment is not given back");
+        }
+    }
     taken.append(&mut cut);
     let went_on = last.and_then(|(segment, end)| match segment.continue_at(end, layout.segment_bytes) {
         Ok(()) => Some((segment, end)),

@@ -25,12 +25,15 @@ use mark::Marks;
 /// How often garbage is collected where nobody asks for it.
 const COLLECT_AFTER: Duration = Duration::from_secs(24 * 3600);
 
+/// Compiled modules that were used more lately stay, as compiling takes long and it is only known by the day.
+const ARTIFACT_AGE_MIN: Duration = Duration::from_secs(2 * 24 * 3600);
+
 /// What a collection keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
     /// The latest runs are kept, however old: this many.
     pub runs: usize,
-    /// Runs that are younger are kept, however many.
+    /// Runs that are younger are kept, however many; and compiled modules that were used since.
     pub age: Duration,
     /// Once the store is larger, in bytes, the oldest runs go, whatever the above says, until what is left is four
     /// fifths of that. The latest run always stays.
@@ -146,6 +149,7 @@ impl Storage {
         })?;
         drop(marks);
         collected.bytes_freed = self.sweep_files(progress)? + self.sweep_segments(progress)?;
+        collected.bytes_freed += self.sweep_artifacts(keep.age.max(ARTIFACT_AGE_MIN))?;
         self.shared.lease.collected(collected.bytes_kept).map_err(doing())?;
         Ok(Some(collected))
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use wasmill_model::port::{ActionCache, BlobStore, RunLog, StoreError};
+use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, StoreError};
 use wasmill_model::{
     Action, BlobRef, Digest, Directory, FileNode, GuestPath, JobReport, Mount, RunId, RunRecord, RunState, RunSummary,
 };
@@ -231,6 +231,24 @@ fn what_a_living_process_found_stays_as_long_as_it_lives() {
     let storage = open(dir.path());
     collect(&storage, &only(1));
     assert!(!Job::new(1).is_there(&storage, false));
+}
+
+#[test]
+fn compiled_modules_that_nobody_uses_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let [used, unused] = [b"used", b"unus"].map(|key| {
+        let artifact = storage.keep_artifact(&Digest::of(key), &content(key[3].into(), 5_000)).unwrap();
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs(40 * 24 * 3600);
+        std::fs::File::open(&artifact.path).unwrap().set_modified(long_ago).unwrap();
+        artifact.path
+    });
+    assert!(storage.artifact(&Digest::of(b"used")).unwrap().is_some());
+    collect(&storage, &Keep::default());
+    assert_eq!((used.exists(), unused.exists()), (true, false));
+    assert_eq!(storage.artifact(&Digest::of(b"unus")).unwrap(), None);
+    collect(&storage, &only(1));
+    assert!(used.exists(), "it was used just now");
 }
 
 #[test]

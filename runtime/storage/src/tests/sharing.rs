@@ -19,7 +19,7 @@ use super::{action, content, flush, open, record};
 use crate::place::Place;
 use crate::record::{HEADER_BYTES, Header, Kind, padded};
 use crate::tail::Moved;
-use crate::{Keep, Storage, segment};
+use crate::{Keep, Options, Storage, segment};
 
 /// Fails where `work` does not end by itself.
 fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -256,6 +256,28 @@ fn what_cannot_be_read_is_lost_and_holds_nothing_else_up() {
     assert!(hits > 10 && hits < 390, "{hits}");
     storage.collect(&Keep::default(), false, &mut |_| {}).unwrap().unwrap();
     storage.examine(true).unwrap();
+}
+
+#[test]
+fn what_killed_processes_had_set_aside_is_given_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let storages: Vec<_> = (0..4).map(|_| Storage::open(dir.path(), Options::default()).unwrap()).collect();
+    for (seed, storage) in (0..).zip(&storages) {
+        storage.put(content(seed, 500)).unwrap();
+        flush(storage).unwrap();
+    }
+    let left = tempfile::tempdir().unwrap();
+    super::damage::copy(dir.path(), left.path());
+    let len = || -> u64 {
+        let log = super::damage::walk(&left.path().join("log"));
+        log.iter().map(|path| path.metadata().unwrap().len()).sum()
+    };
+    assert_eq!(len(), 4 * (64 << 20));
+    let storage = Storage::open(left.path(), Options::default()).unwrap();
+    assert!(len() < (64 << 20) + 10_000, "{}", len());
+    for seed in 0..4 {
+        assert_eq!(storage.get(&BlobRef::of(&content(seed, 500))).unwrap(), content(seed, 500));
+    }
 }
 
 #[test]
