@@ -48,11 +48,13 @@ impl BlobStore for Storage {
             self.refresh_now()?;
             let now = self.rely_on_blob(&blob.digest)?;
             if now == place {
-                // What there is no trace of is lost as well: somebody refers to it.
-                let place = place.unwrap_or(Place::file(blob.size_bytes));
-                if place.size_bytes == blob.size_bytes || !self.is_right(&blob.digest, &place)? {
+                // What there is no trace of is lost as well: somebody refers to it. A reference may also be wrong.
+                let is_reference_wrong = match &place {
+                    Some(place) => place.size_bytes != blob.size_bytes && self.is_right(&blob.digest, place)?,
+                    None => false,
+                };
+                if !is_reference_wrong && self.lose(&blob.digest, place.as_ref(), blob.size_bytes)? {
                     tracing::error!(%error, "a blob is lost: what needs it will be computed again");
-                    self.lose(&blob.digest, &place)?;
                 }
                 return Err(error);
             }
@@ -283,10 +285,14 @@ impl Storage {
         Ok(Stored { bytes, is_fresh: false })
     }
 
-    /// Remembers that a copy of a blob is damaged or missing: if there is no other, results that need it do not count until
-    /// it is put again. Whether that is so: a file may have been replaced by a right one.
-    pub(crate) fn lose(&self, digest: &Digest, place: &Place) -> Result<bool, StoreError> {
+    /// Remembers that a copy of a blob is damaged, or that it is nowhere: if there is no other, results that need it do not
+    /// count until it is put again. Whether that is so: there may be a file that is right.
+    pub(crate) fn lose(&self, digest: &Digest, place: Option<&Place>, size_bytes: u64) -> Result<bool, StoreError> {
         self.shared.reader.forget(digest);
+        if place.is_none() && self.shared.files.has_blob(digest) && self.take_in(digest)? {
+            return Ok(false);
+        }
+        let place = place.copied().unwrap_or(Place::file(size_bytes));
         if place.is_file() {
             let doing = || failed(format!("remove the damaged file of blob {digest}"));
             let _lock = live::lock(&self.shared.dir).map_err(doing())?;
@@ -297,7 +303,7 @@ impl Storage {
         }
         let key = *digest.as_bytes();
         let entry = Entry { kind: Kind::Lost, key, size_bytes: 0, body: &place.encode() };
-        self.shared.log.hand_in(&entry, |tail, _| tail.lose_blob(*digest, *place))?;
+        self.shared.log.hand_in(&entry, |tail, _| tail.lose_blob(*digest, place))?;
         Ok(true)
     }
 }

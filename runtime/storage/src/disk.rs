@@ -64,17 +64,23 @@ impl DiskFile for File {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
+        let before = self.metadata()?.len();
         match fs4::FileExt::allocate(self, len) {
             // Some filesystems cannot set space aside; a hole does as well, only later and dearer.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => File::set_len(self, len),
-            // There may be enough for what is to come, which may be a collection of garbage.
-            Err(error) if is_full(&error) => File::set_len(self, len),
+            // There may be enough for what is to come, which may be a collection of garbage. What was found of it is given
+            // back.
+            Err(error) if is_full(&error) => {
+                File::set_len(self, before)?;
+                File::set_len(self, len)
+            }
             other => other,
         }
     }
 }
 
-fn is_full(error: &io::Error) -> bool {
+/// Whether there is no room left.
+pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 

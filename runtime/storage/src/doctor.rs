@@ -10,7 +10,7 @@ use redb::ReadableTable;
 use wasmill_model::port::StoreError;
 use wasmill_model::{ActionKey, ActionResult, BlobRef, Digest, Directory};
 
-use crate::error::{failed, on_index};
+use crate::error::{failed, is_of_the_host, on_index};
 use crate::files;
 use crate::log::{Beside, Entry};
 use crate::place::Place;
@@ -97,7 +97,7 @@ impl Storage {
             if !self.is_in_place(&digest, &place)? {
                 examined.missing.push(digest);
                 if repair {
-                    self.lose(&digest, &place)?;
+                    self.lose(&digest, Some(&place), place.size_bytes)?;
                 }
             }
         }
@@ -131,7 +131,8 @@ impl Storage {
             if !self.has_lost(&record.result)? {
                 examined.incomplete.push(key);
                 if repair {
-                    self.lose(&missing.digest, &Place::file(missing.size_bytes))?;
+                    let found = self.locate(&missing.digest)?;
+                    self.lose(&missing.digest, found.map(|found| found.place).as_ref(), missing.size_bytes)?;
                 }
             }
         }
@@ -211,11 +212,12 @@ impl Storage {
     }
 
     /// Takes a file that the index does not name in, if it is what it is called; else removes it.
-    fn take_in(&self, digest: &Digest) -> Result<bool, StoreError> {
+    pub(crate) fn take_in(&self, digest: &Digest) -> Result<bool, StoreError> {
         let path = self.shared.files.blob(digest);
         let doing = || failed(format!("take in `{}`", path.display()));
         let size_bytes = match files::content_of(&path, digest) {
             Ok(found) => found.size_bytes,
+            Err(error) if is_of_the_host(&error) => return Err(doing()(error)),
             Err(_) => fs::metadata(&path).map_err(doing())?.len(),
         };
         let is_wrong = {

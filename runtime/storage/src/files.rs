@@ -15,7 +15,7 @@ use wasmill_model::port::StoreError;
 use wasmill_model::{BlobRef, Digest, Hasher};
 
 use crate::disk::{Disk, DiskFile};
-use crate::error::failed;
+use crate::error::{failed, is_of_the_host};
 use crate::packed::Packed;
 use crate::platform;
 
@@ -79,6 +79,7 @@ impl Files {
         match content_of(&path, &blob.digest) {
             Ok(found) if found == *blob => return Ok(false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) if is_of_the_host(&error) => return Err(error),
             // Part of it may be unreadable.
             _ => {}
         }
@@ -140,12 +141,12 @@ impl Files {
     pub(crate) fn publish_blob(&self, mut temp: TempFile, digest: &Digest) -> Result<Unsynced, StoreError> {
         let path = self.blob(digest);
         let dir = path.parent().unwrap_or(&self.blobs).to_owned();
-        let mut dirs = Vec::new();
         if !dir.is_dir() {
             platform::create_private_dir(&dir).map_err(failed(format!("create `{}`", dir.display())))?;
-            dirs.push(self.blobs.clone());
+            // At once: others find the folder and rely on its being there.
+            self.sync_dir(&self.blobs)?;
         }
-        dirs.push(dir);
+        let dirs = vec![dir];
         // What is there may be durable, and relied on by another process; it is not replaced by what is not.
         if temp.written > SYNCED_AT_ONCE_BYTES_MAX || path.try_exists().unwrap_or(true) {
             temp.sync()?;

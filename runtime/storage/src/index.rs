@@ -6,6 +6,7 @@
 use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 use wasmill_model::{Digest, RunId};
 
+use crate::pins::Pin;
 use crate::place::{Place, PlaceBytes};
 use crate::record::Kind;
 use crate::tables::{self, ACTIONS, BLOBS, COMPILED, LOST, PINS, RUN_JOBS, RUNS, SEGMENTS, STATS, run_and_page};
@@ -133,7 +134,7 @@ fn write_blobs(write: &WriteTransaction, rows: &Rows, same: &impl SameBlob) -> R
             table.remove(digest.as_bytes())?;
         }
         if named.is_none_or(|named| named == *place) && !is_there {
-            lost.insert(digest.as_bytes(), ())?;
+            lost.insert(digest.as_bytes(), &place.encode())?;
         }
     }
     let has_lost = !lost.is_empty()?;
@@ -141,6 +142,11 @@ fn write_blobs(write: &WriteTransaction, rows: &Rows, same: &impl SameBlob) -> R
     sorted.sort_unstable_by_key(|(digest, _)| *digest);
     for (digest, place) in sorted {
         if has_lost {
+            // What is brought in may be the copy that was lost, by whoever knows nothing of that.
+            let is_lost_copy = lost.get(&digest)?.is_some_and(|row| *row.value() == place.encode());
+            if is_lost_copy && !(place.is_file() && same.has_file(&Digest::from_bytes(digest))) {
+                continue;
+            }
             lost.remove(&digest)?;
         }
         // Another process may have put the same. If it lives, it takes its copy for safe without saying so: that one
@@ -195,7 +201,11 @@ fn write_moved(write: &WriteTransaction, moved: &[Moved]) -> Result<(), redb::Er
 fn write_runs(write: &WriteTransaction, rows: &Rows) -> Result<(), redb::Error> {
     let mut table = write.open_table(RUNS)?;
     for (run, row) in &rows.runs {
-        table.insert(run.0, row.as_slice())?;
+        // A collection may have copied what was there before.
+        let is_older = table.get(run.0)?.is_some_and(|known| tables::is_older_run(*run, row, known.value()));
+        if !is_older {
+            table.insert(run.0, row.as_slice())?;
+        }
     }
     let mut table = write.open_table(RUN_JOBS)?;
     for ((run, page), place) in &rows.jobs {
@@ -212,12 +222,11 @@ fn write_caches(write: &WriteTransaction, rows: &Rows) -> Result<(), redb::Error
         table.insert(path.as_str(), row.as_slice())?;
     }
     let mut table = write.open_table(PINS)?;
-    for (digest, is_pinned) in &rows.pins {
-        if *is_pinned {
-            table.insert(digest.as_bytes(), ())?
-        } else {
-            table.remove(digest.as_bytes())?
-        };
+    for (digest, pin) in &rows.pins {
+        let known = table.get(digest.as_bytes())?.map(|row| Pin::of(row.value()));
+        if known.is_none_or(|known| known < *pin) {
+            table.insert(digest.as_bytes(), (pin.turn, pin.is_pinned))?;
+        }
     }
     let mut table = write.open_table(COMPILED)?;
     for (key, blob) in &rows.artifacts {

@@ -227,7 +227,6 @@ impl Storage {
                 runs: view.runs.len()?,
                 host_files: view.stats.len()?,
                 lost: view.lost.len()?,
-                pins: view.pins.len()?,
                 ..Totals::default()
             };
             for row in view.blobs.iter()? {
@@ -235,6 +234,7 @@ impl Storage {
             }
             Ok(totals)
         })?;
+        totals.pins = self.pins()?.len() as u64;
         totals.segments = segment::list(&self.shared.log_dir).map_err(doing())?.len() as u64;
         // Without what this process has set aside, and gives back when it ends.
         let aside = u64::from(self.shared.layout.segment_bytes.saturating_sub(self.shared.log.end()));

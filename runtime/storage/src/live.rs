@@ -36,6 +36,7 @@ const REMOVAL_POLL: Duration = Duration::from_millis(1);
 
 const USED_FILE: &str = "USED";
 const EPOCH_FILE: &str = "GC";
+const PINS_LOCK_FILE: &str = "PINS.lock";
 const COLLECTION_LOCK_FILE: &str = "GC.lock";
 
 /// Waits until no other process changes what all share. Let go by dropping it; it is held for milliseconds, or for as
@@ -65,6 +66,14 @@ pub(crate) fn try_lock(store: &Path) -> io::Result<Option<File>> {
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),
     }
+}
+
+/// Waits until no other process changes pins.
+pub(crate) fn lock_pins(store: &Path) -> io::Result<File> {
+    let path = store.join(PINS_LOCK_FILE);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    file.lock()?;
+    Ok(file)
 }
 
 /// Whether any process has the store open. The caller holds the store's lock.

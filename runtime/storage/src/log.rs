@@ -33,6 +33,9 @@ const QUIET: Duration = Duration::from_millis(2);
 /// the index takes several.
 const LEFT_IN_LOG_MAX: usize = 1_000;
 
+/// A file that waits to be synced counts as so many bytes at least.
+const OPEN_FILE_BYTES: u64 = 256 << 10;
+
 /// The longest buffer that is kept for the next piece, in bytes.
 const SPARE_BYTES_MAX: usize = 1 << 20;
 
@@ -264,9 +267,11 @@ impl Log {
         self.added_bytes.fetch_add(u64::from(step_bytes) + content_bytes, Ordering::Relaxed);
         state.callbacks.extend(beside.on_durable);
         if let Some(unsynced) = beside.unsynced {
+            // A file is open until it is synced, and there may not be many of them.
+            let bytes_min = if unsynced.file.is_some() { OPEN_FILE_BYTES } else { 0 };
             state.first.files.extend(unsynced.file);
             state.first.dirs.extend(unsynced.dirs);
-            state.first.bytes += unsynced.bytes;
+            state.first.bytes += unsynced.bytes.max(bytes_min);
         }
         self.wake(&mut state, was_hurried);
         Ok(())

@@ -69,6 +69,10 @@ impl Storage {
         // Whoever uses a store of format 1 has this locked all the time.
         let lock = live::try_lock(dir).map_err(not_writable(dir))?;
         let _lock = lock.ok_or_else(|| OpenError::InUse { path: dir.join(INDEX_FILE) })?;
+        // Another process may have been first.
+        if open::known_format(dir).is_ok() {
+            return Ok(Migrated { from: FORMAT, to: FORMAT, ..Migrated::default() });
+        }
         let new = dir.join(NEW_DIR);
         let old_index = match dir.join(OLD_INDEX) {
             moved if moved.exists() => moved,

@@ -14,12 +14,13 @@ use std::time::Instant;
 
 use redb::{Builder, ConcurrencyMode, Database, DatabaseError, StorageError};
 
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{self, Disk, RealDisk};
 use crate::error::unpanicked;
 use crate::files::Files;
 use crate::live::{self, Lease};
 use crate::log::Log;
 use crate::reader::Reader;
+use crate::rebuild::DAMAGED_FILE;
 use crate::recover::{Recovered, recover};
 use crate::tables::{self, View};
 use crate::tail::Tail;
@@ -35,10 +36,26 @@ const LOGGED_BYTES_MAX: &str = "logged-bytes-max";
 const FORMAT_TEMP: &str = "FORMAT.new";
 pub(crate) const LOG_DIR: &str = "log";
 pub(crate) const INDEX_FILE: &str = "index.redb";
+/// Is given up where the disk is full, so that there is room to make room.
+const RESERVE_FILE: &str = "reserve";
+const RESERVE_BYTES: u64 = 4 << 20;
 const INDEX_TEMP: &str = "index.new";
 /// What else may be there while two processes create the same store.
-const STORE_FILES: [&str; 11] =
-    ["LOCK", "live", LOG_DIR, "blobs", "compiled", INDEX_FILE, INDEX_TEMP, "RUN", "GC", "GC.lock", "SCRUB"];
+const STORE_FILES: [&str; 13] = [
+    "LOCK",
+    "live",
+    LOG_DIR,
+    "blobs",
+    "compiled",
+    INDEX_FILE,
+    INDEX_TEMP,
+    "RUN",
+    "GC",
+    "GC.lock",
+    "SCRUB",
+    "PINS.lock",
+    RESERVE_FILE,
+];
 
 impl Storage {
     /// Opens the store in `dir`; creates it where there is nothing or an empty directory. Waits while another process
@@ -47,7 +64,33 @@ impl Storage {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
-        Self::open_on(Arc::new(RealDisk), dir, &options)
+        if dir.join(DAMAGED_FILE).exists() {
+            let source = "making it anew was interrupted".into();
+            return Err(OpenError::Damaged { path: dir.join(INDEX_FILE), source });
+        }
+        Self::open_unexamined(dir, options)
+    }
+
+    /// The same, though what is in the index may not go together.
+    pub(crate) fn open_unexamined(dir: &Path, options: Options) -> Result<Self, OpenError> {
+        let open = || Self::open_on(Arc::new(RealDisk), dir, &options);
+        let reserve = dir.join(RESERVE_FILE);
+        let storage = match open() {
+            // So that garbage can be collected where the disk is full.
+            Err(OpenError::NotWritable { source, .. })
+                if disk::is_full(&source) && fs::remove_file(&reserve).is_ok() =>
+            {
+                tracing::warn!("the disk is full: what the store had set aside for this is used up");
+                return open();
+            }
+            storage => storage?,
+        };
+        if !reserve.exists()
+            && let Err(error) = set_aside(&reserve)
+        {
+            tracing::debug!(%error, "nothing is set aside for a full disk");
+        }
+        Ok(storage)
     }
 
     /// Opens the store in `dir` of a disk.
@@ -101,6 +144,12 @@ impl Storage {
             .map_err(|source| OpenError::NotWritable { path: dir.to_owned(), source })?;
         Ok(Storage { shared, committer: Some(committer) })
     }
+}
+
+/// Makes a file that takes space on the disk, or none.
+fn set_aside(path: &Path) -> io::Result<()> {
+    let file = fs::File::create_new(path)?;
+    fs4::FileExt::allocate(&file, RESERVE_BYTES).inspect_err(|_| drop(fs::remove_file(path)))
 }
 
 /// Opens the index at `path`. Where there is none, one is made under another name first: redb cannot open what it

@@ -13,7 +13,7 @@ use crate::open::{INDEX_FILE, known_format};
 use crate::{Examined, OpenError, Options, Storage, live};
 
 /// What the index is called once it is given up.
-const DAMAGED_FILE: &str = "index.damaged";
+pub(crate) const DAMAGED_FILE: &str = "index.damaged";
 
 impl Storage {
     /// Makes the index of the store in `dir` anew, from its log, and opens it. What a collection removed and the disk still
@@ -36,7 +36,7 @@ impl Storage {
                 _ => {}
             }
         }
-        let storage = Self::open(dir, options)?;
+        let storage = Self::open_unexamined(dir, options)?;
         let examined = storage.examine(true).and_then(|examined| {
             storage.shared.log.index_everything()?;
             Ok(examined)

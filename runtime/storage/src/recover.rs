@@ -13,10 +13,11 @@ use wasmill_model::{ActionKey, Digest};
 use crate::disk::Disk;
 use crate::index::Covered;
 use crate::options::Layout;
+use crate::pins::Pin;
 use crate::place::Place;
 use crate::record::{Header, Kind};
 use crate::segment::{self, START, Scan, Segment};
-use crate::tables::{View, decode_artifact, decode_paths, run_and_page};
+use crate::tables::{View, decode_artifact, decode_paths, is_older_run, run_and_page};
 use crate::tail::{Rows, Tail, Theirs};
 
 /// Where this process goes on writing, and what it has to see to.
@@ -66,7 +67,12 @@ pub(crate) fn recover(
             continue;
         }
         match replay(log, segment.id, indexed, &mut tail.active, Damage::IsPassed)? {
-            Some((end, _)) => {
+            Some(Replayed { end, is_unreadable: true, .. }) => {
+                // Nothing behind that is to be cut off: it may be readable again.
+                segment.sync()?;
+                cut.push((segment, end));
+            }
+            Some(Replayed { end, .. }) => {
                 // Its writer may have been killed before it was: what is found now is relied on.
                 if end > indexed {
                     segment.sync()?;
@@ -161,7 +167,7 @@ fn read_on(log: &Path, id: u32, theirs: &mut Theirs) -> io::Result<()> {
     let entries = theirs.rows.entries;
     // What is damaged at one time may have been read while it was being written.
     let damage = Damage::IsPassedAt(theirs.doubted);
-    if let Some((end, doubted)) = replay(log, id, theirs.end, &mut theirs.rows, damage)? {
+    if let Some(Replayed { end, doubted, .. }) = replay(log, id, theirs.end, &mut theirs.rows, damage)? {
         (theirs.end, theirs.doubted) = (end, doubted);
     }
     if theirs.rows.entries > entries { segment::sync(log, id) } else { Ok(()) }
@@ -176,19 +182,28 @@ enum Damage {
     IsPassedAt(Option<u32>),
 }
 
-/// Turns the entries from `offset` on into rows, and says where they end, and whether that is at a damaged one. `None`
-/// where the segment is not one.
-fn replay(log: &Path, id: u32, offset: u32, rows: &mut Rows, damage: Damage) -> io::Result<Option<(u32, Option<u32>)>> {
+/// Where the entries of a segment end.
+#[derive(Debug, Clone, Copy)]
+struct Replayed {
+    end: u32,
+    /// There is a damaged one there.
+    doubted: Option<u32>,
+    /// The disk could not read on.
+    is_unreadable: bool,
+}
+
+/// Turns the entries from `offset` on into rows. `None` where the segment is not one.
+fn replay(log: &Path, id: u32, offset: u32, rows: &mut Rows, damage: Damage) -> io::Result<Option<Replayed>> {
     let Some(mut scan) = Scan::open(log, id, offset)? else { return Ok(None) };
     while let Some((offset, header, body)) = scan.next()? {
         if body.is_none() && !matches!(damage, Damage::IsPassed) && damage != Damage::IsPassedAt(Some(offset)) {
-            return Ok(Some((offset, Some(offset))));
+            return Ok(Some(Replayed { end: offset, doubted: Some(offset), is_unreadable: false }));
         }
         let place = Place { segment: id, offset, body_bytes: header.body_bytes, size_bytes: header.size_bytes };
         note(&header, place, body, rows);
         rows.entries += 1;
     }
-    Ok(Some((scan.offset(), None)))
+    Ok(Some(Replayed { end: scan.offset(), doubted: None, is_unreadable: scan.is_unreadable() }))
 }
 
 fn note(header: &Header, place: Place, body: Option<&[u8]>, rows: &mut Rows) {
@@ -204,7 +219,12 @@ fn note(header: &Header, place: Place, body: Option<&[u8]>, rows: &mut Rows) {
         Kind::Blob | Kind::Packed => rows.add_blob(digest, place),
         Kind::File => rows.add_blob(digest, Place::file(header.size_bytes)),
         Kind::Action => drop(rows.actions.insert(ActionKey(digest), place)),
-        Kind::Run => drop(rows.runs.insert(run_and_page(&header.key).0, body.to_vec())),
+        Kind::Run => {
+            let (run, _) = run_and_page(&header.key);
+            if rows.runs.get(&run).is_none_or(|known| !is_older_run(run, body, known)) {
+                rows.runs.insert(run, body.to_vec());
+            }
+        }
         Kind::Jobs => drop(rows.jobs.insert(run_and_page(&header.key), place)),
         Kind::Stats => rows.stats.extend(decode_paths(body).into_iter().flatten()),
         Kind::Artifact => {
@@ -212,7 +232,12 @@ fn note(header: &Header, place: Place, body: Option<&[u8]>, rows: &mut Rows) {
                 rows.artifacts.insert(digest, content);
             }
         }
-        Kind::Pin => drop(rows.pins.insert(digest, body == [1])),
+        Kind::Pin => {
+            if let Some(pin) = Pin::decode(body) {
+                let known = rows.pins.entry(digest).or_insert(pin);
+                *known = pin.max(*known);
+            }
+        }
         Kind::Lost => {
             if let Some(place) = body.first_chunk() {
                 rows.lose_blob(digest, Place::decode(place));

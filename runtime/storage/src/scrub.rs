@@ -111,7 +111,7 @@ impl Storage {
         }
         scrubbed.blobs += 1;
         scrubbed.bytes += place.size_bytes;
-        if !is_right && self.lose(digest, &place)? {
+        if !is_right && self.lose(digest, Some(&place), place.size_bytes)? {
             scrubbed.lost.push(*digest);
         }
         Ok(())

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::disk::{Disk, DiskFile};
+use crate::error::is_of_the_host;
 use crate::platform;
 use crate::record::{HEADER_BYTES, Header};
 
@@ -148,6 +149,8 @@ pub(crate) struct Scan {
     window: Vec<u8>,
     /// Where in the window the next entry begins.
     at: usize,
+    /// The disk could not read what comes next.
+    is_unreadable: bool,
 }
 
 impl Scan {
@@ -155,11 +158,19 @@ impl Scan {
     pub(crate) fn open(log: &Path, id: u32, offset: u32) -> io::Result<Option<Self>> {
         let file = File::open(path(log, id))?;
         let mut found = [0; START as usize];
-        let read = platform::read_at(&file, &mut found, 0)?;
+        let read = match platform::read_at(&file, &mut found, 0) {
+            Err(error) if !is_of_the_host(&error) => 0,
+            read => read?,
+        };
         if read < found.len() || found != header(id) {
             return Ok(None);
         }
-        Ok(Some(Self { file, offset: u64::from(offset.max(START)), window: Vec::new(), at: 0 }))
+        Ok(Some(Self { file, offset: u64::from(offset.max(START)), window: Vec::new(), at: 0, is_unreadable: false }))
+    }
+
+    /// Whether this is the end because the disk could not read on.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.is_unreadable
     }
 
     /// Where the next entry begins.
@@ -210,7 +221,12 @@ impl Scan {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) if is_of_the_host(&error) => return Err(error),
+                Err(error) => {
+                    tracing::error!(%error, "the disk cannot read a part of the store's log");
+                    self.is_unreadable = true;
+                    break;
+                }
             }
         }
         self.window.truncate(filled);

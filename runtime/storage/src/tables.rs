@@ -6,7 +6,7 @@
 
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
 use wasmill_model::port::{Stamp, StoreError};
-use wasmill_model::{ActionKey, ActionRecord, BlobRef, Digest, JobReport, RunId, RunRecord};
+use wasmill_model::{ActionKey, ActionRecord, BlobRef, Digest, JobReport, RunId, RunRecord, RunState};
 
 use crate::error::failed;
 use crate::place::PlaceBytes;
@@ -26,10 +26,10 @@ pub(crate) const STATS: TableDefinition<&str, &[u8]> = TableDefinition::new("sta
 pub(crate) const COMPILED: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("compiled-1");
 /// Segment → up to where it is in the index, and whether nothing will be added to it.
 pub(crate) const SEGMENTS: TableDefinition<u32, (u32, bool)> = TableDefinition::new("segments-1");
-/// Digests of blobs that were found damaged or missing, and were not put again since.
-pub(crate) const LOST: TableDefinition<&[u8; 32], ()> = TableDefinition::new("lost-1");
-/// Digests of what is kept whatever happens.
-pub(crate) const PINS: TableDefinition<&[u8; 32], ()> = TableDefinition::new("pins-1");
+/// Digests of blobs that were found damaged or missing, and were not put again since → where the lost copy was.
+pub(crate) const LOST: TableDefinition<&[u8; 32], &PlaceBytes> = TableDefinition::new("lost-2");
+/// Digest → what was last said of it: the turn, and whether it is kept whatever happens; see [`crate::pins::Pin`].
+pub(crate) const PINS: TableDefinition<&[u8; 32], (u64, bool)> = TableDefinition::new("pins-2");
 
 /// The most bytes of job reports in an entry of the log, unless one alone is longer.
 const JOB_PAGE_BYTES_MAX: usize = 60_000;
@@ -45,8 +45,8 @@ pub(crate) struct View {
     pub(crate) stats: ReadOnlyTable<&'static str, &'static [u8]>,
     pub(crate) compiled: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
     pub(crate) segments: ReadOnlyTable<u32, (u32, bool)>,
-    pub(crate) lost: ReadOnlyTable<&'static [u8; 32], ()>,
-    pub(crate) pins: ReadOnlyTable<&'static [u8; 32], ()>,
+    pub(crate) lost: Places,
+    pub(crate) pins: ReadOnlyTable<&'static [u8; 32], (u64, bool)>,
 }
 
 impl View {
@@ -109,6 +109,12 @@ pub(crate) fn encode_run(record: &RunRecord) -> Result<Vec<u8>, StoreError> {
 
 pub(crate) fn decode_run(run: RunId, row: &[u8]) -> Option<RunRecord> {
     decoded("run", &run, postcard::from_bytes(row))
+}
+
+/// Whether a row says that a run began, of which another one says how it ended.
+pub(crate) fn is_older_run(run: RunId, row: &[u8], than: &[u8]) -> bool {
+    let is_over = |row| decode_run(run, row).is_some_and(|record| record.state != RunState::Started);
+    !is_over(row) && is_over(than)
 }
 
 pub(crate) fn encode_stat(stamp: &Stamp, blob: &BlobRef) -> Result<Vec<u8>, StoreError> {

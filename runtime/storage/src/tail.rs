@@ -9,6 +9,7 @@ use std::sync::Arc;
 use redb::ReadableTable;
 use wasmill_model::{ActionKey, BlobRef, Digest, RunId};
 
+use crate::pins::Pin;
 use crate::place::Place;
 use crate::record::{Key, Kind};
 use crate::tables::View;
@@ -23,7 +24,7 @@ pub(crate) struct Rows {
     pub(crate) stats: HashMap<String, Vec<u8>>,
     pub(crate) artifacts: HashMap<Digest, BlobRef>,
     /// What was pinned, or not any more.
-    pub(crate) pins: HashMap<Digest, bool>,
+    pub(crate) pins: HashMap<Digest, Pin>,
     /// Copies of blobs that were found damaged or missing.
     pub(crate) lost: HashSet<(Digest, Place)>,
     /// Entries that a collection copied. Where they were is still right until the index names the new places.
@@ -144,7 +145,10 @@ impl Tail {
         }
         let lost = (*digest, *place);
         let theirs = self.theirs.values().map(|theirs| &theirs.rows);
-        [&self.active, &*self.frozen].into_iter().chain(theirs).any(|rows| rows.lost.contains(&lost))
+        let is_in_rows = [&self.active, &*self.frozen].into_iter().chain(theirs).any(|rows| rows.lost.contains(&lost));
+        // What cannot be read there is found out by whoever asks it next.
+        let row = || self.view.lost.get(digest.as_bytes()).ok().flatten();
+        is_in_rows || row().is_some_and(|row| *row.value() == place.encode())
     }
 
     /// Notes a blob. The first good place counts.

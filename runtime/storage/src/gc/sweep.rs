@@ -17,6 +17,7 @@ use super::mark::{bytes_of, segments};
 use crate::error::{failed, on_index};
 use crate::index::{self, Dead};
 use crate::log::Entry;
+use crate::pins::Pin;
 use crate::place::Place;
 use crate::record::{Header, Kind};
 use crate::segment::{self, START, Scan};
@@ -184,7 +185,10 @@ fn is_named(view: &View, header: &Header, place: &Place, body: &[u8]) -> Result<
             return Ok(view.blobs.get(&header.key)?.is_some_and(|row| *row.value() == file));
         }
         Kind::Run => return Ok(view.runs.get(run.0)?.is_some_and(|row| row.value() == body)),
-        Kind::Pin => return Ok(body == [1] && view.pins.get(&header.key)?.is_some()),
+        Kind::Pin => {
+            let pin = view.pins.get(&header.key)?.map(|row| Pin::of(row.value()));
+            return Ok(pin.is_some() && pin == Pin::decode(body));
+        }
         Kind::Stats | Kind::Artifact | Kind::Lost => return Ok(false),
     };
     Ok(row.is_some_and(|row| *row.value() == place.encode()))

@@ -95,7 +95,7 @@ fn a_store_of_format_1_is_migrated() {
     storage.close().unwrap();
     let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     let is_known = |name: &std::ffi::OsString| {
-        ["FORMAT", "LOCK", "live", "log", "blobs", "compiled", "index.redb", "RUN", "GC", "GC.lock"]
+        ["FORMAT", "LOCK", "live", "log", "blobs", "compiled", "index.redb", "RUN", "GC", "GC.lock", "reserve"]
             .contains(&name.to_str().unwrap())
     };
     assert!(left.iter().all(is_known), "{left:?}");

@@ -310,3 +310,100 @@ fn clocks_that_were_set_back_make_nothing_go_and_a_collection_due() {
     assert_eq!((collected.actions_kept, collected.actions_removed), (1, 0));
     assert_eq!(storage.get(&blob).unwrap(), content(1, 5_000));
 }
+
+#[test]
+fn the_last_word_on_a_pin_counts_whoever_says_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let digest = Digest::of(b"pinned");
+    let (one, two) = (open(dir.path()), open(dir.path()));
+    assert!(two.pin(&digest).unwrap());
+    assert!(two.unpin(&digest).unwrap());
+    assert!(one.pin(&digest).unwrap());
+    // What is in the lower segment is the later.
+    assert_eq!(two.pins().unwrap(), [digest]);
+    one.shared.log.index_everything().unwrap();
+    two.shared.log.index_everything().unwrap();
+    drop((one, two));
+    assert_eq!(open(dir.path()).pins().unwrap(), [digest]);
+    fs::remove_file(dir.path().join("index.redb")).unwrap();
+    let (storage, _) = Storage::rebuild(dir.path(), super::small()).unwrap();
+    assert_eq!(storage.pins().unwrap(), [digest]);
+    assert!(storage.unpin(&digest).unwrap() && storage.pins().unwrap().is_empty());
+}
+
+#[test]
+fn a_pin_waits_for_a_removal_that_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let lock = storage.shared.lease.lock_collection(dir.path()).unwrap().expect("nobody collects");
+    let removal = storage.shared.lease.begin_removal().unwrap();
+    let path = dir.path().to_owned();
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || send.send(open(&path).pin(&Digest::of(b"pinned")).unwrap()));
+    assert!(receive.recv_timeout(Duration::from_millis(300)).is_err(), "it may not be seen by the removal");
+    drop((removal, lock));
+    assert!(receive.recv_timeout(Duration::from_secs(20)).unwrap());
+}
+
+#[test]
+fn the_copy_that_was_lost_does_not_come_back_with_another_process_s_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (open(dir.path()), open(dir.path()));
+    let blob = one.put(content(1, 500)).unwrap();
+    one.again(&action(1).key()).record(&action(1), &record(blob, blob), Box::new(|_| {})).unwrap();
+    flush(&one).unwrap();
+    two.refresh_now().unwrap();
+    damage(dir.path(), &place_of(&two, &blob.digest));
+    assert!(two.get(&blob).is_err());
+    two.shared.log.index_everything().unwrap();
+    assert_eq!(two.lookup(&action(1).key()).unwrap().hit(), None);
+    one.shared.log.index_everything().unwrap();
+    drop((one, two));
+    let storage = open(dir.path());
+    assert_eq!((storage.find(&blob.digest).unwrap(), storage.lookup(&action(1).key()).unwrap().hit()), (None, None));
+    storage.put(content(1, 500)).unwrap();
+    storage.shared.log.index_everything().unwrap();
+    assert!(storage.lookup(&action(1).key()).unwrap().hit().is_some());
+    assert_eq!(storage.totals().unwrap().lost, 0);
+}
+
+#[test]
+fn a_file_that_is_put_and_lost_before_it_is_indexed_stays_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let blob = storage.put(content(1, 20_000)).unwrap();
+    storage.again(&action(1).key()).record(&action(1), &record(blob, blob), Box::new(|_| {})).unwrap();
+    flush(&storage).unwrap();
+    fs::remove_file(storage.shared.files.blob(&blob.digest)).unwrap();
+    assert!(storage.get(&blob).is_err());
+    storage.shared.log.index_everything().unwrap();
+    drop(storage);
+    let storage = open(dir.path());
+    assert_eq!(storage.lookup(&action(1).key()).unwrap().hit(), None);
+}
+
+#[test]
+fn a_run_that_ended_does_not_begin_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let id = storage.begin("plan", 1).unwrap();
+    let started = storage.run(id).unwrap().unwrap();
+    let ended = wasmill_model::RunRecord {
+        state: wasmill_model::RunState::Ended(wasmill_model::RunSummary::default()),
+        ..started.clone()
+    };
+    storage.end(&ended, Box::new(|_| {})).unwrap();
+    // As a collection copies it that read it before.
+    storage.end(&started, Box::new(|_| {})).unwrap();
+    storage.close().unwrap();
+    let storage = open(dir.path());
+    assert_eq!(storage.run(id).unwrap(), Some(ended.clone()));
+    storage.shared.log.index_everything().unwrap();
+    storage.close().unwrap();
+    // The same where the end is in the index.
+    let storage = open(dir.path());
+    storage.end(&started, Box::new(|_| {})).unwrap();
+    storage.shared.log.index_everything().unwrap();
+    drop(storage);
+    assert_eq!(open(dir.path()).run(id).unwrap(), Some(ended));
+}
