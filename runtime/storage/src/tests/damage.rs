@@ -136,6 +136,49 @@ fn a_bit_that_flips_in_a_blob_or_the_log_is_never_served() {
     assert!(seed > 20);
 }
 
+#[test]
+fn a_bit_that_flips_in_any_other_file_is_an_error_or_does_no_harm() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    {
+        // What a scrub and a process leave that were killed.
+        let storage = open(dir.path());
+        storage.scrub(None, &mut |at| at.blobs < 20).unwrap();
+        storage.collect(&crate::Keep::default(), false, &mut |_| {}).unwrap();
+        let used = files_of(&dir.path().join("live")).into_iter().find(|path| path.ends_with("USED")).unwrap();
+        fs::create_dir(dir.path().join("live/70")).unwrap();
+        fs::copy(used, dir.path().join("live/70/USED")).unwrap();
+    }
+    let whole = tempfile::tempdir().unwrap();
+    copy(dir.path(), whole.path());
+    let is_small = |path: &std::path::PathBuf| fs::metadata(path).unwrap().len() < 2_000;
+    let files: Vec<_> = files_of(dir.path()).into_iter().filter(is_small).collect();
+    let names: Vec<_> = files.iter().map(|path| path.strip_prefix(dir.path()).unwrap().to_owned()).collect();
+    for name in ["FORMAT", "GC", "RUN", "SCRUB", "live/70/USED"] {
+        assert!(names.contains(&Path::new(name).to_owned()), "{name} is not in {names:?}");
+    }
+    let mut refused = 0;
+    for name in &names {
+        let bytes = fs::read(whole.path().join(name)).unwrap();
+        for bit in (0..bytes.len() * 8).step_by((bytes.len() / 6).max(1)) {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let path = dir.path().join(name);
+            let _ = fs::remove_file(&path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, damaged).unwrap();
+            match catch_unwind(AssertUnwindSafe(|| use_all(dir.path()))) {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => refused += 1,
+                Err(_) => panic!("bit {bit} of {}", name.display()),
+            }
+            fs::remove_dir_all(dir.path()).unwrap();
+            copy(whole.path(), dir.path());
+        }
+    }
+    assert!(refused > 5, "only {refused} were noticed");
+}
+
 pub(super) fn copy(from: &Path, to: &Path) {
     for path in walk(from) {
         let target = to.join(path.strip_prefix(from).unwrap());
