@@ -236,8 +236,9 @@ impl Storage {
         })?;
         totals.pins = self.pins()?.len() as u64;
         totals.segments = segment::list(&self.shared.log_dir).map_err(doing())?.len() as u64;
-        // Without what this process has set aside, and gives back when it ends.
+        // Without what is only set aside.
         let aside = u64::from(self.shared.layout.segment_bytes.saturating_sub(self.shared.log.end()));
+        let aside = aside + open::reserved_bytes(&self.shared.dir);
         totals.disk_bytes = platform::disk_bytes(&self.shared.dir).map_err(doing())?.saturating_sub(aside);
         Ok(totals)
     }

@@ -146,6 +146,11 @@ impl Storage {
     }
 }
 
+/// How much is set aside for a full disk.
+pub(crate) fn reserved_bytes(dir: &Path) -> u64 {
+    fs::metadata(dir.join(RESERVE_FILE)).map_or(0, |found| found.len())
+}
+
 /// Makes a file that takes space on the disk, or none.
 fn set_aside(path: &Path) -> io::Result<()> {
     let file = fs::File::create_new(path)?;
