@@ -58,12 +58,16 @@ pub(crate) fn demo(workspace: &Workspace, args: &DemoArgs) -> Result<()> {
     Ok(())
 }
 
-/// The source folders of every registry package that a workspace depends on, on any platform, sorted.
+/// The source folders of every registry package that a workspace depends on, on any platform (offline, on this
+/// one), sorted.
 fn dependencies(manifest: &Path, is_offline: bool) -> Result<BTreeSet<String>> {
     let mut command = MetadataCommand::new();
     command.manifest_path(manifest);
     if is_offline {
-        command.other_options(["--offline".to_owned()]);
+        // What only other systems need may never have been downloaded.
+        let host = Command::new("rustc").args(["--print", "host-tuple"]).output().context("cannot start rustc")?;
+        let host = String::from_utf8_lossy(&host.stdout).trim().to_owned();
+        command.other_options(["--offline".to_owned(), "--filter-platform".to_owned(), host]);
     }
     let metadata =
         command.exec().with_context(|| format!("cannot list the dependencies of `{}`", manifest.display()))?;

@@ -50,39 +50,10 @@ pub(crate) fn recover(
     tail.view = Arc::new(latest().map_err(io::Error::other)?);
     let (mut taken, mut cut) = (Vec::new(), Vec::new());
     for segment in free {
-        let (indexed, is_sealed) = known(&tail.view, segment.id)?;
-        if is_sealed {
-            continue;
-        }
-        if indexed == START && segment::is_empty(log, segment.id)? {
-            // Its writer died before it was anything.
-            segment::remove(disk, log, segment.id)?;
-            continue;
-        }
-        // Nothing of it is this process's own, unless it goes on in it.
-        tail.own.insert(segment.id, u32::MAX);
-        if std::fs::metadata(segment::path(log, segment.id))?.len() < u64::from(indexed) {
-            tracing::warn!(segment = segment.id, "a segment of the store's log was cut: what was in it is lost");
-            cut.push((segment, indexed));
-            continue;
-        }
-        match replay(log, segment.id, indexed, &mut tail.active, Damage::IsPassed)? {
-            Some(Replayed { end, is_unreadable: true, .. }) => {
-                // Nothing behind that is to be cut off: it may be readable again.
-                segment.sync()?;
-                cut.push((segment, end));
-            }
-            Some(Replayed { end, .. }) => {
-                // Its writer may have been killed before it was: what is found now is relied on.
-                if end > indexed {
-                    segment.sync()?;
-                }
-                taken.push((segment, end));
-            }
-            None => {
-                tracing::warn!(segment = segment.id, "a segment of the store's log is damaged");
-                cut.push((segment, indexed));
-            }
+        match read_free(disk, log, &segment, tail)? {
+            Free::Whole(end) => taken.push((segment, end)),
+            Free::Cut(end) => cut.push((segment, end)),
+            Free::Nothing => {}
         }
     }
     let last = taken.pop_if(|(_, end)| *end <= layout.segment_bytes / 4 * 3);
@@ -112,6 +83,44 @@ pub(crate) fn recover(
     tail.own.insert(segment.id, end);
     follow(log, tail)?;
     Ok(Recovered { segment, end, sealed, held })
+}
+
+/// What is in a segment whose writer is gone.
+enum Free {
+    /// Nothing that is to be seen to: it is sealed, or never was anything.
+    Nothing,
+    /// Entries up to here, and then the end.
+    Whole(u32),
+    /// Entries up to here, and then something that nobody may cut off: it may be readable again.
+    Cut(u32),
+}
+
+/// Reads what is in a segment whose writer is gone and not in the index.
+fn read_free(disk: &dyn Disk, log: &Path, segment: &Segment, tail: &mut Tail) -> io::Result<Free> {
+    let (indexed, is_sealed) = known(&tail.view, segment.id)?;
+    if is_sealed {
+        return Ok(Free::Nothing);
+    }
+    if indexed == START && segment::is_empty(log, segment.id)? {
+        // Its writer died before it was anything.
+        segment::remove(disk, log, segment.id)?;
+        return Ok(Free::Nothing);
+    }
+    // Nothing of it is this process's own, unless it goes on in it.
+    tail.own.insert(segment.id, u32::MAX);
+    if std::fs::metadata(segment::path(log, segment.id))?.len() < u64::from(indexed) {
+        tracing::warn!(segment = segment.id, "a segment of the store's log was cut: what was in it is lost");
+        return Ok(Free::Cut(indexed));
+    }
+    let Some(found) = replay(log, segment.id, indexed, &mut tail.active, Damage::IsPassed)? else {
+        tracing::warn!(segment = segment.id, "a segment of the store's log is damaged");
+        return Ok(Free::Cut(indexed));
+    };
+    // Its writer may have been killed before it was: what is found now is relied on.
+    if found.end > indexed {
+        segment.sync()?;
+    }
+    Ok(if found.is_unreadable { Free::Cut(found.end) } else { Free::Whole(found.end) })
 }
 
 /// Up to where a segment is in the index, and whether nothing will be added to it.

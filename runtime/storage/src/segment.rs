@@ -98,8 +98,11 @@ impl Segment {
 /// Whether nothing was ever written to a segment, not even what it begins with.
 pub(crate) fn is_empty(log: &Path, id: u32) -> io::Result<bool> {
     let mut found = [0; START as usize];
-    platform::read_at(&File::open(path(log, id))?, &mut found, 0)?;
-    Ok(found == [0; START as usize])
+    match platform::read_at(&File::open(path(log, id))?, &mut found, 0) {
+        // Nobody knows what is there.
+        Err(error) if !is_of_the_host(&error) => Ok(false),
+        read => read.map(|_| found == [0; START as usize]),
+    }
 }
 
 /// Removes a segment that nothing names. The caller holds the store's lock.
