@@ -27,6 +27,7 @@ impl ActionCache for Storage {
     fn again(&self, key: &ActionKey) -> Miss<'_> {
         Miss::new(*key, self)
     }
+
     fn action(&self, key: &ActionKey) -> Result<Option<Action>, StoreError> {
         let Some(found) = self.locate_action(key)? else { return Ok(None) };
         let Some(row) = self.action_row(key, &found.place)? else { return Ok(None) };

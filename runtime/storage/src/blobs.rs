@@ -1,6 +1,6 @@
 //! Blobs by digest: small ones in the log, large ones in files of their own.
 //!
-//! Owns: where a blob goes by its size, and what happens when one turns out to be damaged. Does not know: trees, or
+//! Owns: where a blob goes by its size, whether it is packed, and what happens when one turns out to be damaged. Does not know: trees, or
 //! who refers to a blob.
 
 use std::io::{self, Read};
@@ -85,7 +85,7 @@ impl BlobStore for Storage {
         if bytes.len() > self.shared.layout.logged_bytes_max as usize {
             if self.rely_on_blob(&blob.digest)?.is_none() {
                 let mut temp = self.shared.files.temp()?;
-                let packed = if self.shared.compresses { packed::pack(&bytes) } else { None };
+                let packed = self.packed(&bytes);
                 temp.write(packed.as_deref().unwrap_or(&bytes))?;
                 self.add_file(blob, temp)?;
             }
@@ -100,7 +100,7 @@ impl BlobStore for Storage {
         };
         if known.is_none() {
             let key = *blob.digest.as_bytes();
-            let packed = if self.shared.compresses { packed::pack(&bytes) } else { None };
+            let packed = self.packed(&bytes);
             let (kind, body) = packed.as_deref().map_or((Kind::Blob, bytes.as_ref()), |packed| (Kind::Packed, packed));
             let entry = Entry { kind, key, size_bytes: blob.size_bytes, body };
             self.shared.log.hand_in(&entry, |tail, place| tail.add_blob(blob.digest, place))?;
@@ -172,6 +172,11 @@ fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 impl Storage {
+    /// Content in compressed form, where that is asked for and pays.
+    fn packed(&self, content: &[u8]) -> Option<Vec<u8>> {
+        self.shared.compresses.then(|| packed::pack(content)).flatten()
+    }
+
     /// Takes in a blob that is too large for the log.
     fn put_pieces<P: AsRef<[u8]> + Send>(
         &self,

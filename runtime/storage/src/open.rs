@@ -1,7 +1,7 @@
 //! Opening a store: what kind of directory it is, then its lock, its files, its tables, its committer.
 //!
-//! Owns: the `FORMAT` file, and that nothing is touched before it says that this wasmill may. Does not know: what
-//! is in the tables.
+//! Owns: the `FORMAT` file, that nothing is touched before it says that this wasmill may, and what is set aside for a full
+//! disk. Does not know: what is in the tables.
 
 use std::error::Error;
 use std::fs;

@@ -41,6 +41,12 @@ pub(crate) fn stats(global: &Global) -> Result<u8, CliError> {
             format!("{:>10}  pins", totals.pins),
             format!("{:>10}  host files whose digests are remembered", totals.host_files),
             format!("{:>10}  blobs known to be lost", totals.lost),
+            format!(
+                "{:>10}  in the cache of this process ({} hits, {} misses)",
+                size(cache.bytes),
+                cache.hits,
+                cache.misses
+            ),
         ]
         .join("\n"),
     };

@@ -22,6 +22,9 @@ use crate::tables::{View, decode_action, decode_jobs, decode_run, page_key};
 /// The part of the largest size that is left when runs had to go, in fifths.
 const LOW_WATER_FIFTHS: u64 = 4;
 
+/// For how many rows there is room from the beginning.
+const ROOM_MAX: usize = 1 << 22;
+
 /// Everything of one table, in ascending order, and whether it is wanted.
 #[derive(Debug, Default)]
 struct Candidates {
@@ -32,9 +35,9 @@ struct Candidates {
 }
 
 impl Candidates {
-    /// Room for so many, and no more.
+    /// Room for so many, and no more. What a damaged index says of their number costs no memory.
     fn with_room(count: u64) -> Self {
-        let count = usize::try_from(count).unwrap_or(0);
+        let count = usize::try_from(count).unwrap_or(0).min(ROOM_MAX);
         let (keys, places, live) = (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));
         Self { keys, places, live, bytes_live: 0 }
     }

@@ -215,3 +215,26 @@ fn what_a_rebuilt_index_names_in_part_does_not_count() {
     assert_eq!(storage.lookup(&action(500).key()).unwrap().hit(), None);
     check(&storage);
 }
+
+#[test]
+fn a_rebuild_that_was_killed_is_done_again_before_anything_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    fill(&storage);
+    storage.close().unwrap();
+    // What it leaves before there is a new index, and when that is not examined yet.
+    for has_new_index in [false, true] {
+        let left = tempfile::tempdir().unwrap();
+        copy(dir.path(), left.path());
+        let index = left.path().join("index.redb");
+        fs::copy(&index, left.path().join("index.damaged")).unwrap();
+        if !has_new_index {
+            fs::remove_file(index).unwrap();
+        }
+        assert!(matches!(Storage::open(left.path(), super::small()), Err(OpenError::Damaged { .. })));
+        let (storage, _) = Storage::rebuild(left.path(), super::small()).unwrap();
+        check(&storage);
+        storage.close().unwrap();
+        check(&open(left.path()));
+    }
+}
