@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use redb::ReadableTable;
 use wasmill_model::port::{ActionCache, BlobStore, Lookup, Miss, OnDurable, Recorder, StoreError};
 use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, BlobRef, Digest, Directory};
 
@@ -84,8 +83,7 @@ impl Storage {
             Arc::clone(&tail.view)
         };
         on_index("look up an action", || {
-            let row = view.actions.get(key.0.as_bytes())?;
-            Ok(row.map(|row| Found { place: Place::decode(row.value()), is_own: false }))
+            Ok(view.actions.get(key.0.as_bytes())?.map(|place| Found { place, is_own: false }))
         })
     }
 

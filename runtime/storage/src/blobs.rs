@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use redb::ReadableTable;
 use wasmill_model::port::{BlobStore, StoreError};
 use wasmill_model::{BlobRef, Digest};
 
@@ -216,9 +215,7 @@ impl Storage {
                 None => (Arc::clone(&tail.view), was_lost),
             }
         };
-        let place = on_index("look up a blob", || {
-            Ok(view.blobs.get(digest.as_bytes())?.map(|row| Place::decode(row.value())))
-        })?;
+        let place = on_index("look up a blob", || view.blobs.get(digest.as_bytes()))?;
         let Some(place) = place else { return Ok(None) };
         let is_lost = was_lost
             && match place.is_file() {

@@ -135,6 +135,10 @@ struct Same<'a> {
 }
 
 impl SameBlob for Same<'_> {
+    fn has_others(&self) -> bool {
+        self.used.segments().any(|segment| !self.own.contains(&segment))
+    }
+
     fn is_others(&self, place: &Place) -> bool {
         !self.own.contains(&place.segment) && self.used.has_new(place)
     }

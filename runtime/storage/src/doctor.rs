@@ -84,12 +84,9 @@ impl Storage {
     /// Looks for everything that the index names. Returns the blobs that are in files of their own.
     fn examine_rows(&self, view: &View, repair: bool, examined: &mut Examined) -> Result<HashSet<Digest>, StoreError> {
         let mut named = HashSet::new();
-        let blobs = on_index("list the blobs", || Ok(view.blobs.iter()?))?;
+        let blobs = on_index("list the blobs", || view.blobs.rows(None))?;
         for row in blobs {
-            let (digest, place) = on_index("list the blobs", || {
-                let (key, place) = row?;
-                Ok((Digest::from_bytes(*key.value()), Place::decode(place.value())))
-            })?;
+            let (digest, place) = on_index("list the blobs", || row)?;
             examined.blobs += 1;
             if place.is_file() {
                 named.insert(digest);
@@ -101,12 +98,9 @@ impl Storage {
                 }
             }
         }
-        let actions = on_index("list the actions", || Ok(view.actions.iter()?))?;
+        let actions = on_index("list the actions", || view.actions.rows(None))?;
         for row in actions {
-            let (key, place) = on_index("list the actions", || {
-                let (key, place) = row?;
-                Ok((Digest::from_bytes(*key.value()), Place::decode(place.value())))
-            })?;
+            let (key, place) = on_index("list the actions", || row)?;
             examined.actions += 1;
             if !self.shared.reader.has_entry(Kind::Action, key.as_bytes(), &place)? {
                 examined.missing_actions.push(ActionKey(key));
@@ -118,12 +112,10 @@ impl Storage {
     /// Looks for what results refer to.
     fn examine_results(&self, view: &View, repair: bool, examined: &mut Examined) -> Result<(), StoreError> {
         let mut seen = HashSet::new();
-        let actions = on_index("list the actions", || Ok(view.actions.iter()?))?;
+        let actions = on_index("list the actions", || view.actions.rows(None))?;
         for row in actions {
-            let (key, place) = on_index("list the actions", || {
-                let (key, place) = row?;
-                Ok((ActionKey(Digest::from_bytes(*key.value())), Place::decode(place.value())))
-            })?;
+            let (key, place) = on_index("list the actions", || row)?;
+            let key = ActionKey(key);
             let Some(row) = self.entry(Kind::Action, key.0.as_bytes(), &place, &key)? else { continue };
             let Some((record, _)) = decode_action(&key, &row) else { continue };
             let Some(missing) = self.first_missing(&record.result, &mut seen)? else { continue };

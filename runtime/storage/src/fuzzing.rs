@@ -26,6 +26,7 @@ pub fn decoders(data: &[u8]) {
     if let Some(bytes) = data.first_chunk() {
         assert_eq!(Place::decode(bytes).encode(), *bytes);
     }
+    let _ = crate::layers::find_in_any(data, &key.0);
     let _ = tables::decode_action(&key, data).map(|(_, action)| wasmill_model::Action::decode(action));
     let _ = (tables::decode_run(RunId(1), data), tables::decode_stat("path", data));
     let _ = (tables::decode_artifact(data), tables::decode_paths(data));

@@ -3,13 +3,14 @@
 //! Owns: the order of rows and what a row does where there is one already. Does not know: when, or what is on disk
 //! beside the index.
 
-use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
+use redb::{Database, ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 use wasmill_model::{Digest, RunId};
 
+use crate::layers::{ACTIONS, BLOBS, PlacesMut};
 use crate::pins::Pin;
 use crate::place::{Place, PlaceBytes};
 use crate::record::Kind;
-use crate::tables::{self, ACTIONS, BLOBS, COMPILED, LOST, PINS, RUN_JOBS, RUNS, SEGMENTS, STATS, run_and_page};
+use crate::tables::{self, COMPILED, LOST, PINS, RUN_JOBS, RUNS, SEGMENTS, STATS, run_and_page};
 use crate::tail::{Moved, Rows};
 
 /// Up to where a segment is in the index, and whether nothing will be added to it.
@@ -20,27 +21,33 @@ pub(crate) struct Covered {
     pub(crate) is_sealed: bool,
 }
 
-/// Rows that are to go, if they still are what they were. There may be millions of blobs and actions.
+/// Rows that are to go, if they still are what they were: ascending, and how many. There may be millions.
+pub(crate) struct DeadPlaces<'a> {
+    pub(crate) rows: Box<dyn Iterator<Item = (Digest, Place)> + 'a>,
+    pub(crate) count: u64,
+}
+
+/// What is to go.
+#[derive(Default)]
 pub(crate) struct Dead<'a> {
-    pub(crate) blobs: Box<dyn Iterator<Item = (Digest, Place)> + 'a>,
-    pub(crate) actions: Box<dyn Iterator<Item = (Digest, Place)> + 'a>,
+    pub(crate) blobs: DeadPlaces<'a>,
+    pub(crate) actions: DeadPlaces<'a>,
     pub(crate) runs: &'a [RunId],
     pub(crate) segments: &'a [u32],
     /// Lost blobs that nothing needs.
     pub(crate) lost: Vec<Digest>,
 }
 
-impl Default for Dead<'_> {
+impl Default for DeadPlaces<'_> {
     fn default() -> Self {
-        let (blobs, actions) = (Box::new(std::iter::empty()), Box::new(std::iter::empty()));
-        Self { blobs, actions, runs: &[], segments: &[], lost: Vec::new() }
+        Self { rows: Box::new(std::iter::empty()), count: 0 }
     }
 }
 
 /// Begins a transaction. Guests choose what digests there are. redb's default commit trusts a checksum that is no match
 /// for somebody who chooses the bytes; with two phases it trusts only what was synced. Quick repair spares the next
 /// process a walk over the whole index where this one is killed.
-fn begin(index: &Database) -> Result<WriteTransaction, redb::Error> {
+pub(crate) fn begin(index: &Database) -> Result<WriteTransaction, redb::Error> {
     let mut write = index.begin_write()?;
     write.set_two_phase_commit(true);
     write.set_quick_repair(true);
@@ -50,8 +57,8 @@ fn begin(index: &Database) -> Result<WriteTransaction, redb::Error> {
 /// Removes rows.
 pub(crate) fn remove(index: &Database, dead: Dead<'_>) -> Result<(), redb::Error> {
     let write = begin(index)?;
-    remove_places(&write, BLOBS, dead.blobs)?;
-    remove_places(&write, ACTIONS, dead.actions)?;
+    remove_places(PlacesMut::open(&write, BLOBS)?, dead.blobs)?;
+    remove_places(PlacesMut::open(&write, ACTIONS)?, dead.actions)?;
     {
         let (mut runs, mut jobs) = (write.open_table(RUNS)?, write.open_table(RUN_JOBS)?);
         let (mut segments, mut lost) = (write.open_table(SEGMENTS)?, write.open_table(LOST)?);
@@ -69,20 +76,16 @@ pub(crate) fn remove(index: &Database, dead: Dead<'_>) -> Result<(), redb::Error
     Ok(write.commit()?)
 }
 
-fn remove_places(
-    write: &WriteTransaction,
-    table: TableDefinition<&[u8; 32], &PlaceBytes>,
-    dead: impl Iterator<Item = (Digest, Place)>,
-) -> Result<(), redb::Error> {
-    let mut table = write.open_table(table)?;
-    for (digest, place) in dead {
-        let key = digest.as_bytes();
-        let is_same = table.get(key)?.is_some_and(|row| *row.value() == place.encode());
-        if is_same {
-            table.remove(key)?;
-        }
+/// All rows are read for this, as they were to find out what is dead: so it is done at once, without looking any up.
+fn remove_places(mut places: PlacesMut<'_>, dead: DeadPlaces<'_>) -> Result<(), redb::Error> {
+    if dead.count == 0 {
+        return Ok(());
     }
-    Ok(())
+    let mut rows = dead.rows.peekable();
+    places.retain(dead.count, |digest, place| {
+        while rows.next_if(|(dead, _)| dead < digest).is_some() {}
+        rows.peek() != Some(&(*digest, *place))
+    })
 }
 
 /// Removes what is known of host files whose content is not there any more.
@@ -94,6 +97,8 @@ pub(crate) fn forget_stats(index: &Database, is_dead: impl Fn(&str, &[u8]) -> bo
 
 /// What is done where two processes put the same blob.
 pub(crate) trait SameBlob {
+    /// Whether there are other processes.
+    fn has_others(&self) -> bool;
     /// Whether what the other one put will stay as long as that process lives.
     fn is_others(&self, place: &Place) -> bool;
     /// Relies on what the other one put.
@@ -110,11 +115,8 @@ pub(crate) fn write(
     same: &impl SameBlob,
 ) -> Result<(), redb::Error> {
     let write = begin(index)?;
-    write_blobs(&write, rows, same)?;
-    let actions = rows.actions.iter().map(|(key, place)| (*key.0.as_bytes(), place.encode()));
-    write_places(&write, ACTIONS, actions.collect())?;
+    write_places(&write, rows, same)?;
     write_runs(&write, rows)?;
-    write_moved(&write, &rows.moved)?;
     write_caches(&write, rows)?;
     let mut table = write.open_table(SEGMENTS)?;
     for covered in covered {
@@ -124,72 +126,74 @@ pub(crate) fn write(
     Ok(write.commit()?)
 }
 
-fn write_blobs(write: &WriteTransaction, rows: &Rows, same: &impl SameBlob) -> Result<(), redb::Error> {
-    let (mut table, mut lost) = (write.open_table(BLOBS)?, write.open_table(LOST)?);
+fn write_places(write: &WriteTransaction, rows: &Rows, same: &impl SameBlob) -> Result<(), redb::Error> {
+    let (mut blobs, mut actions) = (PlacesMut::open(write, BLOBS)?, PlacesMut::open(write, ACTIONS)?);
+    let mut lost = write.open_table(LOST)?;
+    lose(&mut blobs, &mut lost, rows, same)?;
+    let has_lost = !lost.is_empty()?;
+    let has_others = same.has_others();
+    for (digest, place) in &rows.blobs {
+        let key = digest.as_bytes();
+        if has_lost {
+            // What is brought in may be the copy that was lost, by whoever knows nothing of that.
+            let is_lost_copy = lost.get(key)?.is_some_and(|row| *row.value() == place.encode());
+            if is_lost_copy && !(place.is_file() && same.has_file(digest)) {
+                continue;
+            }
+            lost.remove(key)?;
+        }
+        // Another process may have put the same. If it lives, it takes its copy for safe without saying so: that one
+        // stays, and is relied on. Else this one takes its place: the other may be about to be taken away.
+        if has_others && blobs.get(key)?.is_some_and(|before| same.is_others(&before)) {
+            same.rely_on(digest)?;
+        } else {
+            blobs.insert(key, place)?;
+        }
+    }
+    for (key, place) in &rows.actions {
+        actions.insert(key.0.as_bytes(), place)?;
+    }
+    write_moved(write, &rows.moved, &mut blobs, &mut actions)?;
+    blobs.finish()?;
+    actions.finish()
+}
+
+/// Notes what is lost, unless what is there now is another copy, which another process may have put.
+fn lose(
+    blobs: &mut PlacesMut<'_>,
+    lost: &mut Table<'_, &[u8; 32], &PlaceBytes>,
+    rows: &Rows,
+    same: &impl SameBlob,
+) -> Result<(), redb::Error> {
     for (digest, place) in &rows.lost {
-        // Another process may have put it again, and what is there now is another copy.
         let is_there = place.is_file() && same.has_file(digest);
-        let named = table.get(digest.as_bytes())?.map(|row| Place::decode(row.value()));
+        let named = blobs.get(digest.as_bytes())?;
         if named == Some(*place) && !is_there {
-            table.remove(digest.as_bytes())?;
+            blobs.remove(digest.as_bytes())?;
         }
         if named.is_none_or(|named| named == *place) && !is_there {
             lost.insert(digest.as_bytes(), &place.encode())?;
         }
     }
-    let has_lost = !lost.is_empty()?;
-    let mut sorted: Vec<_> = rows.blobs.iter().map(|(digest, place)| (*digest.as_bytes(), *place)).collect();
-    sorted.sort_unstable_by_key(|(digest, _)| *digest);
-    for (digest, place) in sorted {
-        if has_lost {
-            // What is brought in may be the copy that was lost, by whoever knows nothing of that.
-            let is_lost_copy = lost.get(&digest)?.is_some_and(|row| *row.value() == place.encode());
-            if is_lost_copy && !(place.is_file() && same.has_file(&Digest::from_bytes(digest))) {
-                continue;
-            }
-            lost.remove(&digest)?;
-        }
-        // Another process may have put the same. If it lives, it takes its copy for safe without saying so: that one
-        // stays, and is relied on. Else this one takes its place: the other may be about to be taken away.
-        let before = table.insert(&digest, &place.encode())?.map(|row| *row.value());
-        if let Some(before) = before.filter(|before| same.is_others(&Place::decode(before))) {
-            same.rely_on(&Digest::from_bytes(digest))?;
-            table.insert(&digest, &before)?;
-        }
-    }
-    Ok(())
-}
-
-fn write_places(
-    write: &WriteTransaction,
-    table: TableDefinition<&[u8; 32], &PlaceBytes>,
-    mut rows: Vec<([u8; 32], PlaceBytes)>,
-) -> Result<(), redb::Error> {
-    rows.sort_unstable();
-    let mut table = write.open_table(table)?;
-    for (key, place) in &rows {
-        table.insert(key, place)?;
-    }
     Ok(())
 }
 
 /// Names new places, where the old ones are still what is named.
-fn write_moved(write: &WriteTransaction, moved: &[Moved]) -> Result<(), redb::Error> {
-    let (mut blobs, mut actions) = (write.open_table(BLOBS)?, write.open_table(ACTIONS)?);
+fn write_moved(
+    write: &WriteTransaction,
+    moved: &[Moved],
+    blobs: &mut PlacesMut<'_>,
+    actions: &mut PlacesMut<'_>,
+) -> Result<(), redb::Error> {
     let mut jobs = write.open_table(RUN_JOBS)?;
     for Moved { kind, key, old, new } in moved {
-        let (old, new) = (old.encode(), new.encode());
         match kind {
-            Kind::Blob | Kind::Packed if blobs.get(key)?.is_some_and(|row| *row.value() == old) => {
-                drop(blobs.insert(key, &new)?);
-            }
-            Kind::Action if actions.get(key)?.is_some_and(|row| *row.value() == old) => {
-                drop(actions.insert(key, &new)?);
-            }
+            Kind::Blob | Kind::Packed if blobs.get(key)? == Some(*old) => blobs.insert(key, new)?,
+            Kind::Action if actions.get(key)? == Some(*old) => actions.insert(key, new)?,
             Kind::Jobs => {
                 let (run, page) = run_and_page(key);
-                if jobs.get((run.0, page))?.is_some_and(|row| *row.value() == old) {
-                    jobs.insert((run.0, page), &new)?;
+                if jobs.get((run.0, page))?.is_some_and(|row| *row.value() == old.encode()) {
+                    jobs.insert((run.0, page), &new.encode())?;
                 }
             }
             _ => {}

@@ -19,6 +19,7 @@ pub mod fuzzing;
 mod gc;
 mod index;
 mod intake;
+mod layers;
 mod list;
 mod live;
 mod log;
@@ -222,15 +223,18 @@ impl Storage {
         let mut totals = on_index("count what is in the index", || {
             let view = View::latest(&index)?;
             let mut totals = Totals {
-                blobs: view.blobs.len()?,
-                actions: view.actions.len()?,
                 runs: view.runs.len()?,
                 host_files: view.stats.len()?,
                 lost: view.lost.len()?,
                 ..Totals::default()
             };
-            for row in view.blobs.iter()? {
-                totals.content_bytes += Place::decode(row?.1.value()).size_bytes;
+            for row in view.blobs.rows(None)? {
+                totals.blobs += 1;
+                totals.content_bytes += row?.1.size_bytes;
+            }
+            for row in view.actions.rows(None)? {
+                row?;
+                totals.actions += 1;
             }
             Ok(totals)
         })?;

@@ -4,16 +4,16 @@
 //! know: what anybody looks for.
 
 use std::io::{self, Cursor};
-use std::ops::{Bound, Range};
+use std::ops::Range;
 
 use bytes::Bytes;
-use redb::ReadableTable;
 use wasmill_model::port::{BlobStore, StoreError};
 use wasmill_model::{ActionKey, BlobRef, Digest};
 
 use crate::Storage;
 use crate::error::on_index;
-use crate::place::{Place, PlaceBytes};
+use crate::layers::Places;
+use crate::place::Place;
 use crate::tables::View;
 
 /// How many rows are read at once.
@@ -85,16 +85,7 @@ impl Storage {
     }
 }
 
-/// The next rows of a table, after a key.
-pub(crate) fn page(
-    table: &impl ReadableTable<&'static [u8; 32], &'static PlaceBytes>,
-    after: Option<&Digest>,
-) -> Result<Vec<(Digest, Place)>, redb::Error> {
-    let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.as_bytes()));
-    let rows = table.range((from, Bound::<&[u8; 32]>::Unbounded))?.take(ROWS_AT_ONCE);
-    rows.map(|row| {
-        let (key, place) = row?;
-        Ok((Digest::from_bytes(*key.value()), Place::decode(place.value())))
-    })
-    .collect()
+/// The next rows, after a key.
+pub(crate) fn page(places: &Places, after: Option<&Digest>) -> Result<Vec<(Digest, Place)>, redb::Error> {
+    places.rows(after.map(Digest::as_bytes))?.take(ROWS_AT_ONCE).collect()
 }

@@ -252,6 +252,11 @@ impl Used {
     pub(crate) fn has_new(&self, place: &Place) -> bool {
         self.segments.get(&place.segment).is_some_and(|from| place.offset >= *from)
     }
+
+    /// The segments that living processes add to.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = u32> + '_ {
+        self.segments.keys().copied()
+    }
 }
 
 /// What processes that live rely on, this one among them.

@@ -6,25 +6,34 @@
 //! Format 1 had everything in redb (`index.redb`: contents of up to 16,000 bytes, results, runs), but for larger blobs,
 //! which were files as they are now. The new log and index come to be in a folder of their own, and take their places
 //! once they are whole; `FORMAT` is the last to change.
+//!
+//! Format 2 had a row of a table for each blob and each action, where there are layers now. They are brought over in one
+//! transaction.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use redb::{Builder, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::{
+    Builder, ReadOnlyDatabase, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
+    WriteTransaction,
+};
 use wasmill_model::Digest;
 use wasmill_model::port::StoreError;
 
 use crate::error::{failed, on_index, unpanicked};
+use crate::layers::{ACTIONS, BLOBS, PlacesMut, Set};
 use crate::log::Entry;
-use crate::open::{self, FORMAT, INDEX_FILE, LOG_DIR};
-use crate::place::Place;
+use crate::open::{self, FORMAT, FORMAT_FILE, INDEX_FILE, LOG_DIR};
+use crate::place::{Place, PlaceBytes};
 use crate::record::Kind;
-use crate::tables::{page_key, run_key};
-use crate::{Layout, OpenError, Options, Storage, live, platform};
+use crate::tables::{RUNS, page_key, run_key};
+use crate::{Layout, OpenError, Options, Storage, index, live, platform};
 
 const BLOBS_1: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("blobs-1");
 const ACTIONS_2: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("actions-2");
+const BLOBS_2: TableDefinition<&[u8; 32], &PlaceBytes> = TableDefinition::new("blobs-2");
+const ACTIONS_3: TableDefinition<&[u8; 32], &PlaceBytes> = TableDefinition::new("actions-3");
 const RUNS_1: TableDefinition<u64, &[u8]> = TableDefinition::new("runs-1");
 const RUN_JOBS_2: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("run_jobs-2");
 
@@ -73,6 +82,9 @@ impl Storage {
         if open::known_format(dir).is_ok() {
             return Ok(Migrated { from: FORMAT, to: FORMAT, ..Migrated::default() });
         }
+        if from == 2 {
+            return lay_in_layers(dir);
+        }
         let new = dir.join(NEW_DIR);
         let old_index = match dir.join(OLD_INDEX) {
             moved if moved.exists() => moved,
@@ -84,6 +96,54 @@ impl Storage {
         put_in_place(dir, &old_index, &new).map_err(not_writable(dir))?;
         Ok(Migrated { from, to: FORMAT, ..migrated })
     }
+}
+
+/// From format 2 to this one. The caller holds the store's lock.
+fn lay_in_layers(dir: &Path) -> Result<Migrated, OpenError> {
+    let path = dir.join(INDEX_FILE);
+    let not_writable = |source| OpenError::NotWritable { path: dir.to_owned(), source };
+    if live::is_anybody(dir).map_err(not_writable)? {
+        return Err(OpenError::InUse { path });
+    }
+    let format = dir.join(FORMAT_FILE);
+    let text = fs::read(&format).map_err(|source| OpenError::NotReadable { path: format.clone(), source })?;
+    let layout = open::read_format(&text).and_then(|(_, layout)| layout);
+    let layout = layout.ok_or_else(|| OpenError::Damaged { path: format, source: "it says no sizes".into() })?;
+    let damaged = |error: StoreError| OpenError::Damaged { path: path.clone(), source: Box::new(error) };
+    let mut migrated = Migrated { from: 2, to: FORMAT, ..Migrated::default() };
+    let moved = unpanicked(|| {
+        let index = Builder::new().open(&path).map_err(|error| open::refused(&path, error))?;
+        on_index("bring the index to the present format", || {
+            let write = index::begin(&index)?;
+            migrated.blobs = lay(&write, BLOBS_2, BLOBS)?;
+            migrated.actions = lay(&write, ACTIONS_3, ACTIONS)?;
+            migrated.runs = write.open_table(RUNS)?.len()?;
+            Ok(write.commit()?)
+        })
+        .map_err(damaged)
+    });
+    moved.unwrap_or_else(|panicked| Err(damaged(failed("read the index")(panicked))))?;
+    open::write_format(dir, &layout).map_err(not_writable)?;
+    platform::sync_dir(dir).map_err(not_writable)?;
+    Ok(migrated)
+}
+
+/// Brings the rows of a table into layers. There is no table where a kill came after this.
+fn lay(
+    write: &WriteTransaction,
+    old: TableDefinition<&'static [u8; 32], &'static PlaceBytes>,
+    set: Set,
+) -> Result<u64, redb::Error> {
+    let mut places = PlacesMut::open(write, set)?;
+    let mut count = 0;
+    for row in write.open_table(old)?.iter()? {
+        let (key, place) = row?;
+        places.insert(key.value(), &Place::decode(place.value()))?;
+        count += 1;
+    }
+    places.finish()?;
+    write.delete_table(old)?;
+    Ok(count)
 }
 
 /// Makes the new log and index.

@@ -27,8 +27,8 @@ use crate::tail::Tail;
 use crate::{Layout, OpenError, Options, Shared, Storage, committer, platform};
 
 /// The format that this code writes, and the latest that it reads.
-pub(crate) const FORMAT: u32 = 2;
-const FORMAT_FILE: &str = "FORMAT";
+pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT_FILE: &str = "FORMAT";
 const FORMAT_FIRST_LINE: &str = "wasmill store";
 const SEGMENT_BYTES: &str = "segment-bytes";
 const LOGGED_BYTES_MAX: &str = "logged-bytes-max";
@@ -237,23 +237,29 @@ pub(crate) fn known_format(dir: &Path) -> Result<Layout, OpenError> {
 }
 
 pub(crate) fn check_format(dir: &Path, path: &Path, text: &[u8]) -> Result<Layout, OpenError> {
-    let text = String::from_utf8_lossy(text);
-    let mut lines = text.lines();
-    let is_ours = lines.next() == Some(FORMAT_FIRST_LINE);
-    let number = |line: Option<&str>, name: &str| line?.strip_prefix(name)?.strip_prefix(' ')?.parse::<u32>().ok();
-    let found = number(lines.next(), "format");
-    let segment_bytes = number(lines.next(), SEGMENT_BYTES);
-    let logged_bytes_max = number(lines.next(), LOGGED_BYTES_MAX);
-    match (found, segment_bytes.zip(logged_bytes_max)) {
-        (Some(FORMAT), Some((segment_bytes, logged_bytes_max))) if is_ours => {
-            Ok(Layout { segment_bytes, logged_bytes_max }.clamped())
-        }
-        (Some(found @ 1), _) if is_ours => Err(OpenError::OlderFormat { path: dir.to_owned(), found }),
-        (Some(found), _) if is_ours && found > FORMAT => {
+    match read_format(text) {
+        Some((FORMAT, Some(layout))) => Ok(layout),
+        Some((found @ 1..FORMAT, _)) => Err(OpenError::OlderFormat { path: dir.to_owned(), found }),
+        Some((found, _)) if found > FORMAT => {
             Err(OpenError::NewerFormat { path: dir.to_owned(), found, known: FORMAT })
         }
         _ => Err(OpenError::Damaged { path: path.to_owned(), source: "it does not name a format".into() }),
     }
+}
+
+/// The format that a `FORMAT` file names, and how a store of it is laid out, which format 1 did not say.
+pub(crate) fn read_format(text: &[u8]) -> Option<(u32, Option<Layout>)> {
+    let text = String::from_utf8_lossy(text);
+    let mut lines = text.lines();
+    let number = |line: Option<&str>, name: &str| line?.strip_prefix(name)?.strip_prefix(' ')?.parse::<u32>().ok();
+    if lines.next() != Some(FORMAT_FIRST_LINE) {
+        return None;
+    }
+    let found = number(lines.next(), "format")?;
+    let segment_bytes = number(lines.next(), SEGMENT_BYTES);
+    let sizes = segment_bytes.zip(number(lines.next(), LOGGED_BYTES_MAX));
+    let layout = |(segment_bytes, logged_bytes_max)| Layout { segment_bytes, logged_bytes_max }.clamped();
+    Some((found, sizes.map(layout)))
 }
 
 fn create(dir: &Path, layout: &Layout) -> Result<Layout, OpenError> {

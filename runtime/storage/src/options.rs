@@ -28,8 +28,8 @@ impl Options {
     pub const BLOB_CACHE_BYTES_DEFAULT: usize = 512 << 20;
     /// 16 MiB: some ten thousand jobs' small blobs and results, far more than one commit takes to write.
     pub const WAITING_BYTES_MAX_DEFAULT: usize = 16 << 20;
-    /// 131,072: the index takes 100,000 sorted rows for 3 µs each, 10,000 for 12 µs, as it writes whole pages; and
-    /// twice as many entries, which is the most that a kill can leave, are read from the log in a third of a second.
+    /// 131,072: a commit of the index costs several milliseconds, however few rows it has; and twice as many entries, which
+    /// is the most that a kill can leave, are read from the log in a third of a second.
     pub const UNINDEXED_MAX_DEFAULT: usize = 1 << 17;
 }
 

@@ -5,10 +5,8 @@
 
 use std::fs;
 use std::io;
-use std::ops::Bound;
 use std::time::{Duration, Instant};
 
-use redb::ReadableTable;
 use wasmill_model::port::StoreError;
 use wasmill_model::{ActionKey, BlobRef, Digest};
 
@@ -161,13 +159,7 @@ impl Storage {
         let index = self.shared.index()?;
         on_index("count the blobs", || {
             let view = View::latest(&index)?;
-            match cursor {
-                None => Ok(redb::ReadableTableMetadata::len(&view.blobs)?),
-                Some(cursor) => {
-                    let from = (Bound::Excluded(cursor.as_bytes()), Bound::<&[u8; 32]>::Unbounded);
-                    Ok(view.blobs.range(from)?.count() as u64)
-                }
-            }
+            Ok(view.blobs.rows(cursor.map(Digest::as_bytes))?.count() as u64)
         })
     }
 

@@ -9,13 +9,10 @@ use wasmill_model::port::{Stamp, StoreError};
 use wasmill_model::{ActionKey, ActionRecord, BlobRef, Digest, JobReport, RunId, RunRecord, RunState};
 
 use crate::error::failed;
+use crate::layers::{ACTIONS, BLOBS, Places, PlacesMut};
 use crate::place::PlaceBytes;
 use crate::record::Key;
 
-/// Digest → where the blob is, see [`crate::place::Place`].
-pub(crate) const BLOBS: TableDefinition<&[u8; 32], &PlaceBytes> = TableDefinition::new("blobs-2");
-/// Action key → where its record and action are, see [`encode_action`].
-pub(crate) const ACTIONS: TableDefinition<&[u8; 32], &PlaceBytes> = TableDefinition::new("actions-3");
 /// Run number → postcard of [`RunRecord`].
 pub(crate) const RUNS: TableDefinition<u64, &[u8]> = TableDefinition::new("runs-1");
 /// (run number, page from 0 on) → where some job reports are, see [`pages`].
@@ -34,8 +31,6 @@ pub(crate) const PINS: TableDefinition<&[u8; 32], (u64, bool)> = TableDefinition
 /// The most bytes of job reports in an entry of the log, unless one alone is longer.
 const JOB_PAGE_BYTES_MAX: usize = 60_000;
 
-type Places = ReadOnlyTable<&'static [u8; 32], &'static PlaceBytes>;
-
 /// The tables as of one commit.
 pub(crate) struct View {
     pub(crate) blobs: Places,
@@ -45,7 +40,7 @@ pub(crate) struct View {
     pub(crate) stats: ReadOnlyTable<&'static str, &'static [u8]>,
     pub(crate) compiled: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
     pub(crate) segments: ReadOnlyTable<u32, (u32, bool)>,
-    pub(crate) lost: Places,
+    pub(crate) lost: ReadOnlyTable<&'static [u8; 32], &'static PlaceBytes>,
     pub(crate) pins: ReadOnlyTable<&'static [u8; 32], (u64, bool)>,
 }
 
@@ -54,8 +49,8 @@ impl View {
     pub(crate) fn latest(index: &Database) -> Result<Self, redb::Error> {
         let read = index.begin_read()?;
         Ok(Self {
-            blobs: read.open_table(BLOBS)?,
-            actions: read.open_table(ACTIONS)?,
+            blobs: Places::open(&read, BLOBS)?,
+            actions: Places::open(&read, ACTIONS)?,
             runs: read.open_table(RUNS)?,
             run_jobs: read.open_table(RUN_JOBS)?,
             stats: read.open_table(STATS)?,
@@ -77,8 +72,8 @@ pub(crate) fn create(index: &Database) -> Result<(), redb::Error> {
     let mut write = index.begin_write()?;
     write.set_two_phase_commit(true);
     write.set_quick_repair(true);
-    write.open_table(BLOBS)?;
-    write.open_table(ACTIONS)?;
+    PlacesMut::open(&write, BLOBS)?.finish()?;
+    PlacesMut::open(&write, ACTIONS)?.finish()?;
     write.open_table(RUNS)?;
     write.open_table(RUN_JOBS)?;
     write.open_table(STATS)?;

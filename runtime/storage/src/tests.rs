@@ -7,6 +7,7 @@ mod damage;
 mod faults;
 mod formats;
 mod gc;
+mod layers;
 mod mending;
 mod model;
 mod opening;

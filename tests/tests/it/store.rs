@@ -187,9 +187,16 @@ fn a_damaged_index_is_made_anew_and_nothing_runs_again() {
 }
 
 #[test]
-fn a_store_of_the_first_format_is_migrated() {
+fn stores_of_earlier_formats_are_migrated() {
+    for format in 1..3 {
+        a_store_is_migrated(format);
+    }
+}
+
+fn a_store_is_migrated(format: u32) {
     let space = TestSpace::new();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/storage/src/tests/fixtures/format-1");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/storage/src/tests/fixtures");
+    let fixture = fixtures.join(format!("format-{format}"));
     for file in files_below(&fixture) {
         let to = space.path("store").join(file.strip_prefix(&fixture).unwrap());
         fs::create_dir_all(to.parent().unwrap()).unwrap();

@@ -6,14 +6,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use redb::{ReadableTable, ReadableTableMetadata};
+use redb::ReadableTable;
 use wasmill_model::port::StoreError;
 use wasmill_model::{Action, ActionKey, BlobRef, Digest, Directory, Mount, RunId};
 
 use super::{Collected, Collecting, Keep, Others};
 use crate::Storage;
 use crate::error::on_index;
-use crate::index::Dead;
+use crate::index::{Dead, DeadPlaces};
 use crate::live::Used;
 use crate::place::Place;
 use crate::record::{HEADER_BYTES, Kind, padded};
@@ -47,8 +47,8 @@ impl Candidates {
         self.keys.binary_search(key).is_ok_and(|at| self.live.get(at) == Some(&false))
     }
 
-    fn push(&mut self, key: &[u8; 32], place: Place) {
-        self.keys.push(Digest::from_bytes(*key));
+    fn push(&mut self, (key, place): (Digest, Place)) {
+        self.keys.push(key);
         self.places.push(place);
         self.live.push(false);
     }
@@ -70,6 +70,10 @@ impl Candidates {
     fn dead(&self) -> impl Iterator<Item = (Digest, Place)> + '_ {
         let all = self.keys.iter().zip(&self.places).zip(&self.live);
         all.filter(|(_, live)| !**live).map(|((key, place), _)| (*key, *place))
+    }
+
+    fn dead_places(&self) -> DeadPlaces<'_> {
+        DeadPlaces { rows: Box::new(self.dead()), count: (self.keys.len() as u64).saturating_sub(self.count_live()) }
     }
 
     fn count_live(&self) -> u64 {
@@ -102,17 +106,15 @@ pub(super) struct Marks<'a> {
 impl<'a> Marks<'a> {
     /// Nothing is marked.
     pub(super) fn new(storage: &'a Storage, view: &View) -> Result<Self, StoreError> {
-        let room = |count: Result<u64, redb::StorageError>| Candidates::with_room(count.unwrap_or(0));
-        let (mut blobs, mut actions) = (room(view.blobs.len()), room(view.actions.len()));
+        let mut blobs = Candidates::with_room(view.blobs.len_max());
+        let mut actions = Candidates::with_room(view.actions.len_max());
         let mut lost = HashSet::new();
         on_index("list what is in the index", || {
-            for row in view.blobs.iter()? {
-                let (key, place) = row?;
-                blobs.push(key.value(), Place::decode(place.value()));
+            for row in view.blobs.rows(None)? {
+                blobs.push(row?);
             }
-            for row in view.actions.iter()? {
-                let (key, place) = row?;
-                actions.push(key.value(), Place::decode(place.value()));
+            for row in view.actions.rows(None)? {
+                actions.push(row?);
             }
             for row in view.lost.iter()? {
                 lost.insert(Digest::from_bytes(*row?.0.value()));
@@ -125,7 +127,7 @@ impl<'a> Marks<'a> {
     /// What is not marked.
     pub(super) fn dead<'b>(&'b self, runs: &'b [RunId]) -> Dead<'b> {
         let lost = self.lost.iter().copied().collect();
-        let (blobs, actions) = (Box::new(self.blobs.dead()), Box::new(self.actions.dead()));
+        let (blobs, actions) = (self.blobs.dead_places(), self.actions.dead_places());
         Dead { blobs, actions, runs, segments: &[], lost }
     }
 
@@ -246,12 +248,11 @@ impl<'a> Marks<'a> {
             if segments(earlier)? == segments(latest)? {
                 return Ok(());
             }
-            for row in latest.actions.iter()? {
+            for row in latest.actions.rows(None)? {
                 let (key, place) = row?;
-                let (key, place) = (ActionKey(Digest::from_bytes(*key.value())), Place::decode(place.value()));
                 // One that was recorded again is a new one: it will not be removed.
-                if self.actions.place(&key.0) != Some(place) {
-                    actions.push((key, place));
+                if self.actions.place(&key) != Some(place) {
+                    actions.push((ActionKey(key), place));
                 }
             }
             for row in latest.run_jobs.iter()? {

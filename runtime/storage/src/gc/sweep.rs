@@ -158,11 +158,8 @@ fn wanted_bytes(view: &View) -> Result<BTreeMap<u32, u64>, StoreError> {
         }
     };
     on_index("list what is in the index", || {
-        for row in view.blobs.iter()? {
-            add(Place::decode(row?.1.value()));
-        }
-        for row in view.actions.iter()? {
-            add(Place::decode(row?.1.value()));
+        for row in view.blobs.rows(None)?.chain(view.actions.rows(None)?) {
+            add(row?.1);
         }
         for row in view.run_jobs.iter()? {
             add(Place::decode(row?.1.value()));
@@ -176,14 +173,11 @@ fn wanted_bytes(view: &View) -> Result<BTreeMap<u32, u64>, StoreError> {
 /// and not in a cache, so that the index can be made anew.)
 fn is_named(view: &View, header: &Header, place: &Place, body: &[u8]) -> Result<bool, redb::Error> {
     let (run, page) = run_and_page(&header.key);
-    let row = match header.kind {
+    let named = match header.kind {
         Kind::Blob | Kind::Packed => view.blobs.get(&header.key)?,
         Kind::Action => view.actions.get(&header.key)?,
-        Kind::Jobs => view.run_jobs.get((run.0, page))?,
-        Kind::File => {
-            let file = Place::file(header.size_bytes).encode();
-            return Ok(view.blobs.get(&header.key)?.is_some_and(|row| *row.value() == file));
-        }
+        Kind::Jobs => view.run_jobs.get((run.0, page))?.map(|row| Place::decode(row.value())),
+        Kind::File => return Ok(view.blobs.get(&header.key)? == Some(Place::file(header.size_bytes))),
         Kind::Run => return Ok(view.runs.get(run.0)?.is_some_and(|row| row.value() == body)),
         Kind::Pin => {
             let pin = view.pins.get(&header.key)?.map(|row| Pin::of(row.value()));
@@ -191,5 +185,5 @@ fn is_named(view: &View, header: &Header, place: &Place, body: &[u8]) -> Result<
         }
         Kind::Stats | Kind::Artifact | Kind::Lost => return Ok(false),
     };
-    Ok(row.is_some_and(|row| *row.value() == place.encode()))
+    Ok(named == Some(*place))
 }

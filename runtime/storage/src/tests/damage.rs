@@ -12,6 +12,8 @@ use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, StatCac
 use wasmill_model::{BlobRef, Digest, RunId};
 
 use super::{action, content, flush, open, record, report, small};
+use crate::layers::{self, PlacesMut};
+use crate::place::Place;
 use crate::{OpenError, Options, Storage};
 
 const BLOBS: u64 = 300;
@@ -305,10 +307,12 @@ fn a_row_that_does_not_decode_is_a_miss() {
     {
         let index = Database::open(dir.path().join("index.redb")).unwrap();
         let write = index.begin_write().unwrap();
-        let places = |name| TableDefinition::<&[u8; 32], &[u8; 20]>::new(name);
-        let key = *action(1).key().0.as_bytes();
-        write.open_table(places("actions-3")).unwrap().insert(&key, &[9; 20]).unwrap();
-        write.open_table(places("blobs-2")).unwrap().insert(blob.digest.as_bytes(), &[7; 20]).unwrap();
+        for (set, key, place) in [(layers::ACTIONS, action(1).key().0, [9; 20]), (layers::BLOBS, blob.digest, [7; 20])]
+        {
+            let mut places = PlacesMut::open(&write, set).unwrap();
+            places.insert(key.as_bytes(), &Place::decode(&place)).unwrap();
+            places.finish().unwrap();
+        }
         let compiled = TableDefinition::<&[u8; 32], &[u8]>::new("compiled-1");
         write.open_table(compiled).unwrap().insert(Digest::of(b"key").as_bytes(), [].as_slice()).unwrap();
         let runs = TableDefinition::<u64, &[u8]>::new("runs-1");

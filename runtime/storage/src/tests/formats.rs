@@ -73,8 +73,8 @@ fn a_store_of_this_format_is_read() {
         storage.close().unwrap();
     }
     let dir = tempfile::tempdir().unwrap();
-    copy(&fixture(2), dir.path());
-    assert_eq!(Storage::migrate(dir.path()).unwrap().from, 2);
+    copy(&fixture(3), dir.path());
+    assert_eq!(Storage::migrate(dir.path()).unwrap().from, 3);
     let storage = open(dir.path());
     check(&storage);
     assert_eq!(storage.recall("file").unwrap(), Some(stamp()));
@@ -87,7 +87,7 @@ fn a_store_of_format_1_is_migrated() {
     copy(&fixture(1), dir.path());
     assert!(matches!(Storage::open(dir.path(), Options::default()), Err(OpenError::OlderFormat { found: 1, .. })));
     let migrated = Storage::migrate(dir.path()).unwrap();
-    assert_eq!((migrated.from, migrated.to, migrated.blobs, migrated.damaged), (1, 2, JOBS + 4, 0));
+    assert_eq!((migrated.from, migrated.to, migrated.blobs, migrated.damaged), (1, 3, JOBS + 4, 0));
     assert_eq!((migrated.actions, migrated.runs), (JOBS, 1));
     let storage = open(dir.path());
     check(&storage);
@@ -99,6 +99,25 @@ fn a_store_of_format_1_is_migrated() {
             .contains(&name.to_str().unwrap())
     };
     assert!(left.iter().all(is_known), "{left:?}");
+}
+
+#[test]
+fn a_store_of_format_2_is_migrated() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&fixture(2), dir.path());
+    assert!(matches!(Storage::open(dir.path(), Options::default()), Err(OpenError::OlderFormat { found: 2, .. })));
+    let format = fs::read(dir.path().join("FORMAT")).unwrap();
+    let migrated = Storage::migrate(dir.path()).unwrap();
+    assert_eq!((migrated.from, migrated.to, migrated.blobs, migrated.runs), (2, 3, JOBS + 4, 1));
+    assert_eq!(migrated.actions, JOBS);
+    // What a kill leaves right before the last step.
+    fs::write(dir.path().join("FORMAT"), format).unwrap();
+    assert_eq!(Storage::migrate(dir.path()).unwrap().blobs, 0);
+    let storage = open(dir.path());
+    check(&storage);
+    assert_eq!(storage.recall("file").unwrap(), Some(stamp()));
+    assert_eq!(storage.pins().unwrap(), [Digest::of(b"pinned")]);
+    assert_eq!(storage.totals().unwrap().blobs, JOBS + 4);
 }
 
 #[test]

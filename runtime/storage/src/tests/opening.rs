@@ -22,7 +22,7 @@ fn a_store_is_created_where_there_is_nothing_or_an_empty_directory() {
     open(&deep).close().unwrap();
     assert_eq!(
         fs::read_to_string(deep.join("FORMAT")).unwrap(),
-        "wasmill store\nformat 2\nsegment-bytes 65536\nlogged-bytes-max 16000\n"
+        "wasmill store\nformat 3\nsegment-bytes 65536\nlogged-bytes-max 16000\n"
     );
     // Killed before the first rename.
     let dir = tempfile::tempdir().unwrap();
@@ -50,8 +50,8 @@ fn a_store_of_a_later_format_is_left_alone() {
     fs::write(dir.path().join("FORMAT"), "wasmill store\nformat 7\nsomething new\n").unwrap();
     fs::write(dir.path().join("index.redb"), "not to be touched").unwrap();
     let error = refusal(dir.path());
-    assert!(matches!(error, OpenError::NewerFormat { found: 7, known: 2, .. }), "{error}");
-    assert!(error.to_string().ends_with("has format 7, and this wasmill knows only formats up to 2"), "{error}");
+    assert!(matches!(error, OpenError::NewerFormat { found: 7, known: 3, .. }), "{error}");
+    assert!(error.to_string().ends_with("has format 7, and this wasmill knows only formats up to 3"), "{error}");
     assert_eq!(fs::read(dir.path().join("index.redb")).unwrap(), b"not to be touched");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
 }
@@ -63,10 +63,10 @@ fn a_format_that_cannot_be_read_is_damage() {
         "wasmill store",
         "wasmill store\nformat x\n",
         "wasmill store\nformat 0\n",
-        "other\nformat 2\n",
+        "other\nformat 3\n",
         "\u{0}",
-        "wasmill store\nformat 2\n",
-        "wasmill store\nformat 2\nsegment-bytes x\nlogged-bytes-max 5\n",
+        "wasmill store\nformat 3\n",
+        "wasmill store\nformat 3\nsegment-bytes x\nlogged-bytes-max 5\n",
     ] {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("FORMAT"), text).unwrap();

@@ -1,0 +1,378 @@
+//! Where blobs and results lie: rows by digest, in sorted layers inside the index.
+//!
+//! Owns: how a row is found, how rows are added without changing what is there, and when layers are merged. Does not know:
+//! what a place is the place of, or when rows are written.
+//!
+//! Digests are as if drawn at random, so a row that is put into a B-tree changes a page of its own, and a hundred thousand
+//! rows change every page of a million. A layer is written once instead, in ascending order, and the latest layers are merged as
+//! soon as they are as large together as the one before (a log-structured merge tree, after O'Neil and others, 1996).
+//! As digests are spread evenly, the chunk of a layer that a digest is in is computed, not looked for.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+use wasmill_model::Digest;
+
+use crate::place::{Place, PlaceBytes};
+
+/// Rows of digests and places.
+#[derive(Clone, Copy)]
+pub(crate) struct Set {
+    /// Layer → its rows, how many of these say that there is none, and its chunks.
+    layers: TableDefinition<'static, u32, (u64, u64, u32)>,
+    /// (Layer, chunk) → rows in ascending order.
+    chunks: TableDefinition<'static, (u32, u32), &'static [u8]>,
+}
+
+/// Digest → where the blob is.
+pub(crate) const BLOBS: Set =
+    Set { layers: TableDefinition::new("blob-layers-1"), chunks: TableDefinition::new("blob-chunks-1") };
+/// Action key → where its record and action are.
+pub(crate) const ACTIONS: Set =
+    Set { layers: TableDefinition::new("action-layers-1"), chunks: TableDefinition::new("action-chunks-1") };
+
+const KEY_BYTES: usize = 32;
+const ROW_BYTES: usize = KEY_BYTES + size_of::<PlaceBytes>();
+
+type Key = [u8; KEY_BYTES];
+type Row = [u8; ROW_BYTES];
+
+/// What stands in the place of a place where a row says that there is none.
+const GONE: PlaceBytes = [0xff; size_of::<PlaceBytes>()];
+
+/// How many rows a chunk has in the mean. redb takes a power of two pages for it, and with 157 rows it has 8 KiB: that is
+/// more than two standard deviations above.
+const CHUNK_ROWS: u64 = 130;
+
+/// Layers that have fewer rows than this are merged with whatever comes: it costs less than a commit.
+const LAYER_ROWS_MIN: u64 = 1 << 14;
+
+/// How many rows wait in memory before they become a layer.
+const STAGED_MAX: usize = 1 << 17;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Layer {
+    id: u32,
+    rows: u64,
+    gone: u64,
+    chunks: u32,
+}
+
+impl Layer {
+    /// The number of no layer.
+    const NONE: u32 = 0;
+
+    /// The chunk that a key is in, if it is in this layer.
+    fn chunk_of(&self, key: &Key) -> u32 {
+        let prefix = key.first_chunk().copied().map_or(0, u64::from_be_bytes);
+        let chunk = (u128::from(prefix) * u128::from(self.chunks)) >> 64;
+        u32::try_from(chunk).unwrap_or(u32::MAX)
+    }
+}
+
+fn key_of(row: &Row) -> &Key {
+    const { assert!(KEY_BYTES < ROW_BYTES) };
+    row.first_chunk().unwrap_or(&[0; KEY_BYTES])
+}
+
+fn place_of(row: &Row) -> &PlaceBytes {
+    row.last_chunk().unwrap_or(&GONE)
+}
+
+fn row_of(key: &Key, place: &PlaceBytes) -> Row {
+    let mut row = [0; ROW_BYTES];
+    row.iter_mut().zip(key.iter().chain(place)).for_each(|(to, from)| *to = *from);
+    row
+}
+
+/// The rows of a chunk. What is left over at the end of a damaged one is none.
+fn rows_of(chunk: &[u8]) -> &[Row] {
+    chunk.as_chunks().0
+}
+
+fn find_in(chunk: &[u8], key: &Key) -> Option<PlaceBytes> {
+    let rows = rows_of(chunk);
+    let at = rows.binary_search_by(|row| key_of(row).cmp(key)).ok()?;
+    rows.get(at).map(place_of).copied()
+}
+
+trait Chunks: ReadableTable<(u32, u32), &'static [u8]> {
+    /// Asks the layers, latest first.
+    fn find(&self, layers: &[Layer], key: &Key) -> Result<Option<Place>, redb::Error> {
+        for layer in layers {
+            let chunk = self.get((layer.id, layer.chunk_of(key)))?;
+            match chunk.and_then(|chunk| find_in(chunk.value(), key)) {
+                Some(GONE) => return Ok(None),
+                Some(place) => return Ok(Some(Place::decode(&place))),
+                None => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<T: ReadableTable<(u32, u32), &'static [u8]>> Chunks for T {}
+
+/// The layers, latest first.
+fn list(table: &impl ReadableTable<u32, (u64, u64, u32)>) -> Result<Vec<Layer>, redb::Error> {
+    let rows = table.iter()?.rev().map(|row| {
+        let (id, row) = row?;
+        let (rows, gone, chunks) = row.value();
+        Ok(Layer { id: id.value(), rows, gone, chunks })
+    });
+    rows.collect()
+}
+
+/// Goes through the rows of one layer.
+struct Cursor {
+    layer: u32,
+    next_chunk: u32,
+    rows: Vec<Row>,
+    at: usize,
+}
+
+impl Cursor {
+    /// Rows that are in no layer yet.
+    fn over(rows: Vec<Row>) -> Self {
+        Self { layer: Layer::NONE, next_chunk: 0, rows, at: 0 }
+    }
+
+    /// At the first row after a key.
+    fn of(layer: &Layer, after: Option<&Key>, table: &impl Chunks) -> Result<Self, redb::Error> {
+        let next_chunk = after.map_or(0, |after| layer.chunk_of(after));
+        let mut cursor = Self { layer: layer.id, next_chunk, rows: Vec::new(), at: 0 };
+        cursor.fill(table)?;
+        while let Some(after) = after
+            && cursor.row().is_some_and(|row| key_of(row) <= after)
+        {
+            cursor.advance(table)?;
+        }
+        Ok(cursor)
+    }
+
+    fn row(&self) -> Option<&Row> {
+        self.rows.get(self.at)
+    }
+
+    fn advance(&mut self, table: &impl Chunks) -> Result<(), redb::Error> {
+        self.at += 1;
+        self.fill(table)
+    }
+
+    fn fill(&mut self, table: &impl Chunks) -> Result<(), redb::Error> {
+        while self.at >= self.rows.len() && self.layer != Layer::NONE {
+            self.rows.clear();
+            self.at = 0;
+            // Not by their numbers: what a damaged row says of how many there are costs no time.
+            match table.range((self.layer, self.next_chunk)..=(self.layer, u32::MAX))?.next() {
+                Some(chunk) => {
+                    let (key, chunk) = chunk?;
+                    self.rows.extend_from_slice(rows_of(chunk.value()));
+                    match key.value().1.checked_add(1) {
+                        Some(next) => self.next_chunk = next,
+                        None => self.layer = Layer::NONE,
+                    }
+                }
+                None => self.layer = Layer::NONE,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Goes through the rows of several layers, latest first, as if they were one.
+struct Merge(Vec<Cursor>);
+
+impl Merge {
+    /// The next key's latest row, even if it says that there is none.
+    fn next(&mut self, table: &impl Chunks) -> Result<Option<Row>, redb::Error> {
+        let mut least: Option<Row> = None;
+        for row in self.0.iter().filter_map(Cursor::row) {
+            if least.as_ref().is_none_or(|least| key_of(row) < key_of(least)) {
+                least = Some(*row);
+            }
+        }
+        let Some(least) = least else { return Ok(None) };
+        for cursor in &mut self.0 {
+            while cursor.row().is_some_and(|row| key_of(row).cmp(key_of(&least)) != Ordering::Greater) {
+                cursor.advance(table)?;
+            }
+        }
+        Ok(Some(least))
+    }
+}
+
+/// A set as of one commit.
+pub(crate) struct Places {
+    layers: Vec<Layer>,
+    chunks: ReadOnlyTable<(u32, u32), &'static [u8]>,
+}
+
+impl Places {
+    pub(crate) fn open(read: &ReadTransaction, set: Set) -> Result<Self, redb::Error> {
+        Ok(Self { layers: list(&read.open_table(set.layers)?)?, chunks: read.open_table(set.chunks)? })
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Result<Option<Place>, redb::Error> {
+        self.chunks.find(&self.layers, key)
+    }
+
+    /// All rows after a key, ascending.
+    pub(crate) fn rows(
+        &self,
+        after: Option<&Key>,
+    ) -> Result<impl Iterator<Item = Result<(Digest, Place), redb::Error>> + '_, redb::Error> {
+        let cursors = self.layers.iter().map(|layer| Cursor::of(layer, after, &self.chunks));
+        let mut merge = Merge(cursors.collect::<Result<_, _>>()?);
+        let next = move || merge.next(&self.chunks).transpose();
+        Ok(std::iter::from_fn(next).filter_map(|row| match row {
+            Ok(row) if *place_of(&row) == GONE => None,
+            row => Some(row.map(|row| (Digest::from_bytes(*key_of(&row)), Place::decode(place_of(&row))))),
+        }))
+    }
+
+    /// No fewer than there are.
+    pub(crate) fn len_max(&self) -> u64 {
+        self.layers.iter().fold(0, |rows, layer| rows.saturating_add(layer.rows))
+    }
+}
+
+/// A set that is being changed.
+pub(crate) struct PlacesMut<'t> {
+    list: Table<'t, u32, (u64, u64, u32)>,
+    chunks: Table<'t, (u32, u32), &'static [u8]>,
+    layers: Vec<Layer>,
+    staged: BTreeMap<Key, PlaceBytes>,
+}
+
+impl<'t> PlacesMut<'t> {
+    /// Makes the set if there is none. What is changed is in the transaction once [`Self::finish`] was called.
+    pub(crate) fn open(write: &'t WriteTransaction, set: Set) -> Result<Self, redb::Error> {
+        let (table, chunks) = (write.open_table(set.layers)?, write.open_table(set.chunks)?);
+        let layers = list(&table)?;
+        Ok(Self { list: table, chunks, layers, staged: BTreeMap::new() })
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Result<Option<Place>, redb::Error> {
+        match self.staged.get(key) {
+            Some(&GONE) => Ok(None),
+            Some(place) => Ok(Some(Place::decode(place))),
+            None => self.chunks.find(&self.layers, key),
+        }
+    }
+
+    pub(crate) fn insert(&mut self, key: &Key, place: &Place) -> Result<(), redb::Error> {
+        self.stage(key, place.encode())
+    }
+
+    pub(crate) fn remove(&mut self, key: &Key) -> Result<(), redb::Error> {
+        self.stage(key, GONE)
+    }
+
+    fn stage(&mut self, key: &Key, place: PlaceBytes) -> Result<(), redb::Error> {
+        self.staged.insert(*key, place);
+        if self.staged.len() >= STAGED_MAX { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes what was changed.
+    pub(crate) fn finish(mut self) -> Result<(), redb::Error> {
+        self.flush()
+    }
+
+    /// Makes a layer of what is staged and of the latest layers, as far as they are not larger than what comes upon them.
+    fn flush(&mut self) -> Result<(), redb::Error> {
+        if self.staged.is_empty() {
+            return Ok(());
+        }
+        let staged: Vec<Row> = self.staged.iter().map(|(key, place)| row_of(key, place)).collect();
+        self.staged.clear();
+        let (mut rows, mut count) = (staged.len() as u64, 0);
+        while let Some(layer) = self.layers.get(count)
+            && layer.rows <= rows.max(LAYER_ROWS_MIN)
+        {
+            rows = rows.saturating_add(layer.rows);
+            count += 1;
+        }
+        self.merge(staged, count, 0, |_| true)
+    }
+
+    /// Keeps what `keeps` says, and makes one layer of it. There are about `removed` rows that it does not keep.
+    pub(crate) fn retain(
+        &mut self,
+        removed: u64,
+        mut keeps: impl FnMut(&Digest, &Place) -> bool,
+    ) -> Result<(), redb::Error> {
+        self.flush()?;
+        let keeps = |row: &Row| keeps(&Digest::from_bytes(*key_of(row)), &Place::decode(place_of(row)));
+        self.merge(Vec::new(), self.layers.len(), removed, keeps)
+    }
+
+    /// Makes one layer of rows and of the latest so many layers. Rows that say that there is none are left out where nothing is
+    /// below them.
+    fn merge(
+        &mut self,
+        rows: Vec<Row>,
+        count: usize,
+        removed: u64,
+        mut keeps: impl FnMut(&Row) -> bool,
+    ) -> Result<(), redb::Error> {
+        let is_gone = |row: &Row| *place_of(row) == GONE;
+        let is_all = count == self.layers.len();
+        let merged: Vec<Layer> = self.layers.drain(..count).collect();
+        let gone = rows.iter().filter(|row| is_gone(row)).count() as u64;
+        let sum = |of: fn(&Layer) -> u64, more: u64| merged.iter().map(of).fold(more, u64::saturating_add);
+        let (sum, gone) = (sum(|layer| layer.rows, rows.len() as u64), sum(|layer| layer.gone, gone));
+        // Each row that says that there is none goes with the one that it says it of.
+        let removed = if is_all { removed.saturating_add(gone.saturating_mul(2)) } else { removed };
+        let chunks = u32::try_from(sum.saturating_sub(removed).div_ceil(CHUNK_ROWS)).unwrap_or(u32::MAX).max(1);
+        let id = merged.iter().chain(&self.layers).map(|layer| layer.id).max().unwrap_or(0).saturating_add(1);
+        let mut layer = Layer { id, rows: 0, gone: 0, chunks };
+        let mut cursors = vec![Cursor::over(rows)];
+        for layer in &merged {
+            cursors.push(Cursor::of(layer, None, &self.chunks)?);
+        }
+        let (mut merge, mut chunk, mut bytes) = (Merge(cursors), 0, Vec::new());
+        while let Some(row) = merge.next(&self.chunks)? {
+            if is_gone(&row) && is_all || !is_gone(&row) && !keeps(&row) {
+                continue;
+            }
+            layer.rows += 1;
+            layer.gone += u64::from(is_gone(&row));
+            let of = layer.chunk_of(key_of(&row));
+            if of > chunk {
+                self.put(id, chunk, &mut bytes)?;
+                chunk = of;
+            }
+            bytes.extend_from_slice(&row);
+        }
+        self.put(id, chunk, &mut bytes)?;
+        self.replace(&merged, layer)
+    }
+
+    /// Names a layer in the place of others, which are the latest.
+    fn replace(&mut self, others: &[Layer], layer: Layer) -> Result<(), redb::Error> {
+        for other in others {
+            self.chunks.retain_in((other.id, 0)..=(other.id, u32::MAX), |_, _| false)?;
+            self.list.remove(other.id)?;
+        }
+        if layer.rows > 0 {
+            self.list.insert(layer.id, (layer.rows, layer.gone, layer.chunks))?;
+            self.layers.insert(0, layer);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, layer: u32, chunk: u32, bytes: &mut Vec<u8>) -> Result<(), redb::Error> {
+        if !bytes.is_empty() {
+            self.chunks.insert((layer, chunk), bytes.as_slice())?;
+            bytes.clear();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn find_in_any(chunk: &[u8], key: &Digest) -> Option<Place> {
+    find_in(chunk, key.as_bytes()).map(|place| Place::decode(&place))
+}
