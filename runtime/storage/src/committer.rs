@@ -109,14 +109,12 @@ fn bring_in(shared: &Shared, frozen: &Frozen) {
     let brought = shared.index().and_then(|index| {
         let doing = || failed("look what other processes rely on");
         loop {
-            // Before it is looked who lives: if a collection removed something since, who lived may have ended, and all
-            // is done again.
+            // Before it is looked who lives: if a collection removes something since, who lived may have ended.
             let epoch = shared.lease.wait_for_removal(&shared.dir).map_err(doing())?;
             let used = live::used_by_all(&shared.dir).map_err(doing())?;
             let own = shared.log.tail().own.keys().copied().collect();
-            let same = Same { shared, used, own };
-            on_index("write to the index", || index::write(&index, &frozen.rows, &frozen.covered, &same))?;
-            if shared.lease.epoch().map_err(doing())? == epoch {
+            let same = Same { shared, used, own, epoch };
+            if on_index("write to the index", || index::write(&index, &frozen.rows, &frozen.covered, &same))? {
                 break;
             }
         }
@@ -132,6 +130,7 @@ struct Same<'a> {
     shared: &'a Shared,
     used: Used,
     own: HashSet<u32>,
+    epoch: u64,
 }
 
 impl SameBlob for Same<'_> {
@@ -149,6 +148,10 @@ impl SameBlob for Same<'_> {
 
     fn has_file(&self, digest: &Digest) -> bool {
         self.shared.files.has_blob(digest)
+    }
+
+    fn is_still_so(&self) -> Result<bool, redb::Error> {
+        Ok(self.shared.lease.epoch()? == self.epoch)
     }
 }
 

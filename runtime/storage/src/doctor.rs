@@ -12,12 +12,14 @@ use wasmill_model::{ActionKey, ActionResult, BlobRef, Digest, Directory};
 
 use crate::error::{failed, is_of_the_host, on_index};
 use crate::files;
+use crate::layers::Places;
+use crate::list::page;
 use crate::log::{Beside, Entry};
 use crate::place::Place;
 use crate::record::Kind;
 use crate::segment::{self, START, Scan};
 use crate::tables::{View, decode_action};
-use crate::{Storage, live};
+use crate::{Storage, list, live};
 
 /// What does not go together in a store.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -84,9 +86,8 @@ impl Storage {
     /// Looks for everything that the index names. Returns the blobs that are in files of their own.
     fn examine_rows(&self, view: &View, repair: bool, examined: &mut Examined) -> Result<HashSet<Digest>, StoreError> {
         let mut named = HashSet::new();
-        let blobs = on_index("list the blobs", || view.blobs.rows(None))?;
-        for row in blobs {
-            let (digest, place) = on_index("list the blobs", || row)?;
+        for row in pages("list the blobs", &view.blobs) {
+            let (digest, place) = row?;
             examined.blobs += 1;
             if place.is_file() {
                 named.insert(digest);
@@ -98,9 +99,8 @@ impl Storage {
                 }
             }
         }
-        let actions = on_index("list the actions", || view.actions.rows(None))?;
-        for row in actions {
-            let (key, place) = on_index("list the actions", || row)?;
+        for row in pages("list the actions", &view.actions) {
+            let (key, place) = row?;
             examined.actions += 1;
             if !self.shared.reader.has_entry(Kind::Action, key.as_bytes(), &place)? {
                 examined.missing_actions.push(ActionKey(key));
@@ -112,9 +112,8 @@ impl Storage {
     /// Looks for what results refer to.
     fn examine_results(&self, view: &View, repair: bool, examined: &mut Examined) -> Result<(), StoreError> {
         let mut seen = HashSet::new();
-        let actions = on_index("list the actions", || view.actions.rows(None))?;
-        for row in actions {
-            let (key, place) = on_index("list the actions", || row)?;
+        for row in pages("list the actions", &view.actions) {
+            let (key, place) = row?;
             let key = ActionKey(key);
             let Some(row) = self.entry(Kind::Action, key.0.as_bytes(), &place, &key)? else { continue };
             let Some((record, _)) = decode_action(&key, &row) else { continue };
@@ -224,4 +223,9 @@ impl Storage {
         self.shared.log.hand_in_with(&entry, beside, |tail, _| tail.add_blob(*digest, Place::file(size_bytes)))?;
         Ok(true)
     }
+}
+
+/// All rows, of whichever none are in memory for longer than they take.
+fn pages<'a>(doing: &'a str, places: &'a Places) -> impl Iterator<Item = Result<(Digest, Place), StoreError>> + 'a {
+    list::by_pages(move |after| on_index(doing, || page(places, after)))
 }

@@ -103,6 +103,12 @@ pub(crate) fn on_index<T>(doing: &str, work: impl FnOnce() -> Result<T, redb::Er
     }
 }
 
+/// Whether the index has what it should not have.
+pub(crate) fn is_damage(error: &StoreError) -> bool {
+    let StoreError::Backend { source, .. } = error else { return false };
+    matches!(source.downcast_ref(), Some(redb::Error::Corrupted(_))) || source.is::<Panicked>()
+}
+
 /// Whether reading failed for a reason that says nothing about the file: whoever reads may not, or has too much open.
 pub(crate) fn is_of_the_host(error: &io::Error) -> bool {
     use io::ErrorKind::{OutOfMemory, PermissionDenied};

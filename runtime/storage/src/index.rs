@@ -76,16 +76,8 @@ pub(crate) fn remove(index: &Database, dead: Dead<'_>) -> Result<(), redb::Error
     Ok(write.commit()?)
 }
 
-/// All rows are read for this, as they were to find out what is dead: so it is done at once, without looking any up.
 fn remove_places(mut places: PlacesMut<'_>, dead: DeadPlaces<'_>) -> Result<(), redb::Error> {
-    if dead.count == 0 {
-        return Ok(());
-    }
-    let mut rows = dead.rows.peekable();
-    places.retain(dead.count, |digest, place| {
-        while rows.next_if(|(dead, _)| dead < digest).is_some() {}
-        rows.peek() != Some(&(*digest, *place))
-    })
+    if dead.count == 0 { Ok(()) } else { places.remove_all(dead.count, dead.rows) }
 }
 
 /// Removes what is known of host files whose content is not there any more.
@@ -105,15 +97,17 @@ pub(crate) trait SameBlob {
     fn rely_on(&self, digest: &Digest) -> Result<(), redb::Error>;
     /// Whether a blob has a file.
     fn has_file(&self, digest: &Digest) -> bool;
+    /// Whether what was relied on will stay: no collection began to remove anything since it was asked who lives.
+    fn is_still_so(&self) -> Result<bool, redb::Error>;
 }
 
-/// Writes rows, all of them or none.
+/// Writes rows, all of them or none. Returns whether it did: else all is to be asked again.
 pub(crate) fn write(
     index: &Database,
     rows: &Rows,
     covered: &[Covered],
     same: &impl SameBlob,
-) -> Result<(), redb::Error> {
+) -> Result<bool, redb::Error> {
     let write = begin(index)?;
     write_places(&write, rows, same)?;
     write_runs(&write, rows)?;
@@ -123,7 +117,14 @@ pub(crate) fn write(
         table.insert(covered.segment, (covered.end, covered.is_sealed))?;
     }
     drop(table);
-    Ok(write.commit()?)
+    // Before anything is written: once these rows are in the index, others may move or remove what they name, and to
+    // write them a second time would undo that.
+    if !same.is_still_so()? {
+        write.abort()?;
+        return Ok(false);
+    }
+    write.commit()?;
+    Ok(true)
 }
 
 fn write_places(write: &WriteTransaction, rows: &Rows, same: &impl SameBlob) -> Result<(), redb::Error> {
@@ -132,7 +133,9 @@ fn write_places(write: &WriteTransaction, rows: &Rows, same: &impl SameBlob) -> 
     lose(&mut blobs, &mut lost, rows, same)?;
     let has_lost = !lost.is_empty()?;
     let has_others = same.has_others();
-    for (digest, place) in &rows.blobs {
+    let mut sorted: Vec<_> = rows.blobs.iter().collect();
+    sorted.sort_unstable_by_key(|(digest, _)| **digest);
+    for (digest, place) in sorted {
         let key = digest.as_bytes();
         if has_lost {
             // What is brought in may be the copy that was lost, by whoever knows nothing of that.

@@ -46,10 +46,16 @@ const GONE: PlaceBytes = [0xff; size_of::<PlaceBytes>()];
 const CHUNK_ROWS: u64 = 130;
 
 /// Layers that have fewer rows than this are merged with whatever comes: it costs less than a commit.
-const LAYER_ROWS_MIN: u64 = 1 << 14;
+const LAYER_ROWS_MIN: u64 = if cfg!(test) { 64 } else { 1 << 14 };
 
 /// How many rows wait in memory before they become a layer.
-const STAGED_MAX: usize = 1 << 17;
+const STAGED_MAX: usize = if cfg!(test) { 700 } else { 1 << 17 };
+
+/// Where fewer rows than this part of all are removed, others take their place that say so; else all are written again.
+const REMOVED_PART_MIN: u64 = 16;
+
+/// What is left of a layer's chunks at least, however many of its rows are said to be gone: no chunk becomes too large.
+const CHUNKS_PART_MIN: u64 = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Layer {
@@ -60,9 +66,6 @@ struct Layer {
 }
 
 impl Layer {
-    /// The number of no layer.
-    const NONE: u32 = 0;
-
     /// The chunk that a key is in, if it is in this layer.
     fn chunk_of(&self, key: &Key) -> u32 {
         let prefix = key.first_chunk().copied().map_or(0, u64::from_be_bytes);
@@ -86,13 +89,9 @@ fn row_of(key: &Key, place: &PlaceBytes) -> Row {
     row
 }
 
-/// The rows of a chunk. What is left over at the end of a damaged one is none.
-fn rows_of(chunk: &[u8]) -> &[Row] {
-    chunk.as_chunks().0
-}
-
+/// The place of a key. Where the chunk is damaged, that is another one or none: who reads it there notices.
 fn find_in(chunk: &[u8], key: &Key) -> Option<PlaceBytes> {
-    let rows = rows_of(chunk);
+    let rows: &[Row] = chunk.as_chunks().0;
     let at = rows.binary_search_by(|row| key_of(row).cmp(key)).ok()?;
     rows.get(at).map(place_of).copied()
 }
@@ -119,14 +118,36 @@ fn list(table: &impl ReadableTable<u32, (u64, u64, u32)>) -> Result<Vec<Layer>, 
     let rows = table.iter()?.rev().map(|row| {
         let (id, row) = row?;
         let (rows, gone, chunks) = row.value();
-        Ok(Layer { id: id.value(), rows, gone, chunks })
+        Ok(Layer { id: id.value(), rows, gone: gone.min(rows), chunks })
     });
     rows.collect()
 }
 
-/// Goes through the rows of one layer.
+/// That there are chunks of all layers, and of no others. Nobody would miss a layer of which nothing is known.
+fn check(layers: &[Layer], chunks: &impl Chunks) -> Result<(), redb::Error> {
+    let mut expected = layers.iter().rev().map(|layer| layer.id);
+    let mut from = (0, 0);
+    loop {
+        let found = chunks.range(from..)?.next().transpose()?.map(|(key, _)| key.value().0);
+        if found != expected.next() {
+            return Err(damaged("has rows of a layer that is not listed, or the other way round"));
+        }
+        match found.and_then(|id| id.checked_add(1)) {
+            Some(next) => from = (next, 0),
+            None => return Ok(()),
+        }
+    }
+}
+
+fn damaged(what: &str) -> redb::Error {
+    redb::Error::Corrupted(format!("the index {what}"))
+}
+
+/// Goes through the rows of one layer. Nothing is left out where the index is damaged: whoever asks for all rows may be
+/// about to remove what is in none.
 struct Cursor {
-    layer: u32,
+    /// None at its end.
+    layer: Option<Layer>,
     next_chunk: u32,
     rows: Vec<Row>,
     at: usize,
@@ -135,13 +156,13 @@ struct Cursor {
 impl Cursor {
     /// Rows that are in no layer yet.
     fn over(rows: Vec<Row>) -> Self {
-        Self { layer: Layer::NONE, next_chunk: 0, rows, at: 0 }
+        Self { layer: None, next_chunk: 0, rows, at: 0 }
     }
 
     /// At the first row after a key.
     fn of(layer: &Layer, after: Option<&Key>, table: &impl Chunks) -> Result<Self, redb::Error> {
         let next_chunk = after.map_or(0, |after| layer.chunk_of(after));
-        let mut cursor = Self { layer: layer.id, next_chunk, rows: Vec::new(), at: 0 };
+        let mut cursor = Self { layer: Some(*layer), next_chunk, rows: Vec::new(), at: 0 };
         cursor.fill(table)?;
         while let Some(after) = after
             && cursor.row().is_some_and(|row| key_of(row) <= after)
@@ -161,20 +182,28 @@ impl Cursor {
     }
 
     fn fill(&mut self, table: &impl Chunks) -> Result<(), redb::Error> {
-        while self.at >= self.rows.len() && self.layer != Layer::NONE {
+        while let Some(layer) = self.layer
+            && self.at >= self.rows.len()
+        {
             self.rows.clear();
             self.at = 0;
             // Not by their numbers: what a damaged row says of how many there are costs no time.
-            match table.range((self.layer, self.next_chunk)..=(self.layer, u32::MAX))?.next() {
-                Some(chunk) => {
-                    let (key, chunk) = chunk?;
-                    self.rows.extend_from_slice(rows_of(chunk.value()));
-                    match key.value().1.checked_add(1) {
-                        Some(next) => self.next_chunk = next,
-                        None => self.layer = Layer::NONE,
-                    }
-                }
-                None => self.layer = Layer::NONE,
+            let Some(chunk) = table.range((layer.id, self.next_chunk)..=(layer.id, u32::MAX))?.next() else {
+                self.layer = None;
+                break;
+            };
+            let (key, chunk) = chunk?;
+            let (id, number) = key.value();
+            let (rows, rest) = chunk.value().as_chunks();
+            let is_ascending = rows.is_sorted_by(|a, b| key_of(a) < key_of(b));
+            let is_here = rows.iter().all(|row| layer.chunk_of(key_of(row)) == number);
+            if id != layer.id || number < self.next_chunk || !rest.is_empty() || !is_ascending || !is_here {
+                return Err(damaged("has rows that are not where they should be"));
+            }
+            self.rows.extend_from_slice(rows);
+            match number.checked_add(1) {
+                Some(next) => self.next_chunk = next,
+                None => self.layer = None,
             }
         }
         Ok(())
@@ -223,6 +252,7 @@ impl Places {
         &self,
         after: Option<&Key>,
     ) -> Result<impl Iterator<Item = Result<(Digest, Place), redb::Error>> + '_, redb::Error> {
+        check(&self.layers, &self.chunks)?;
         let cursors = self.layers.iter().map(|layer| Cursor::of(layer, after, &self.chunks));
         let mut merge = Merge(cursors.collect::<Result<_, _>>()?);
         let next = move || merge.next(&self.chunks).transpose();
@@ -297,15 +327,27 @@ impl<'t> PlacesMut<'t> {
         self.merge(staged, count, 0, |_| true)
     }
 
-    /// Keeps what `keeps` says, and makes one layer of it. There are about `removed` rows that it does not keep.
-    pub(crate) fn retain(
+    /// Removes rows that still are what they were: ascending, and so many. Many are removed by making one layer of what is left.
+    pub(crate) fn remove_all(
         &mut self,
-        removed: u64,
-        mut keeps: impl FnMut(&Digest, &Place) -> bool,
+        count: u64,
+        rows: impl Iterator<Item = (Digest, Place)>,
     ) -> Result<(), redb::Error> {
         self.flush()?;
-        let keeps = |row: &Row| keeps(&Digest::from_bytes(*key_of(row)), &Place::decode(place_of(row)));
-        self.merge(Vec::new(), self.layers.len(), removed, keeps)
+        let all = self.layers.iter().fold(0, |rows: u64, layer| rows.saturating_add(layer.rows));
+        if count < all / REMOVED_PART_MIN {
+            for (digest, place) in rows {
+                if self.get(digest.as_bytes())? == Some(place) {
+                    self.remove(digest.as_bytes())?;
+                }
+            }
+            return self.flush();
+        }
+        let mut rows = rows.peekable();
+        self.merge(Vec::new(), self.layers.len(), count, |row| {
+            while rows.next_if(|(dead, _)| dead.as_bytes() < key_of(row)).is_some() {}
+            rows.peek() != Some(&(Digest::from_bytes(*key_of(row)), Place::decode(place_of(row))))
+        })
     }
 
     /// Makes one layer of rows and of the latest so many layers. Rows that say that there is none are left out where nothing is
@@ -317,6 +359,7 @@ impl<'t> PlacesMut<'t> {
         removed: u64,
         mut keeps: impl FnMut(&Row) -> bool,
     ) -> Result<(), redb::Error> {
+        check(&self.layers, &self.chunks)?;
         let is_gone = |row: &Row| *place_of(row) == GONE;
         let is_all = count == self.layers.len();
         let merged: Vec<Layer> = self.layers.drain(..count).collect();
@@ -325,8 +368,10 @@ impl<'t> PlacesMut<'t> {
         let (sum, gone) = (sum(|layer| layer.rows, rows.len() as u64), sum(|layer| layer.gone, gone));
         // Each row that says that there is none goes with the one that it says it of.
         let removed = if is_all { removed.saturating_add(gone.saturating_mul(2)) } else { removed };
-        let chunks = u32::try_from(sum.saturating_sub(removed).div_ceil(CHUNK_ROWS)).unwrap_or(u32::MAX).max(1);
-        let id = merged.iter().chain(&self.layers).map(|layer| layer.id).max().unwrap_or(0).saturating_add(1);
+        let expected = sum.saturating_sub(removed).max(sum / CHUNKS_PART_MIN);
+        let chunks = u32::try_from(expected.div_ceil(CHUNK_ROWS)).unwrap_or(u32::MAX).max(1);
+        let id = merged.iter().chain(&self.layers).map(|layer| layer.id).max().unwrap_or(0);
+        let id = id.checked_add(1).ok_or_else(|| damaged("has a layer of the last number"))?;
         let mut layer = Layer { id, rows: 0, gone: 0, chunks };
         let mut cursors = vec![Cursor::over(rows)];
         for layer in &merged {

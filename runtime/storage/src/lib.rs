@@ -60,6 +60,7 @@ pub use gc::{Collected, Collecting, Keep};
 pub use migrate::Migrated;
 pub use options::{Layout, Options};
 pub use reader::CacheStats;
+pub use rebuild::Repaired;
 pub use scrub::{Scrubbed, Scrubbing};
 
 use disk::Disk;

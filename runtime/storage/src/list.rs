@@ -62,27 +62,33 @@ impl Storage {
     ) -> Result<impl Iterator<Item = Result<(Digest, Place), StoreError>>, StoreError> {
         self.shared.log.index_everything()?;
         let index = self.shared.index()?;
-        let mut cursor: Option<Digest> = None;
-        let mut is_over = false;
-        let pages = std::iter::from_fn(move || {
-            if is_over {
-                return None;
-            }
-            let rows = on_index("list what is in the store", || page(&View::latest(&index)?, cursor.as_ref()));
-            match rows {
-                Ok(rows) => {
-                    cursor = rows.last().map(|(digest, _)| *digest);
-                    is_over = rows.len() < ROWS_AT_ONCE;
-                    Some(rows.into_iter().map(Ok).collect::<Vec<_>>())
-                }
-                Err(error) => {
-                    is_over = true;
-                    Some(vec![Err(error)])
-                }
-            }
-        });
-        Ok(pages.flatten())
+        Ok(by_pages(move |after| on_index("list what is in the store", || page(&View::latest(&index)?, after))))
     }
+}
+
+/// Puts pages together: `page` gives the rows after a key. The first error is the last item.
+pub(crate) fn by_pages(
+    page: impl Fn(Option<&Digest>) -> Result<Vec<(Digest, Place)>, StoreError>,
+) -> impl Iterator<Item = Result<(Digest, Place), StoreError>> {
+    let mut cursor: Option<Digest> = None;
+    let mut is_over = false;
+    let pages = std::iter::from_fn(move || {
+        if is_over {
+            return None;
+        }
+        match page(cursor.as_ref()) {
+            Ok(rows) => {
+                cursor = rows.last().map(|(digest, _)| *digest);
+                is_over = rows.len() < ROWS_AT_ONCE;
+                Some(rows.into_iter().map(Ok).collect::<Vec<_>>())
+            }
+            Err(error) => {
+                is_over = true;
+                Some(vec![Err(error)])
+            }
+        }
+    });
+    pages.flatten()
 }
 
 /// The next rows, after a key.

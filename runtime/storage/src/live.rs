@@ -31,6 +31,8 @@ const SEGMENT_MARK: [u8; 24] = [0; 24];
 /// How long a process waits for the lock before it says so, and how often it looks.
 const SILENT_WAIT: Duration = Duration::from_secs(2);
 const LOCK_POLL: Duration = Duration::from_micros(200);
+/// How often a process that ends looks whether it can have the lock.
+const LEAVE_TRIES: usize = 50;
 /// How often a process looks whether a removal is over.
 const REMOVAL_POLL: Duration = Duration::from_millis(1);
 
@@ -297,9 +299,21 @@ fn lock_collection(store: &Path) -> io::Result<Option<File>> {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        // Under the store's lock: else another process may have cleared it away already, and a third one have its name by
+        // now. Who cannot have it leaves the folder to the next process that comes.
+        let store = self.dir.parent().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+        let store = (0..LEAVE_TRIES).find_map(|_| match try_lock(&store) {
+            Ok(None) => {
+                std::thread::sleep(LOCK_POLL);
+                None
+            }
+            tried => Some(tried),
+        });
         // An open file cannot be removed everywhere.
         self.lock = None;
-        let _ = fs::remove_dir_all(&self.dir);
+        if let Some(Ok(Some(_lock))) = store {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
     }
 }
 

@@ -15,16 +15,16 @@ use std::io;
 use std::path::Path;
 
 use redb::{
-    Builder, ReadOnlyDatabase, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
-    WriteTransaction,
+    Builder, Database, ReadOnlyDatabase, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    TableError, WriteTransaction,
 };
 use wasmill_model::Digest;
 use wasmill_model::port::StoreError;
 
-use crate::error::{failed, on_index, unpanicked};
+use crate::error::{Panicked, failed, on_index, unpanicked};
 use crate::layers::{ACTIONS, BLOBS, PlacesMut, Set};
 use crate::log::Entry;
-use crate::open::{self, FORMAT, FORMAT_FILE, INDEX_FILE, LOG_DIR};
+use crate::open::{self, FORMAT, INDEX_FILE, LOG_DIR};
 use crate::place::{Place, PlaceBytes};
 use crate::record::Kind;
 use crate::tables::{RUNS, page_key, run_key};
@@ -66,11 +66,10 @@ impl Storage {
     /// # Errors
     /// The store is in use, its format is newer, or it cannot be read or written.
     pub fn migrate(dir: &Path) -> Result<Migrated, OpenError> {
-        let from = match open::known_format(dir) {
-            Ok(_) => return Ok(Migrated { from: FORMAT, to: FORMAT, ..Migrated::default() }),
-            Err(OpenError::OlderFormat { found, .. }) => found,
-            Err(error) => return Err(error),
-        };
+        let present = Migrated { from: FORMAT, to: FORMAT, ..Migrated::default() };
+        if earlier_format(dir)?.is_none() {
+            return Ok(present);
+        }
         let not_writable = |path: &Path| {
             let path = path.to_owned();
             move |source| OpenError::NotWritable { path, source }
@@ -78,13 +77,12 @@ impl Storage {
         // Whoever uses a store of format 1 has this locked all the time.
         let lock = live::try_lock(dir).map_err(not_writable(dir))?;
         let _lock = lock.ok_or_else(|| OpenError::InUse { path: dir.join(INDEX_FILE) })?;
-        // Another process may have been first.
-        if open::known_format(dir).is_ok() {
-            return Ok(Migrated { from: FORMAT, to: FORMAT, ..Migrated::default() });
-        }
-        if from == 2 {
-            return lay_in_layers(dir);
-        }
+        // Another process may have been first, even one of an earlier version.
+        let from = match earlier_format(dir)? {
+            None => return Ok(present),
+            Some(2) => return lay_in_layers(dir),
+            Some(from) => from,
+        };
         let new = dir.join(NEW_DIR);
         let old_index = match dir.join(OLD_INDEX) {
             moved if moved.exists() => moved,
@@ -98,6 +96,15 @@ impl Storage {
     }
 }
 
+/// The format of a store, if it is not this one.
+fn earlier_format(dir: &Path) -> Result<Option<u32>, OpenError> {
+    match open::known_format(dir) {
+        Ok(_) => Ok(None),
+        Err(OpenError::OlderFormat { found, .. }) => Ok(Some(found)),
+        Err(error) => Err(error),
+    }
+}
+
 /// From format 2 to this one. The caller holds the store's lock.
 fn lay_in_layers(dir: &Path) -> Result<Migrated, OpenError> {
     let path = dir.join(INDEX_FILE);
@@ -105,27 +112,36 @@ fn lay_in_layers(dir: &Path) -> Result<Migrated, OpenError> {
     if live::is_anybody(dir).map_err(not_writable)? {
         return Err(OpenError::InUse { path });
     }
-    let format = dir.join(FORMAT_FILE);
-    let text = fs::read(&format).map_err(|source| OpenError::NotReadable { path: format.clone(), source })?;
-    let layout = open::read_format(&text).and_then(|(_, layout)| layout);
-    let layout = layout.ok_or_else(|| OpenError::Damaged { path: format, source: "it says no sizes".into() })?;
-    let damaged = |error: StoreError| OpenError::Damaged { path: path.clone(), source: Box::new(error) };
+    let layout = open::layout(dir)?;
     let mut migrated = Migrated { from: 2, to: FORMAT, ..Migrated::default() };
-    let moved = unpanicked(|| {
-        let index = Builder::new().open(&path).map_err(|error| open::refused(&path, error))?;
-        on_index("bring the index to the present format", || {
-            let write = index::begin(&index)?;
-            migrated.blobs = lay(&write, BLOBS_2, BLOBS)?;
-            migrated.actions = lay(&write, ACTIONS_3, ACTIONS)?;
-            migrated.runs = write.open_table(RUNS)?.len()?;
-            Ok(write.commit()?)
-        })
-        .map_err(damaged)
-    });
-    moved.unwrap_or_else(|panicked| Err(damaged(failed("read the index")(panicked))))?;
+    // A store that was killed while it came to be has none, and all is in the log.
+    if path.try_exists().map_err(not_writable)? {
+        let damaged = |error: redb::Error| match error {
+            redb::Error::Io(source) if !open::says_damage(&source) => {
+                OpenError::NotWritable { path: path.clone(), source }
+            }
+            error => OpenError::Damaged { path: path.clone(), source: error.into() },
+        };
+        let moved = unpanicked(|| {
+            let mut builder = Builder::new();
+            builder.set_cache_size(Options::INDEX_CACHE_BYTES_DEFAULT);
+            let index = builder.open(&path).map_err(|error| open::refused(&path, error))?;
+            lay_all(&index, &mut migrated).map_err(damaged)
+        });
+        let panicked = |panicked: Panicked| OpenError::Damaged { path: path.clone(), source: Box::new(panicked) };
+        moved.map_err(panicked)??;
+    }
     open::write_format(dir, &layout).map_err(not_writable)?;
     platform::sync_dir(dir).map_err(not_writable)?;
     Ok(migrated)
+}
+
+fn lay_all(index: &Database, migrated: &mut Migrated) -> Result<(), redb::Error> {
+    let write = index::begin(index)?;
+    migrated.blobs = lay(&write, BLOBS_2, BLOBS)?;
+    migrated.actions = lay(&write, ACTIONS_3, ACTIONS)?;
+    migrated.runs = write.open_table(RUNS)?.len()?;
+    Ok(write.commit()?)
 }
 
 /// Brings the rows of a table into layers. There is no table where a kill came after this.
@@ -227,8 +243,8 @@ fn each<K: redb::Key + 'static>(
         table => Ok(Some(table?)),
     })?;
     let Some(table) = table else { return Ok(()) };
-    for row in on_index("read the old index", || Ok(table.iter()?))? {
-        let (key, row) = row.map_err(failed("read the old index"))?;
+    let mut rows = on_index("read the old index", || Ok(table.iter()?))?;
+    while let Some((key, row)) = on_index("read the old index", || Ok(rows.next().transpose()?))? {
         use_row(key.value(), row.value())?;
     }
     Ok(())

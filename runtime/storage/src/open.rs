@@ -28,7 +28,7 @@ use crate::{Layout, OpenError, Options, Shared, Storage, committer, platform};
 
 /// The format that this code writes, and the latest that it reads.
 pub(crate) const FORMAT: u32 = 3;
-pub(crate) const FORMAT_FILE: &str = "FORMAT";
+const FORMAT_FILE: &str = "FORMAT";
 const FORMAT_FIRST_LINE: &str = "wasmill store";
 const SEGMENT_BYTES: &str = "segment-bytes";
 const LOGGED_BYTES_MAX: &str = "logged-bytes-max";
@@ -189,13 +189,16 @@ fn damaged<E: Into<Box<dyn Error + Send + Sync>>>(path: &Path) -> impl FnOnce(E)
 pub(crate) fn refused(path: &Path, error: DatabaseError) -> OpenError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { path: path.to_owned() },
-        DatabaseError::Storage(StorageError::Io(source))
-            if !matches!(source.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
-        {
+        DatabaseError::Storage(StorageError::Io(source)) if !says_damage(&source) => {
             OpenError::NotWritable { path: path.to_owned(), source }
         }
         error => damaged(path)(error),
     }
+}
+
+/// Whether redb means by this that a file has what it should not have.
+pub(crate) fn says_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
 /// What the tables hold, with nothing before it.
@@ -247,8 +250,16 @@ pub(crate) fn check_format(dir: &Path, path: &Path, text: &[u8]) -> Result<Layou
     }
 }
 
+/// How a store is laid out that has this format or another one that says so.
+pub(crate) fn layout(dir: &Path) -> Result<Layout, OpenError> {
+    let path = dir.join(FORMAT_FILE);
+    let text = fs::read(&path).map_err(|source| OpenError::NotReadable { path: path.clone(), source })?;
+    let layout = read_format(&text).and_then(|(_, layout)| layout);
+    layout.ok_or_else(|| OpenError::Damaged { path, source: "it says no sizes".into() })
+}
+
 /// The format that a `FORMAT` file names, and how a store of it is laid out, which format 1 did not say.
-pub(crate) fn read_format(text: &[u8]) -> Option<(u32, Option<Layout>)> {
+fn read_format(text: &[u8]) -> Option<(u32, Option<Layout>)> {
     let text = String::from_utf8_lossy(text);
     let mut lines = text.lines();
     let number = |line: Option<&str>, name: &str| line?.strip_prefix(name)?.strip_prefix(' ')?.parse::<u32>().ok();

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use wasmill_model::Digest;
 use wasmill_model::plan::{parse_duration, parse_size};
-use wasmill_storage::{Collecting, Keep, OpenError, Storage};
+use wasmill_storage::{Collecting, Keep, Repaired, Storage};
 
 use crate::args::{GcArgs, Global, OutputFormat};
 use crate::error::{CliError, usage};
@@ -173,17 +173,17 @@ pub(crate) fn scrub(global: &Global, rate: Option<&str>) -> Result<u8, CliError>
 /// `wasmill doctor`.
 pub(crate) fn doctor(global: &Global, repair: bool) -> Result<u8, CliError> {
     let (dir, options) = (store_dir(global)?, store_options(global)?);
-    let (mill, rebuilt) = match Storage::open(&dir, options) {
-        Err(OpenError::Damaged { path, .. }) if repair && path.ends_with("index.redb") => {
-            let (storage, examined) = Storage::rebuild(&dir, options).map_err(|error| open_error(&error))?;
-            (Mill::with(global, storage)?, Some(examined))
-        }
-        storage => (Mill::with(global, storage.map_err(|error| open_error(&error))?)?, None),
-    };
-    let is_rebuilt = rebuilt.is_some();
-    let found = match rebuilt {
+    let Repaired { storage, examined, is_rebuilt } = match repair {
+        true => Storage::repair(&dir, options),
+        false => Storage::open(&dir, options).map(|storage| Repaired { storage, examined: None, is_rebuilt: false }),
+    }
+    .map_err(|error| open_error(&error))?;
+    let mill = Mill::with(global, storage)?;
+    let found = match examined {
         Some(examined) => examined,
-        None => mill.storage.examine(repair).map_err(|error| CliError::store(&error))?,
+        None => mill.storage.examine(repair).map_err(|error| {
+            CliError::store(&error).hint("`wasmill doctor --repair` makes a damaged index anew from the log")
+        })?,
     };
     let text = match global.format {
         OutputFormat::Json => json!({

@@ -120,6 +120,55 @@ fn a_store_of_format_2_is_migrated() {
     assert_eq!(storage.totals().unwrap().blobs, JOBS + 4);
 }
 
+/// All is in the log, so neither is the end.
+#[test]
+fn a_store_of_format_2_without_an_index_or_with_a_damaged_one_is_brought_over() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&fixture(2), dir.path());
+    fs::remove_file(dir.path().join("index.redb")).unwrap();
+    Storage::migrate(dir.path()).unwrap();
+    check(&open(dir.path()));
+    for cut in [0, 100, 5_000, 40_000] {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&fixture(2), dir.path());
+        let index = File::options().write(true).open(dir.path().join("index.redb")).unwrap();
+        index.set_len(cut).unwrap();
+        assert!(matches!(Storage::migrate(dir.path()), Err(OpenError::Damaged { .. })), "{cut}");
+        let repaired = Storage::repair(dir.path(), super::small()).unwrap();
+        assert!(repaired.is_rebuilt);
+        check(&repaired.storage);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    copy(&fixture(2), dir.path());
+    let repaired = Storage::repair(dir.path(), super::small()).unwrap();
+    assert!(!repaired.is_rebuilt && repaired.examined.unwrap().is_clean());
+}
+
+/// Damage that is only seen by who reads all rows.
+#[test]
+fn a_damaged_layer_is_made_anew_by_a_repair() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    fill(&storage);
+    storage.shared.log.index_everything().unwrap();
+    storage.close().unwrap();
+    {
+        let index = redb::Database::open(dir.path().join("index.redb")).unwrap();
+        let write = index.begin_write().unwrap();
+        let layers = redb::TableDefinition::<u32, (u64, u64, u32)>::new("blob-layers-1");
+        write.open_table(layers).unwrap().pop_last().unwrap();
+        write.commit().unwrap();
+    }
+    let storage = open(dir.path());
+    let keep = Keep { runs: 1, age: Duration::ZERO, bytes_max: u64::MAX, grace: Duration::ZERO };
+    assert!(storage.collect(&keep, false, &mut |_| {}).is_err(), "nothing is removed by what is not known");
+    assert!(storage.examine(false).is_err());
+    drop(storage);
+    let repaired = Storage::repair(dir.path(), super::small()).unwrap();
+    assert!(repaired.is_rebuilt);
+    check(&repaired.storage);
+}
+
 #[test]
 fn a_migration_that_was_killed_is_done_again() {
     let whole = tempfile::tempdir().unwrap();

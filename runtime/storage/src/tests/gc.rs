@@ -16,6 +16,10 @@ use wasmill_model::{
 use super::crash::tiny;
 use super::faults::{FaultyDisk, Survives};
 use super::{action, assert_blob, content, flush, open, record, report};
+use crate::index::{self, Covered, SameBlob};
+use crate::place::Place;
+use crate::tables::View;
+use crate::tail::Rows;
 use crate::{Collected, Keep, Storage};
 
 /// Nothing but the latest runs.
@@ -261,6 +265,25 @@ fn only_one_process_collects_at_a_time() {
     assert!(storage.collect(&only(1), false, &mut |_| {}).unwrap().is_some());
 }
 
+/// What this process and others know of a job whose result is gone, for whoever has to find out why.
+fn what_is_known(storage: &Storage, job: &Job) -> String {
+    let key = job.action.key();
+    let used = crate::live::used_by_all(&storage.shared.dir).unwrap();
+    let mut known = format!(
+        "relied on: {}, collection {} of {}, found: {:?}",
+        used.digests.contains(&key.0),
+        storage.shared.epoch_seen.load(Ordering::Acquire),
+        storage.shared.lease.epoch().unwrap(),
+        storage.locate_action(&key).unwrap(),
+    );
+    storage.refresh_now().unwrap();
+    let tail = storage.shared.log.tail();
+    known +=
+        &format!(", then: {:?}, own: {:?}, lost: {:?}", tail.view.actions.get(key.0.as_bytes()), tail.own, tail.lost);
+    known += &format!(", theirs: {:?}", tail.theirs.iter().map(|(id, theirs)| (id, theirs.end)).collect::<Vec<_>>());
+    known
+}
+
 /// One life of a process: it runs jobs, old ones and new ones, and believes what it was told. Returns how many were
 /// there.
 fn live(dir: &Path, numbers: &[u64]) -> usize {
@@ -276,7 +299,8 @@ fn live(dir: &Path, numbers: &[u64]) -> usize {
         }
         storage.append(id, &[job.report()]).unwrap();
         for number in &numbers[..=step] {
-            assert!(Job::new(*number).is_there(&storage, false), "job {number} is gone");
+            let job = Job::new(*number);
+            assert!(job.is_there(&storage, false), "job {number} is gone: {}", what_is_known(&storage, &job));
         }
     }
     flush(&storage).unwrap();
@@ -284,19 +308,57 @@ fn live(dir: &Path, numbers: &[u64]) -> usize {
     found
 }
 
+/// Rows that are written twice would bring back what somebody moved in between.
+#[test]
+fn nothing_is_indexed_over_a_collection_that_begins_meanwhile() {
+    struct Begins;
+    impl SameBlob for Begins {
+        fn has_others(&self) -> bool {
+            false
+        }
+        fn is_others(&self, _place: &Place) -> bool {
+            false
+        }
+        fn rely_on(&self, _digest: &Digest) -> Result<(), redb::Error> {
+            Ok(())
+        }
+        fn has_file(&self, _digest: &Digest) -> bool {
+            false
+        }
+        fn is_still_so(&self) -> Result<bool, redb::Error> {
+            Ok(false)
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let index = storage.shared.index().unwrap();
+    let mut rows = Rows::default();
+    rows.add_blob(Digest::of(b"blob"), Place { segment: 7, offset: 32, body_bytes: 5, size_bytes: 5 });
+    let covered = Covered { segment: 7, end: 100, is_sealed: true };
+    assert!(!index::write(&index, &rows, &[covered], &Begins).unwrap());
+    let view = View::latest(&index).unwrap();
+    assert_eq!(view.blobs.get(Digest::of(b"blob").as_bytes()).unwrap(), None);
+    assert!(redb::ReadableTable::get(&view.segments, 7).unwrap().is_none());
+}
+
 #[test]
 fn nobody_loses_anything_to_a_collection_that_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     run(&open(dir), &(0..40).collect::<Vec<_>>(), true);
-    let is_over = AtomicBool::new(false);
+    let (is_over, is_removed) = (AtomicBool::new(false), AtomicBool::new(false));
     let (found, removed) = thread::scope(|scope| {
         let workers: Vec<_> = (0..3_u64)
             .map(|worker| {
                 let numbers = move |life: u64| {
                     (0..12_u64).map(|step| (worker * 7 + life * 5 + step * 3) % 40).collect::<Vec<_>>()
                 };
-                scope.spawn(move || (0..6).map(|life| live(dir, &numbers(life))).sum::<usize>())
+                let is_removed = &is_removed;
+                scope.spawn(move || {
+                    // Where the collector has no time on a busy machine, they go on.
+                    let lives = (0..600).take_while(|life| *life < 6 || !is_removed.load(Ordering::Acquire));
+                    lives.map(|life| live(dir, &numbers(life))).sum::<usize>()
+                })
             })
             .collect();
         let collector = scope.spawn(|| {
@@ -304,6 +366,7 @@ fn nobody_loses_anything_to_a_collection_that_goes_on() {
             while !is_over.load(Ordering::Acquire) {
                 let storage = open(dir);
                 removed += (0..3).map(|_| collect(&storage, &only(1)).actions_removed).sum::<u64>();
+                is_removed.store(removed > 0, Ordering::Release);
             }
             removed
         });
@@ -312,7 +375,7 @@ fn nobody_loses_anything_to_a_collection_that_goes_on() {
         is_over.store(true, Ordering::Release);
         (found.into_iter().map(Result::unwrap).sum::<usize>(), collector.join().unwrap())
     });
-    assert!(found > 0 && found < 3 * 6 * 12, "{found} results were found");
+    assert!(found > 0, "no results were found");
     assert!(removed > 0, "only {removed} results were removed");
 }
 
