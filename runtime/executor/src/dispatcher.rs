@@ -5,7 +5,7 @@
 //! (`worker`), how events are shown.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,24 +13,22 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wasmill_model::port::{ActionCache, BlobStore, Cancel, RunLog, Runner, StatCache, StoreError};
 use wasmill_model::{Event, JobReport, JobStatus, RunCounts, RunId, RunRecord, RunState, RunSummary};
 
+use crate::board::Board;
 use crate::error::{ExecuteError, chain};
 use crate::flight::Flights;
 use crate::graph::{Graph, JobId};
 use crate::import::Importer;
 use crate::inbox::Inbox;
 use crate::modules::LoadedModules;
-use crate::scheduler::{Command, Ending, Scheduler, Signal};
-use crate::worker::{Ended, Message, STACK_BYTES, Shared, Task, work};
-
-/// Jobs handed to the threads ahead of time, for each thread: enough that none waits for the dispatcher, few
-/// enough that the order of importance holds.
-const AHEAD: usize = 64;
+use crate::scheduler::{Command, Demand, Scheduler};
+use crate::worker::{Ended, Message, STACK_BYTES, Shared, work};
 
 /// Jobs in one page of a run's record.
 const PAGE: usize = 256;
 
-/// How long a cancellation may go unnoticed here; running jobs notice it by themselves.
-const CANCEL_POLL: Duration = Duration::from_millis(20);
+/// How long a cancellation may go unnoticed here (running jobs notice it by themselves), and what the threads have to say
+/// while they are busy.
+const POLL: Duration = Duration::from_millis(20);
 
 /// What a run needs of the other crates.
 #[derive(Clone)]
@@ -83,7 +81,12 @@ pub async fn execute(
     let workers = options.workers.max(1);
     on_event(&Event::RunStarted { run, plan: graph.name().to_owned(), jobs: graph.len(), workers });
 
+    let slots = u64::try_from(workers).unwrap_or(u64::MAX);
+    let demand = |_| Demand { needs: &[1], priority: 0, expected: 1 };
     let shared = Arc::new(Shared {
+        board: Board::new(Scheduler::new(&graph, vec![slots], options.keep_going, demand)),
+        ended_ns: (0..graph.jobs.len()).map(|_| AtomicU64::new(0)).collect(),
+        keep_going: options.keep_going,
         importer: Importer::new(Arc::clone(&ports.blobs), Arc::clone(&ports.stats)),
         results: (0..graph.jobs.len()).map(|_| OnceLock::new()).collect(),
         modules,
@@ -98,19 +101,16 @@ pub async fn execute(
         began: options.began,
         graph: Arc::clone(&graph),
     });
-    let (tasks, receiver) = crossbeam_channel::unbounded();
-    let threads = start_threads(&shared, &receiver, workers)?;
+    let threads = start_threads(&shared, workers)?;
     let mut dispatcher = Dispatcher {
-        scheduler: Scheduler::new(&graph, workers * AHEAD, options.keep_going),
         counts: RunCounts { jobs: graph.len(), ..RunCounts::default() },
-        ended_ns: vec![0; graph.jobs.len()],
+        reported: 0,
         pending: HashMap::new(),
         durable_early: HashSet::new(),
         page: Vec::with_capacity(PAGE),
         summary: RunSummary::default(),
         keep_going: options.keep_going,
         shared,
-        tasks,
         run,
         on_event,
     };
@@ -123,29 +123,29 @@ pub async fn execute(
         dispatcher.shared.stopping.store(true, Ordering::Release);
         dispatcher.shared.cancel.cancel();
     }
-    // Without a sender the threads come to their end once the jobs that run have been stopped.
-    drop(dispatcher.tasks);
+    // The threads come to their end once the jobs that run have been stopped.
+    dispatcher.shared.board.close();
     for thread in threads {
         let _ = thread.join();
     }
     finished
 }
 
-fn start_threads(
-    shared: &Arc<Shared>,
-    tasks: &crossbeam_channel::Receiver<Task>,
-    workers: usize,
-) -> Result<Vec<JoinHandle<()>>, ExecuteError> {
-    (0..workers)
+fn start_threads(shared: &Arc<Shared>, workers: usize) -> Result<Vec<JoinHandle<()>>, ExecuteError> {
+    let threads: Result<_, _> = (0..workers)
         .map(|index| {
-            let (shared, tasks) = (Arc::clone(shared), tasks.clone());
+            let shared = Arc::clone(shared);
             std::thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .stack_size(STACK_BYTES)
-                .spawn(move || work(&shared, &tasks))
+                .spawn(move || work(&shared))
                 .map_err(ExecuteError::Thread)
         })
-        .collect()
+        .collect();
+    threads.inspect_err(|_| {
+        shared.stopping.store(true, Ordering::Release);
+        shared.board.close();
+    })
 }
 
 /// A job that has ended and is not reported yet.
@@ -157,12 +157,9 @@ struct Pending {
 
 struct Dispatcher<'a> {
     shared: Arc<Shared>,
-    scheduler: Scheduler,
-    tasks: crossbeam_channel::Sender<Task>,
     run: RunId,
     counts: RunCounts,
-    /// When each job ended, for the time at which its dependants became ready.
-    ended_ns: Vec<u64>,
+    reported: usize,
     pending: HashMap<JobId, Pending>,
     /// Jobs whose record was on disk before the thread had said that they ended.
     durable_early: HashSet<JobId>,
@@ -176,12 +173,10 @@ struct Dispatcher<'a> {
 impl Dispatcher<'_> {
     /// Runs the loop until every job is reported.
     async fn carry_out(&mut self) -> Result<(), ExecuteError> {
-        let commands = self.scheduler.begin();
-        self.obey(commands)?;
         let inbox = Arc::clone(&self.shared.inbox);
         let mut messages = Vec::new();
-        let mut poll = tokio::time::interval(CANCEL_POLL);
-        while !(self.scheduler.is_done() && self.pending.is_empty()) {
+        let mut poll = tokio::time::interval(POLL);
+        while self.reported < self.counts.jobs {
             tokio::select! {
                 biased;
                 () = inbox.take(&mut messages) => {
@@ -202,7 +197,7 @@ impl Dispatcher<'_> {
     /// Starts nothing further.
     fn stop(&mut self) -> Result<(), ExecuteError> {
         self.shared.stopping.store(true, Ordering::Release);
-        self.signal(Signal::Cancel)
+        self.shared.board.cancel().into_iter().try_for_each(|command| self.hear_unstarted(command))
     }
 
     fn hear(&mut self, message: Message) -> Result<(), ExecuteError> {
@@ -213,6 +208,7 @@ impl Dispatcher<'_> {
                 Ok(())
             }
             Message::Ended(job, ended) => self.hear_ended(job, *ended),
+            Message::Unstarted(command) => self.hear_unstarted(command),
             Message::Durable(job, Ok(())) => {
                 match self.pending.get_mut(&job) {
                     Some(pending) => pending.awaits_durable = false,
@@ -247,18 +243,8 @@ impl Dispatcher<'_> {
 
     fn hear_ended(&mut self, id: JobId, ended: Ended) -> Result<(), ExecuteError> {
         let graph = Arc::clone(&self.shared.graph);
-        self.ended_ns[id.index()] = ended.ended_ns;
-        let ready_ns = graph.dependencies[id.index()].iter().map(|id| self.ended_ns[id.index()]).max();
         let awaits_save = ended.status == JobStatus::Succeeded && !graph.spec(id).save.is_empty();
         let awaits_durable = !self.durable_early.remove(&id) && ended.awaits_durable;
-        let signal = match ended.status {
-            JobStatus::Succeeded => Ending::Succeeded,
-            JobStatus::Cancelled => Ending::Cancelled,
-            JobStatus::Failed | JobStatus::Error | JobStatus::Skipped => Ending::Failed,
-        };
-        if signal == Ending::Failed && !self.keep_going {
-            self.shared.stopping.store(true, Ordering::Release);
-        }
         let report = JobReport {
             job: graph.job(id).name.clone(),
             status: ended.status,
@@ -266,15 +252,14 @@ impl Dispatcher<'_> {
             cached: ended.cached,
             result: ended.result,
             usage: ended.usage,
-            ready_ns: ready_ns.unwrap_or(0),
+            ready_ns: ended.ready_ns,
             started_ns: ended.started_ns,
             ended_ns: ended.ended_ns,
             error: ended.error,
             hint: ended.hint,
         };
         self.pending.insert(id, Pending { report, awaits_durable, awaits_save });
-        self.advance(id)?;
-        self.signal(Signal::Ended(id, signal))
+        self.advance(id)
     }
 
     /// Takes a job that has ended one step on: to its saving, or to its report.
@@ -282,8 +267,7 @@ impl Dispatcher<'_> {
         match self.pending.get(&job) {
             Some(pending) if pending.awaits_durable => Ok(()),
             Some(pending) if pending.awaits_save => {
-                // The receivers live as long as the threads, and those as long as this sender.
-                let _ = self.tasks.send(Task::Save(job));
+                self.shared.board.save(job);
                 Ok(())
             }
             Some(_) => match self.pending.remove(&job) {
@@ -294,26 +278,14 @@ impl Dispatcher<'_> {
         }
     }
 
-    fn signal(&mut self, signal: Signal) -> Result<(), ExecuteError> {
-        let mut commands = Vec::new();
-        self.scheduler.on(signal, &mut commands);
-        self.obey(commands)
-    }
-
-    fn obey(&mut self, commands: Vec<Command>) -> Result<(), ExecuteError> {
-        for command in commands {
-            match command {
-                Command::Start(job) => {
-                    let _ = self.tasks.send(Task::Execute(job));
-                }
-                Command::Skip { job, because } => {
-                    let error = format!("job `{}` did not succeed", self.shared.graph.job(because).name);
-                    self.report_unstarted(job, JobStatus::Skipped, vec![error])?;
-                }
-                Command::Drop(job) => self.report_unstarted(job, JobStatus::Cancelled, Vec::new())?,
+    fn hear_unstarted(&mut self, command: Command) -> Result<(), ExecuteError> {
+        match command {
+            Command::Skip { job, because } => {
+                let error = format!("job `{}` did not succeed", self.shared.graph.job(because).name);
+                self.report_unstarted(job, JobStatus::Skipped, vec![error])
             }
+            Command::Drop(job) => self.report_unstarted(job, JobStatus::Cancelled, Vec::new()),
         }
-        Ok(())
     }
 
     fn report_unstarted(&mut self, job: JobId, status: JobStatus, error: Vec<String>) -> Result<(), ExecuteError> {
@@ -335,6 +307,7 @@ impl Dispatcher<'_> {
     }
 
     fn report(&mut self, report: JobReport) -> Result<(), ExecuteError> {
+        self.reported += 1;
         self.counts.add(report.status, report.cached);
         if report.cached {
             self.summary.saved_ns += report.usage.wall_ns;

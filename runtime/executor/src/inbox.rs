@@ -19,23 +19,21 @@ impl<T> Inbox<T> {
         Self { messages: Mutex::new(Vec::new()), filled: Notify::new() }
     }
 
-    /// Adds a message; wakes the reader if there was none.
+    /// Adds a message and wakes the reader.
     pub(crate) fn push(&self, message: T) {
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        messages.push(message);
-        if messages.len() == 1 {
-            drop(messages);
-            self.filled.notify_one();
-        }
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        self.filled.notify_one();
     }
 
-    /// Adds several messages at once and leaves `from` empty.
-    fn append(&self, from: &mut Vec<T>) {
+    /// Adds several messages at once and leaves `from` empty. Wakes the reader if it is asked for, or if there are many: else it
+    /// finds them when it looks by itself.
+    fn append(&self, from: &mut Vec<T>, wakes: bool) {
         let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        let was_empty = messages.is_empty();
+        let before = messages.len();
         messages.append(from);
-        if was_empty && !messages.is_empty() {
-            drop(messages);
+        let wakes = wakes && !messages.is_empty() || before < UNSEEN_MAX && messages.len() >= UNSEEN_MAX;
+        drop(messages);
+        if wakes {
             self.filled.notify_one();
         }
     }
@@ -58,8 +56,12 @@ impl<T> Inbox<T> {
 /// Most messages that an [`Outbox`] keeps back.
 const HELD_MAX: usize = 16;
 
-/// One thread's way to an inbox. What it posts may be kept back for a moment, because waking the reader costs more than
-/// a job whose result is known; the thread flushes before it does anything that takes time.
+/// How many messages may be there before the reader is woken in any case.
+const UNSEEN_MAX: usize = 256;
+
+/// One thread's way to an inbox. What it posts may be kept back for a moment, and waking the reader costs more than a job
+/// whose result is known; the thread flushes before it does anything that takes time, and wakes the reader when it has
+/// nothing more to do.
 pub(crate) struct Outbox<'a, T> {
     inbox: &'a Inbox<T>,
     held: Vec<T>,
@@ -81,13 +83,18 @@ impl<'a, T> Outbox<'a, T> {
     /// Sends what was kept back.
     pub(crate) fn flush(&mut self) {
         if !self.held.is_empty() {
-            self.inbox.append(&mut self.held);
+            self.inbox.append(&mut self.held, false);
         }
+    }
+
+    /// Sends what was kept back, and has the reader look at all that was sent.
+    pub(crate) fn flush_and_wake(&mut self) {
+        self.inbox.append(&mut self.held, true);
     }
 }
 
 impl<T> Drop for Outbox<'_, T> {
     fn drop(&mut self) {
-        self.flush();
+        self.flush_and_wake();
     }
 }

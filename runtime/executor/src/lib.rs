@@ -5,6 +5,7 @@
 //! an action is executed (`port::Runner`), how anything is stored (`port::BlobStore` and its siblings), who
 //! listens to the events.
 
+mod board;
 mod dispatcher;
 mod error;
 mod expand;
@@ -31,5 +32,5 @@ pub use guest_build::{BuildOutput, GuestBuildError, Toolchain};
 pub use import::Importer;
 pub use modules::LoadedModules;
 pub use save::{export, export_file};
-pub use scheduler::{Command, Ending, Scheduler, Signal};
+pub use scheduler::{Amounts, Command, Demand, Ending, Scheduler, Signal};
 pub use verify::{Difference, Recorded, Verdict, VerifyPorts, recorded, verify};

@@ -1,30 +1,37 @@
-//! Decides which job is next. A pure state machine: signals in, commands out; no I/O, no clock, no threads.
+//! Decides which job is next. A pure state machine: signals in, jobs and commands out; no I/O, no clock, no threads.
 //!
-//! Owns: the state of every job, the ready queue, and what a failure or a cancellation means for the rest. Does
-//! not know: what a job does, how long it takes, or who executes it.
+//! Owns: the state of every job, the ready queues, what running jobs take of what there is, and what a failure or a
+//! cancellation means for the rest. Does not know: what a job does, how long it takes, or who executes it.
 //!
 //! A job goes through these states, each at most once:
 //! ```text
-//! Waiting ──last dependency succeeded──▶ Ready ──Start──▶ Running ──▶ Succeeded | Failed
+//! Waiting ──last dependency succeeded──▶ Ready ──take──▶ Running ──▶ Succeeded | Failed
 //!    │                                     │
 //!    └── a dependency failed ──▶ Skipped   └── the run stops ──▶ Cancelled
 //! ```
+//!
+//! Of the ready jobs that what is free suffices for, the one goes first that has the highest priority, then the longest way
+//! behind it. One that needs much could wait forever behind many that need little: after it was passed over
+//! [`PASSED_OVER_MAX`] times, nothing that ranks lower starts before it.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 
 use crate::graph::{Graph, JobId};
+
+/// How often a job may be passed over for want of what it needs before those behind it have to wait.
+const PASSED_OVER_MAX: u32 = 16;
 
 /// What the scheduler is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// A started job has ended.
+    /// A job that was taken has ended.
     Ended(JobId, Ending),
     /// Nothing further is to be started; what runs will be stopped by whoever sent this.
     Cancel,
 }
 
-/// How a started job ended.
+/// How a job that was taken ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// Its dependants may start.
@@ -35,11 +42,9 @@ pub enum Ending {
     Cancelled,
 }
 
-/// What the scheduler wants done.
+/// What becomes of jobs that will never be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Start this job.
-    Start(JobId),
     /// This job will never start, because one that it needs (`because`) did not succeed.
     Skip {
         /// The job.
@@ -49,6 +54,20 @@ pub enum Command {
     },
     /// This job will never start, because the run stops.
     Drop(JobId),
+}
+
+/// Amounts of what there is only so much of, in the same order for all jobs of a run. What is not mentioned is none.
+pub type Amounts = Vec<u64>;
+
+/// What decides when a job may start, beside its dependencies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand<'a> {
+    /// What it takes while it runs. Where that is more than there is at all, it takes all there is.
+    pub needs: &'a [u64],
+    /// The higher goes first.
+    pub priority: i64,
+    /// How long it is expected to take, in any unit that is the same for all.
+    pub expected: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,24 +82,43 @@ enum State {
     Ended,
 }
 
-/// The state machine. Each job costs O(its edges + log of the ready queue) over the whole run.
+/// What ready jobs are ordered by: priority, the time from here to the end, and the place in the graph.
+type Rank = (i64, u64, Reverse<JobId>);
+
+/// Jobs that need the same.
+#[derive(Debug)]
+struct Class {
+    needs: Amounts,
+    ready: BinaryHeap<Rank>,
+    passed_over: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    class: u32,
+    priority: i64,
+    /// What is expected of the longest way from here to an end.
+    height: u64,
+}
+
+/// The state machine. Each job costs O(its edges + log of the ready queue + kinds of needs) over the whole run.
 #[derive(Debug)]
 pub struct Scheduler {
     states: Vec<State>,
     dependants: Vec<Vec<JobId>>,
-    /// Jobs on the longest way from here to an end; those with the most go first.
-    heights: Vec<u32>,
-    ready: BinaryHeap<(u32, Reverse<JobId>)>,
+    places: Vec<Place>,
+    classes: Vec<Class>,
+    free: Amounts,
+    ready: usize,
     running: usize,
-    running_max: usize,
     unfinished: usize,
     keep_going: bool,
     stopping: bool,
 }
 
 impl Scheduler {
-    /// Starts with every job waiting. At most `running_max` jobs are started and not yet ended at any time.
-    pub fn new(graph: &Graph, running_max: usize, keep_going: bool) -> Self {
+    /// Starts with every job waiting. Jobs that run at the same time never take more than `budget` together.
+    pub fn new<'a>(graph: &Graph, budget: Amounts, keep_going: bool, demand: impl Fn(JobId) -> Demand<'a>) -> Self {
         let count = graph.jobs.len();
         let mut states = vec![State::Excluded; count];
         let mut dependants = vec![Vec::new(); count];
@@ -96,14 +134,26 @@ impl Scheduler {
                 dependants[dependency.index()].push(id);
             }
         }
-        let heights = heights(graph, &states, &dependants);
+        let heights = heights(graph, &states, &dependants, |id| demand(id).expected);
+        let (mut classes, mut known) = (Vec::new(), HashMap::new());
+        let places = graph.ids().zip(heights).map(|(id, height)| {
+            let Demand { needs, priority, .. } = demand(id);
+            let class = *known.entry(needs).or_insert_with(|| {
+                let needs = needs.iter().zip(&budget).map(|(needed, all)| *needed.min(all)).collect();
+                classes.push(Class { needs, ready: BinaryHeap::new(), passed_over: 0 });
+                u32::try_from(classes.len() - 1).unwrap_or(u32::MAX)
+            });
+            Place { class, priority, height }
+        });
+        let places = places.collect();
         let mut scheduler = Self {
             states,
             dependants,
-            heights,
-            ready: BinaryHeap::new(),
+            places,
+            classes,
+            free: budget,
+            ready: 0,
             running: 0,
-            running_max: running_max.max(1),
             unfinished,
             keep_going,
             stopping: false,
@@ -116,14 +166,48 @@ impl Scheduler {
         scheduler
     }
 
-    /// The commands with which a run begins.
-    pub fn begin(&mut self) -> Vec<Command> {
-        let mut commands = Vec::new();
-        self.start_ready(&mut commands);
-        commands
+    /// Whether [`Scheduler::take`] gives a job.
+    pub fn has_next(&self) -> bool {
+        self.first().is_some()
     }
 
-    /// Takes in what happened and says what to do about it, appending to `commands`.
+    /// The job to start now, if what is free suffices for any. Whoever takes it says how it ended.
+    pub fn take(&mut self) -> Option<JobId> {
+        let (rank, index) = self.first()?;
+        for (other, class) in self.classes.iter_mut().enumerate() {
+            if other != index && class.ready.peek().is_some_and(|other| *other > rank) {
+                class.passed_over += 1;
+            }
+        }
+        let class = &mut self.classes[index];
+        class.ready.pop();
+        class.passed_over = 0;
+        class.needs.iter().zip(&mut self.free).for_each(|(needed, free)| *free -= needed);
+        let Reverse(job) = rank.2;
+        self.states[job.index()] = State::Running;
+        self.ready -= 1;
+        self.running += 1;
+        Some(job)
+    }
+
+    /// The job to start next, and its class.
+    fn first(&self) -> Option<(Rank, usize)> {
+        if self.ready == 0 {
+            return None;
+        }
+        let (mut first, mut patient): (Option<(Rank, usize)>, Option<Rank>) = (None, None);
+        for (index, class) in self.classes.iter().enumerate() {
+            let Some(&rank) = class.ready.peek() else { continue };
+            if class.needs.iter().zip(&self.free).all(|(needed, free)| needed <= free) {
+                first = first.max(Some((rank, index)));
+            } else if class.passed_over >= PASSED_OVER_MAX {
+                patient = patient.max(Some(rank));
+            }
+        }
+        first.filter(|(rank, _)| Some(*rank) > patient)
+    }
+
+    /// Takes in what happened and says what becomes of jobs that will never start, appending to `commands`.
     ///
     /// A signal about a job that is not running changes nothing.
     pub fn on(&mut self, signal: Signal, commands: &mut Vec<Command>) {
@@ -135,6 +219,8 @@ impl Scheduler {
                 }
                 self.end(job);
                 self.running -= 1;
+                let class = &self.classes[self.places[job.index()].class as usize];
+                class.needs.iter().zip(&mut self.free).for_each(|(needed, free)| *free += needed);
                 match ending {
                     Ending::Succeeded => self.release(job),
                     Ending::Failed => {
@@ -145,7 +231,6 @@ impl Scheduler {
                     }
                     Ending::Cancelled => self.stop(commands),
                 }
-                self.start_ready(commands);
             }
         }
     }
@@ -155,23 +240,21 @@ impl Scheduler {
         self.unfinished == 0
     }
 
-    /// How many jobs are started and not ended.
+    /// How many jobs are taken and not ended.
     pub fn running(&self) -> usize {
         self.running
     }
 
-    fn make_ready(&mut self, job: JobId) {
-        self.states[job.index()] = State::Ready;
-        self.ready.push((self.heights[job.index()], Reverse(job)));
+    /// How many jobs could start if there was enough of everything.
+    pub fn ready(&self) -> usize {
+        self.ready
     }
 
-    fn start_ready(&mut self, commands: &mut Vec<Command>) {
-        while !self.stopping && self.running < self.running_max {
-            let Some((_, Reverse(job))) = self.ready.pop() else { return };
-            self.states[job.index()] = State::Running;
-            self.running += 1;
-            commands.push(Command::Start(job));
-        }
+    fn make_ready(&mut self, job: JobId) {
+        self.states[job.index()] = State::Ready;
+        let Place { class, priority, height } = self.places[job.index()];
+        self.classes[class as usize].ready.push((priority, height, Reverse(job)));
+        self.ready += 1;
     }
 
     fn release(&mut self, job: JobId) {
@@ -202,7 +285,8 @@ impl Scheduler {
         if std::mem::replace(&mut self.stopping, true) {
             return;
         }
-        self.ready.clear();
+        self.classes.iter_mut().for_each(|class| class.ready.clear());
+        self.ready = 0;
         for index in 0..self.states.len() {
             if matches!(self.states[index], State::Waiting(_) | State::Ready) {
                 let job = JobId(u32::try_from(index).unwrap_or(u32::MAX));
@@ -218,14 +302,14 @@ impl Scheduler {
     }
 }
 
-/// The number of jobs on the longest way from each job to one that nothing depends on.
-fn heights(graph: &Graph, states: &[State], dependants: &[Vec<JobId>]) -> Vec<u32> {
-    let mut heights = vec![0; dependants.len()];
+/// What is expected of the longest way from each job to one that nothing depends on, itself included.
+fn heights(graph: &Graph, states: &[State], dependants: &[Vec<JobId>], expected: impl Fn(JobId) -> u64) -> Vec<u64> {
+    let mut heights = vec![0_u64; dependants.len()];
     let mut open: Vec<usize> = dependants.iter().map(Vec::len).collect();
     let is_end = |id: &JobId| states[id.index()] != State::Excluded && dependants[id.index()].is_empty();
     let mut queue: Vec<JobId> = graph.ids().filter(is_end).collect();
     while let Some(job) = queue.pop() {
-        heights[job.index()] += 1;
+        heights[job.index()] = heights[job.index()].saturating_add(expected(job).max(1));
         for dependency in &graph.dependencies[job.index()] {
             let index = dependency.index();
             heights[index] = heights[index].max(heights[job.index()]);

@@ -36,32 +36,78 @@ enum Fate {
     Dropped,
 }
 
+/// What a job of these tests asks for.
+#[derive(Debug, Clone)]
+struct Asks {
+    needs: Amounts,
+    priority: i64,
+    expected: u64,
+}
+
+/// One that takes one of the first kind of thing that there is.
+fn one() -> Asks {
+    Asks { needs: vec![1], priority: 0, expected: 1 }
+}
+
+fn scheduler(graph: &Graph, budget: &[u64], keep_going: bool, asks: &[Asks]) -> Scheduler {
+    Scheduler::new(graph, budget.to_vec(), keep_going, |job| {
+        let Asks { needs, priority, expected } = &asks[job.index()];
+        Demand { needs, priority: *priority, expected: *expected }
+    })
+}
+
+/// What happens in a simulated run, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Happened {
+    Taken(JobId),
+    Told(Command),
+}
+
 /// Executes a graph with one job after another being picked by `choices` to end, and job `i` ending as
-/// `endings[i]` says; returns each job's fate and the log of all commands.
+/// `endings[i]` says; returns each job's fate and the log of all that happened.
 fn simulate(
     graph: &Graph,
-    running_max: usize,
+    budget: &[u64],
     keep_going: bool,
+    asks: &[Asks],
     endings: &[Ending],
     choices: &[usize],
-) -> (Vec<Fate>, Vec<Command>) {
-    let mut scheduler = Scheduler::new(graph, running_max, keep_going);
+) -> (Vec<Fate>, Vec<Happened>) {
+    let mut scheduler = scheduler(graph, budget, keep_going, asks);
     let mut fates: Vec<Option<Fate>> = vec![None; graph.jobs.len()];
     let mut running: Vec<JobId> = Vec::new();
     let mut log = Vec::new();
-    let mut commands = scheduler.begin();
+    let mut commands = Vec::new();
+    // Since when a job has been ready and been passed over by jobs that rank lower.
+    let mut passed_over = vec![0_u32; graph.jobs.len()];
     for step in 0.. {
+        while let Some(job) = scheduler.take() {
+            log.push(Happened::Taken(job));
+            for dependency in &graph.dependencies[job.index()] {
+                assert_eq!(fates[dependency.index()], Some(Fate::Executed(Ending::Succeeded)));
+            }
+            assert!(fates[job.index()].is_none() && !running.contains(&job), "{job:?} twice");
+            running.push(job);
+            for (resource, all) in budget.iter().enumerate() {
+                let needed = |job: &JobId| asks[job.index()].needs.get(resource).copied().unwrap_or(0).min(*all);
+                assert!(running.iter().map(needed).sum::<u64>() <= *all, "more of {resource} is taken than there is");
+            }
+            for (index, passed) in passed_over.iter_mut().enumerate() {
+                let is_ready = graph.dependencies[index]
+                    .iter()
+                    .all(|needed| fates[needed.index()] == Some(Fate::Executed(Ending::Succeeded)));
+                let waits =
+                    is_ready && fates[index].is_none() && !running.contains(&JobId(u32::try_from(index).unwrap()));
+                *passed += u32::from(waits && asks[index].priority > asks[job.index()].priority);
+            }
+            // One for each kind of needs that ranks higher, as each may have to wait for the one before it.
+            let most = (PASSED_OVER_MAX + 1) * u32::try_from(graph.jobs.len()).unwrap();
+            assert!(passed_over[job.index()] <= most, "{job:?} was passed over {} times", passed_over[job.index()]);
+        }
+        assert!(!scheduler.has_next());
         for command in commands.drain(..) {
-            log.push(command);
+            log.push(Happened::Told(command));
             match command {
-                Command::Start(job) => {
-                    for dependency in &graph.dependencies[job.index()] {
-                        assert_eq!(fates[dependency.index()], Some(Fate::Executed(Ending::Succeeded)));
-                    }
-                    assert!(fates[job.index()].is_none() && !running.contains(&job), "{job:?} twice");
-                    running.push(job);
-                    assert!(running.len() <= running_max);
-                }
                 Command::Skip { job, because } => {
                     assert!(fates[job.index()].replace(Fate::Skipped).is_none());
                     assert_eq!(fates[because.index()], Some(Fate::Executed(Ending::Failed)));
@@ -104,6 +150,13 @@ fn endings() -> impl Strategy<Value = Vec<Ending>> {
     prop::collection::vec(ending, 60)
 }
 
+fn asks() -> impl Strategy<Value = Vec<Asks>> {
+    let needs = prop_oneof![4 => Just(vec![1]), 1 => prop::collection::vec(0_u64..12, 0..4)];
+    let asks = (needs, prop_oneof![4 => Just(0), 1 => -2_i64..3], 0_u64..5);
+    let asks = asks.prop_map(|(needs, priority, expected)| Asks { needs, priority, expected });
+    prop::collection::vec(asks, 60)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -112,12 +165,13 @@ proptest! {
         dag in dags(),
         endings in endings(),
         choices in prop::collection::vec(any::<usize>(), 1..20),
-        running_max in 1_usize..9,
+        asks in asks(),
+        budget in prop::collection::vec(1_u64..9, 1..4),
         keep_going: bool,
     ) {
         let graph = graph(&dag);
-        let (fates, log) = simulate(&graph, running_max, keep_going, &endings, &choices);
-        let (_, again) = simulate(&graph, running_max, keep_going, &endings, &choices);
+        let (fates, log) = simulate(&graph, &budget, keep_going, &asks, &endings, &choices);
+        let (_, again) = simulate(&graph, &budget, keep_going, &asks, &endings, &choices);
         prop_assert_eq!(log, again, "the same signals must give the same commands");
         let cancelled = fates.contains(&Fate::Executed(Ending::Cancelled));
         let failed = fates.contains(&Fate::Executed(Ending::Failed));
@@ -140,19 +194,48 @@ proptest! {
     }
 }
 
+fn taken(scheduler: &mut Scheduler) -> Vec<u32> {
+    std::iter::from_fn(|| scheduler.take()).map(|job| job.0).collect()
+}
+
 #[test]
 fn the_longest_way_goes_first() {
     // 0 and 1 stand alone; 2 -> 3 -> 4 is a chain.
     let graph = graph(&[vec![], vec![], vec![], vec![2], vec![3]]);
-    let mut scheduler = Scheduler::new(&graph, 1, false);
-    assert_eq!(scheduler.begin(), [Command::Start(JobId(2))]);
+    assert_eq!(taken(&mut scheduler(&graph, &[1], false, &vec![one(); 5])), [2]);
+    // Unless another one is expected to take longer than all of that, or is said to be more important.
+    let long = [Asks { expected: 4, ..one() }, one(), one(), one(), one()];
+    assert_eq!(taken(&mut scheduler(&graph, &[1], false, &long)), [0]);
+    let important = [one(), Asks { priority: 1, ..one() }, one(), one(), one()];
+    assert_eq!(taken(&mut scheduler(&graph, &[1], false, &important)), [1]);
+}
+
+#[test]
+fn what_fits_is_not_kept_from_starting_and_what_does_not_starts_in_the_end() {
+    // The first needs everything, and there is always one of the others running.
+    let graph = graph(&vec![vec![]; 100]);
+    let asks: Vec<Asks> = (0..100).map(|job| Asks { needs: vec![if job == 1 { 9 } else { 1 }], ..one() }).collect();
+    let mut scheduler = scheduler(&graph, &[2], true, &asks);
+    let mut commands = Vec::new();
+    let mut running = taken(&mut scheduler);
+    assert_eq!(running, [0, 2]);
+    let mut order = running.clone();
+    while !running.is_empty() {
+        scheduler.on(Signal::Ended(JobId(running.remove(0)), Ending::Succeeded), &mut commands);
+        let next = taken(&mut scheduler);
+        order.extend(&next);
+        running.extend(next);
+    }
+    assert!(scheduler.is_done());
+    let place = order.iter().position(|job| *job == 1).unwrap();
+    assert!(place <= 2 + PASSED_OVER_MAX as usize, "it was the {place}th");
 }
 
 #[test]
 fn a_cancellation_drops_what_has_not_started() {
     let graph = graph(&[vec![], vec![], vec![0]]);
-    let mut scheduler = Scheduler::new(&graph, 1, true);
-    assert_eq!(scheduler.begin(), [Command::Start(JobId(0))]);
+    let mut scheduler = scheduler(&graph, &[1], true, &[one(), one(), one()]);
+    assert_eq!(taken(&mut scheduler), [0]);
     let mut commands = Vec::new();
     scheduler.on(Signal::Cancel, &mut commands);
     assert_eq!(commands, [Command::Drop(JobId(1)), Command::Drop(JobId(2))]);
@@ -165,13 +248,11 @@ fn a_cancellation_drops_what_has_not_started() {
 fn only_what_is_selected_is_started() {
     let mut graph = graph(&[vec![], vec![0], vec![1], vec![0]]);
     graph.selected = Some(BTreeSet::from([JobId(0), JobId(1)]));
-    let endings = [Ending::Succeeded; 4];
-    let mut scheduler = Scheduler::new(&graph, 4, false);
-    let mut commands = scheduler.begin();
+    let mut scheduler = scheduler(&graph, &[4], false, &vec![one(); 4]);
     let mut started = Vec::new();
-    while let Some(Command::Start(job)) = commands.pop() {
+    while let Some(job) = scheduler.take() {
         started.push(job.0);
-        scheduler.on(Signal::Ended(job, endings[job.index()]), &mut commands);
+        scheduler.on(Signal::Ended(job, Ending::Succeeded), &mut Vec::new());
     }
     assert_eq!(started, [0, 1]);
     assert!(scheduler.is_done());

@@ -4,13 +4,14 @@
 //! executed once. Does not know: which job is next, or who is told about it (`dispatcher`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use wasmill_model::port::{Cancel, Execution, Lookup, ModuleError, Request, RunnerError, StoreError, Traits};
 use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, JobStatus, Outcome, Usage};
 
+use crate::board::Board;
 use crate::dispatcher::Ports;
 use crate::error::{ResolveError, SaveError, chain};
 use crate::flight::{Boarding, Flights};
@@ -19,6 +20,7 @@ use crate::import::{Importer, Trust};
 use crate::inbox::{Inbox, Outbox};
 use crate::modules::LoadedModules;
 use crate::resolve::Resolver;
+use crate::scheduler::{Command, Ending};
 
 /// The stack of a thread that runs guests: they get 1 MiB of it (the sandbox's limit); the host calls beneath them need
 /// theirs.
@@ -40,6 +42,8 @@ pub(crate) enum Message {
     Started(JobId),
     /// A job has come to its end.
     Ended(JobId, Box<Ended>),
+    /// What becomes of a job that will never start.
+    Unstarted(Command),
     /// What a job recorded is on disk, or cannot get there.
     Durable(JobId, Result<(), Arc<StoreError>>),
     /// A job's outputs are on the host.
@@ -56,12 +60,24 @@ pub(crate) struct Ended {
     pub(crate) cached: bool,
     pub(crate) result: Option<ActionResult>,
     pub(crate) usage: Usage,
+    pub(crate) ready_ns: u64,
     pub(crate) started_ns: u64,
     pub(crate) ended_ns: u64,
     pub(crate) error: Vec<String>,
     pub(crate) hint: Option<String>,
     /// Whether a [`Message::Durable`] follows, which is to be waited for before anything is reported.
     pub(crate) awaits_durable: bool,
+}
+
+impl Ended {
+    /// What that means for the jobs behind it.
+    fn ending(&self) -> Ending {
+        match self.status {
+            JobStatus::Succeeded => Ending::Succeeded,
+            JobStatus::Cancelled => Ending::Cancelled,
+            JobStatus::Failed | JobStatus::Error | JobStatus::Skipped => Ending::Failed,
+        }
+    }
 }
 
 /// What the threads of one run share.
@@ -71,11 +87,15 @@ pub(crate) struct Shared {
     pub(crate) ports: Ports,
     pub(crate) importer: Importer,
     pub(crate) results: Vec<OnceLock<ActionResult>>,
+    /// When each job ended, which is when those that need it may begin.
+    pub(crate) ended_ns: Vec<AtomicU64>,
+    pub(crate) board: Board,
     pub(crate) flights: Flights,
     pub(crate) inbox: Arc<Inbox<Message>>,
     pub(crate) cancel: Cancel,
     /// Nothing further is to be begun.
     pub(crate) stopping: AtomicBool,
+    pub(crate) keep_going: bool,
     pub(crate) retry_failed: bool,
     pub(crate) fresh: bool,
     pub(crate) began: Instant,
@@ -106,37 +126,42 @@ impl Shared {
 }
 
 /// Works until there are no more tasks.
-pub(crate) fn work(shared: &Shared, tasks: &crossbeam_channel::Receiver<Task>) {
+pub(crate) fn work(shared: &Shared) {
     let mut outbox = Outbox::new(&shared.inbox);
-    loop {
-        // Before waiting for work, everything is told: the work may depend on it.
-        let task = tasks.try_recv().or_else(|_| {
-            outbox.flush();
-            tasks.recv()
-        });
+    let mut last = None;
+    while let Some(task) = shared.board.next(last.take(), &mut outbox) {
         match task {
-            Ok(Task::Execute(job)) => {
+            Task::Execute(job) => {
                 let ended = execute(shared, job, &mut outbox);
+                let ending = ended.ending();
+                if ending == Ending::Failed && !shared.keep_going {
+                    shared.stopping.store(true, Ordering::Release);
+                }
+                shared.ended_ns[job.index()].store(ended.ended_ns, Ordering::Release);
                 outbox.post(Message::Ended(job, Box::new(ended)));
+                last = Some((job, ending));
             }
-            Ok(Task::Save(job)) => {
+            Task::Save(job) => {
                 outbox.flush();
                 let (paths, error) = save(shared, job);
                 outbox.post(Message::Saved(job, paths, error));
+                outbox.flush_and_wake();
             }
-            Err(crossbeam_channel::RecvError) => return,
         }
     }
 }
 
 fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Message>) -> Ended {
     let started_ns = shared.elapsed_ns();
+    let needed = shared.graph.dependencies[job.index()].iter();
+    let ready_ns = needed.map(|id| shared.ended_ns[id.index()].load(Ordering::Acquire)).max().unwrap_or(0);
     let mut ended = Ended {
         status: JobStatus::Cancelled,
         key: None,
         cached: false,
         result: None,
         usage: Usage::default(),
+        ready_ns,
         started_ns,
         ended_ns: started_ns,
         error: Vec::new(),
