@@ -242,6 +242,9 @@ pub(crate) struct RunArgs {
     /// Worker threads [default: one for each core]
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(crate) jobs: Option<u16>,
+    /// Memory that the limits of running jobs may come to together [default: four fifths of the machine's]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory_budget: Option<String>,
     /// After a failure, go on with what does not depend on it
     #[arg(long, short)]
     pub(crate) keep_going: bool,

@@ -89,6 +89,7 @@ impl Mill {
         };
         let options = ExecuteOptions {
             workers: how.workers,
+            memory_bytes: how.memory_bytes,
             keep_going: how.keep_going,
             retry_failed: how.retry_failed,
             fresh: how.fresh,
@@ -189,10 +190,23 @@ async fn cancel_on_interrupt(cancel: Cancel) {
 #[derive(Debug, Clone)]
 pub(crate) struct How {
     pub(crate) workers: usize,
+    pub(crate) memory_bytes: u64,
     pub(crate) keep_going: bool,
     pub(crate) retry_failed: bool,
     pub(crate) fresh: bool,
     pub(crate) began: Instant,
+}
+
+/// Four fifths of the memory that there is for this process: the rest is the system's, the store's, and what is mapped.
+pub(crate) fn default_memory() -> u64 {
+    // Who does not know does not keep anybody from running.
+    let Ok(mut system) = sysinfo::System::new() else { return u64::MAX };
+    system.refresh_memory();
+    let group = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
+    match system.total_memory().min(group) {
+        0 => u64::MAX,
+        bytes => bytes / 5 * 4,
+    }
 }
 
 /// One worker for each core that this process may use.

@@ -20,7 +20,7 @@ use crate::graph::{Graph, JobId};
 use crate::import::Importer;
 use crate::inbox::Inbox;
 use crate::modules::LoadedModules;
-use crate::scheduler::{Command, Demand, Scheduler};
+use crate::scheduler::{Amounts, Command, Demand, Scheduler};
 use crate::worker::{Ended, Message, STACK_BYTES, Shared, work};
 
 /// Jobs in one page of a run's record.
@@ -48,8 +48,10 @@ pub struct Ports {
 /// How a run is carried out.
 #[derive(Debug, Clone)]
 pub struct ExecuteOptions {
-    /// Worker threads; at least 1.
+    /// Worker threads, and processors that jobs may take together; at least 1.
     pub workers: usize,
+    /// Memory that the limits of running jobs may come to together, in bytes. A job whose own limit is higher runs alone.
+    pub memory_bytes: u64,
     /// Whether jobs that do not depend on a failed one still run.
     pub keep_going: bool,
     /// Whether recorded failures are tried again.
@@ -81,10 +83,12 @@ pub async fn execute(
     let workers = options.workers.max(1);
     on_event(&Event::RunStarted { run, plan: graph.name().to_owned(), jobs: graph.len(), workers });
 
-    let slots = u64::try_from(workers).unwrap_or(u64::MAX);
-    let demand = |_| Demand { needs: &[1], priority: 0, expected: 1 };
+    let (budget, needs) = amounts(&graph, workers, options.memory_bytes);
+    let demand =
+        |id: JobId| Demand { needs: &needs[graph.job(id).spec], priority: graph.spec(id).place.priority, expected: 1 };
+    let scheduler = Scheduler::new(&graph, budget, options.keep_going, demand);
     let shared = Arc::new(Shared {
-        board: Board::new(Scheduler::new(&graph, vec![slots], options.keep_going, demand)),
+        board: Board::new(scheduler),
         ended_ns: (0..graph.jobs.len()).map(|_| AtomicU64::new(0)).collect(),
         keep_going: options.keep_going,
         importer: Importer::new(Arc::clone(&ports.blobs), Arc::clone(&ports.stats)),
@@ -129,6 +133,18 @@ pub async fn execute(
         let _ = thread.join();
     }
     finished
+}
+
+/// What there is, and what each job entry of the plan takes of it: processors, memory, then the plan's resources.
+fn amounts(graph: &Graph, workers: usize, memory_bytes: u64) -> (Amounts, Vec<Amounts>) {
+    let resources = &graph.plan.resources;
+    let budget =
+        [u64::try_from(workers).unwrap_or(u64::MAX), memory_bytes].into_iter().chain(resources.values().copied());
+    let needs = graph.plan.jobs.iter().map(|spec| {
+        let taken = resources.keys().map(|name| spec.place.resources.get(name).copied().unwrap_or(0));
+        [spec.place.cpus, spec.limits.memory_bytes].into_iter().chain(taken).collect()
+    });
+    (budget.collect(), needs.collect())
 }
 
 fn start_threads(shared: &Arc<Shared>, workers: usize) -> Result<Vec<JoinHandle<()>>, ExecuteError> {

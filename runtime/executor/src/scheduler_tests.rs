@@ -20,7 +20,12 @@ fn graph(dependencies: &[Vec<u32>]) -> Graph {
         upstream: Vec::new(),
     };
     Graph {
-        plan: Plan { name: "test".to_owned(), modules: std::collections::BTreeMap::new(), jobs: Vec::new() },
+        plan: Plan {
+            name: "test".to_owned(),
+            modules: Default::default(),
+            resources: Default::default(),
+            jobs: Vec::new(),
+        },
         base: PathBuf::new(),
         jobs: (0..count).map(job).collect(),
         ranges: Vec::new(),

@@ -431,3 +431,63 @@ fn an_input_whose_time_was_put_back_is_a_changed_one() {
     std::fs::write(space.path("leaf"), "DDDD").unwrap();
     assert_eq!(run(), "DDDD");
 }
+
+/// How many of a run's jobs were under way at the same time, at most.
+fn at_once(events: &[serde_json::Value]) -> usize {
+    let jobs = events.iter().filter(|event| event["event"] == "job-finished");
+    let spans = jobs.map(|job| (job["started_ns"].as_u64().unwrap(), job["ended_ns"].as_u64().unwrap()));
+    let spans: Vec<_> = spans.collect();
+    let during = |at: u64| spans.iter().filter(|(from, to)| (*from..*to).contains(&at)).count();
+    spans.iter().map(|(from, _)| during(*from)).max().unwrap_or(0)
+}
+
+#[test]
+fn jobs_that_run_at_the_same_time_take_no_more_than_there_is() {
+    let space = TestSpace::new();
+    let plan = |job: &str| {
+        format!(
+            r#"
+            [modules.loop]
+            file = "loop_forever.wasm"
+            [resources]
+            db = 2
+            [defaults]
+            limits = {{ timeout = "400ms", memory = "100MiB" }}
+            [jobs.busy]
+            module = "loop"
+            args = ["{{n}}"]
+            for-each = {{ n = [1, 2, 3] }}
+            {job}
+            "#
+        )
+    };
+    let at_once = |job: &str, args: &[&str]| {
+        space.guest("loop_forever").write("mill.toml", plan(job));
+        let (_, events) = space.events(&[&["run", "--keep-going", "-j", "3"], args].concat());
+        assert!(events.iter().any(|event| event["event"] == "run-finished"), "{events:#?}");
+        at_once(&events)
+    };
+    assert_eq!(at_once("", &[]), 3);
+    assert_eq!(at_once("resources = { db = 1 }", &[]), 2);
+    assert_eq!(at_once("cpus = 2", &[]), 1);
+    // More than there is: then alone.
+    assert_eq!(at_once("cpus = 100", &[]), 1);
+    assert_eq!(at_once("", &["--memory-budget", "250MiB"]), 2);
+    let wrong = space.run(&["run", "--memory-budget", "much"]);
+    assert_eq!((wrong.code, wrong.stderr.contains("--memory-budget")), (101, true), "{}", wrong.stderr);
+}
+
+#[test]
+fn what_is_more_important_goes_first() {
+    let space = TestSpace::new();
+    let jobs = [("last", -1), ("second", 0), ("first", 7)];
+    let jobs = jobs.map(|(name, priority)| {
+        format!("[jobs.{name}]\nmodule = \"hello\"\nargs = [\"{name}\"]\npriority = {priority}\n")
+    });
+    space.guest("hello").write("mill.toml", "[modules.hello]\nfile = \"hello.wasm\"\n".to_owned() + &jobs.concat());
+    let (code, events) = space.events(&["run", "-j", "1"]);
+    assert_eq!(code, 0);
+    let started = events.iter().filter(|event| event["event"] == "job-started");
+    let started: Vec<_> = started.map(|event| event["job"].as_str().unwrap()).collect();
+    assert_eq!(started, ["first", "second", "last"]);
+}

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use wasmill_executor::{BuildOutput, expand};
 use wasmill_model::plan::{
-    InputSource, JobSpec, ModuleSource, MountSpec, Plan, SaveSpec, Spanned, Stdin, Template, check_mounts,
+    InputSource, JobSpec, ModuleSource, MountSpec, Place, Plan, SaveSpec, Spanned, Stdin, Template, check_mounts,
     check_outputs, parse_duration, parse_size,
 };
 use wasmill_model::port::BlobStore as _;
@@ -44,7 +44,7 @@ pub(crate) fn exec(global: &Global, args: ExecArgs) -> Result<u8, CliError> {
         error.headline = format!("cannot load the module {shown}");
         error
     })?;
-    let how = How { workers: 1, keep_going: false, retry_failed: false, fresh, began };
+    let how = How { workers: 1, memory_bytes: u64::MAX, keep_going: false, retry_failed: false, fresh, began };
     let mut report = None;
     let json = global.format == OutputFormat::Json;
     mill.execute(graph, modules, &how, &mut |event| {
@@ -144,13 +144,19 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
         timeout,
         seed: args.seed,
         native_floats: args.floats == FloatsName::Native,
+        place: Place::default(),
     };
     let module = match args.module.to_str().map(str::parse) {
         Some(Ok(digest)) if !args.module.exists() => ModuleSource::Digest(digest),
         _ => ModuleSource::File { path: args.module.to_string_lossy().into_owned() },
     };
     let name = args.module.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    Ok(Plan { name: format!("exec {name}"), modules: BTreeMap::from([(shown, spanned(module))]), jobs: vec![job] })
+    Ok(Plan {
+        name: format!("exec {name}"),
+        modules: BTreeMap::from([(shown, spanned(module))]),
+        resources: BTreeMap::new(),
+        jobs: vec![job],
+    })
 }
 
 fn spanned<T>(value: T) -> Spanned<T> {

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wasmill_executor::{BuildOutput, Graph};
+use wasmill_model::plan::parse_size;
 
 use crate::app::show_error;
 use crate::args::{Global, OutputFormat, RunArgs};
 use crate::error::CliError;
 use crate::exit_code;
-use crate::mill::{How, Mill, default_workers};
+use crate::mill::{How, Mill, default_memory, default_workers};
 use crate::plan_file;
 use crate::report::Reporter;
 
@@ -34,7 +35,15 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
         }
     };
     let workers = args.jobs.map_or_else(default_workers, usize::from);
-    let how = How { workers, keep_going: args.keep_going, retry_failed: args.retry_failed, fresh: args.fresh, began };
+    let memory_bytes = memory(args.memory_budget.as_deref())?;
+    let how = How {
+        workers,
+        memory_bytes,
+        keep_going: args.keep_going,
+        retry_failed: args.retry_failed,
+        fresh: args.fresh,
+        began,
+    };
     let mut reporter = Reporter::new(global, Arc::clone(&mill.storage) as _);
     let result = mill.execute(graph, modules, &how, &mut |event| reporter.on_event(event));
     reporter.finish();
@@ -46,6 +55,11 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
         () if summary.cancelled => exit_code::CANCELLED,
         () => exit_code::JOBS_FAILED,
     })
+}
+
+fn memory(budget: Option<&str>) -> Result<u64, CliError> {
+    let Some(text) = budget else { return Ok(default_memory()) };
+    parse_size(text).map_err(|wrong| CliError::new(exit_code::USAGE, format!("`--memory-budget {text}`: {wrong}")))
 }
 
 fn select(graph: &mut Arc<Graph>, names: &[String]) -> Result<(), CliError> {

@@ -57,17 +57,29 @@ fn plan(root: &Node<'_>, errors: &mut Diagnostics) -> Plan {
     let name = fields.take("name").and_then(|field| label(&field, errors));
     let module_fields = fields.take("modules").map_or(&[][..], |field| field.entries(errors));
     let modules: BTreeMap<_, _> = module_fields.iter().map(|entry| module(entry, errors)).collect();
+    let resources = fields.take("resources").map(|field| resources(&field, errors)).unwrap_or_default();
     let defaults = fields.take("defaults").map(|field| defaults(&field, &modules, errors)).unwrap_or_default();
     let job_fields = fields.take("jobs").map_or(&[][..], |field| field.entries(errors));
     fields.finish(errors);
 
-    let context = Context { modules: &modules, defaults: &defaults };
+    let context = Context { modules: &modules, resources: &resources, defaults: &defaults };
     let mut references = Vec::new();
     let jobs: Vec<_> = (job_fields.iter().enumerate())
         .map(|(index, entry)| job::job(index, entry, context, &mut references, errors))
         .collect();
     graph::check(&jobs, &references, errors);
-    Plan { name: name.unwrap_or(NAME_DEFAULT).to_owned(), modules, jobs }
+    Plan { name: name.unwrap_or(NAME_DEFAULT).to_owned(), modules, resources, jobs }
+}
+
+/// Reads what there is only so much of.
+fn resources(field: &Field<'_>, errors: &mut Diagnostics) -> BTreeMap<String, u64> {
+    let mut resources = BTreeMap::new();
+    for entry in field.entries(errors) {
+        check_label("a resource", &entry.0, errors);
+        let count = Field::of(entry, &field.subject).whole(1, errors).unwrap_or(u64::MAX);
+        resources.insert(entry.0.text.to_string(), count);
+    }
+    resources
 }
 
 fn module((key, node): &(Key<'_>, Node<'_>), errors: &mut Diagnostics) -> (String, Spanned<ModuleSource>) {

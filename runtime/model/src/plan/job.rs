@@ -12,13 +12,14 @@ use super::graph::Reference;
 use super::limits::LimitFields;
 use super::places::check_kept;
 use super::source::Reader;
-use super::{Items, JobSpec, ModuleSource, SaveSpec, Spanned, Stdin, Template, TemplateError};
+use super::{Items, JobSpec, ModuleSource, Place, SaveSpec, Spanned, Stdin, Template, TemplateError};
 use crate::guest_path::OutputPath;
 
 /// What a job is read against.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) modules: &'a BTreeMap<String, Spanned<ModuleSource>>,
+    pub(super) resources: &'a BTreeMap<String, u64>,
     pub(super) defaults: &'a Defaults,
 }
 
@@ -52,6 +53,7 @@ pub(super) fn job(
     let (limits, timeout) = own_limits.over(context.defaults.limits);
     let seed = fields.take("seed").and_then(|field| field.whole(0, errors)).unwrap_or(0);
     let floats = fields.take("floats").and_then(|field| native_floats(&field, errors));
+    let place = place(&mut fields, context.resources, errors);
     let meant = fields.finish(errors);
 
     let module = module.or_else(|| context.defaults.module.clone()).unwrap_or_else(|| {
@@ -81,7 +83,52 @@ pub(super) fn job(
         timeout,
         seed,
         native_floats,
+        place,
     }
+}
+
+/// The highest priority, and, with a minus, the lowest.
+const PRIORITY_MAX: i64 = 1_000;
+
+/// Reads how a job stands to others.
+fn place(fields: &mut Fields<'_>, known: &BTreeMap<String, u64>, errors: &mut Diagnostics) -> Place {
+    let cpus = fields.take("cpus").and_then(|field| field.whole(1, errors)).unwrap_or(1);
+    let resources = fields.take("resources").map(|field| taken(&field, known, errors)).unwrap_or_default();
+    let priority = fields.take("priority").and_then(|field| match field.node.value {
+        Value::Int(number) if (-PRIORITY_MAX..=PRIORITY_MAX).contains(&number) => Some(number),
+        Value::Int(_) => {
+            field.wrong(format_args!("it must be from -{PRIORITY_MAX} to {PRIORITY_MAX}"), errors);
+            None
+        }
+        _ => {
+            field.wrong_type("a whole number", errors);
+            None
+        }
+    });
+    Place { cpus, resources, priority: priority.unwrap_or(0) }
+}
+
+/// Reads what a job takes of the plan's resources.
+fn taken(field: &Field<'_>, known: &BTreeMap<String, u64>, errors: &mut Diagnostics) -> BTreeMap<String, u64> {
+    let mut taken = BTreeMap::new();
+    for entry in field.entries(errors) {
+        let (key, _) = entry;
+        let value = Field::of(entry, &field.subject);
+        let Some(count) = value.whole(1, errors) else { continue };
+        match known.get(key.text.as_ref()) {
+            None => {
+                let message = format!("there is no resource {}", Quoted(&key.text));
+                let names = known.keys().map(String::as_str).collect::<Vec<_>>();
+                unknown(message, &key.text, key.span.clone(), names.into_iter(), "resources", errors);
+            }
+            Some(all) if count > *all => {
+                let wrong = Diagnostic::new(format!("{} asks for more than there is", value.subject), value.span());
+                errors.push(wrong.saying(format!("there are {all} of it under `[resources]`")));
+            }
+            Some(_) => drop(taken.insert(key.text.to_string(), count)),
+        }
+    }
+    taken
 }
 
 /// Reads `floats`.

@@ -37,6 +37,8 @@ pub struct Plan {
     pub name: String,
     /// The modules, by the name that jobs call them.
     pub modules: BTreeMap<String, Spanned<ModuleSource>>,
+    /// What there is only so much of, by name: what jobs that run at the same time may take together.
+    pub resources: BTreeMap<String, u64>,
     /// The jobs in the order of the file.
     pub jobs: Vec<JobSpec>,
 }
@@ -100,6 +102,26 @@ pub struct JobSpec {
     pub seed: u64,
     /// Whether NaNs may be as the processor makes them, which is faster and holds for one kind of processor.
     pub native_floats: bool,
+    /// How the job stands to others that could run at the same time.
+    pub place: Place,
+}
+
+/// How a job stands to others that could run at the same time. It decides no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// How many of the machine's processors it takes while it runs; at least 1.
+    pub cpus: u64,
+    /// What it takes of the plan's resources, each at least 1.
+    pub resources: BTreeMap<String, u64>,
+    /// The higher goes first; from -1,000 to 1,000.
+    pub priority: i64,
+}
+
+impl Default for Place {
+    /// One processor and nothing else, no sooner and no later than others.
+    fn default() -> Self {
+        Self { cpus: 1, resources: BTreeMap::new(), priority: 0 }
+    }
 }
 
 /// Where standard input comes from.
