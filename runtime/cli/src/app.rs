@@ -31,7 +31,11 @@ pub(crate) fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => commands::run::run(&cli.global, &args),
         Command::Exec(args) => commands::exec::exec(&cli.global, *args),
-        Command::Plan { command: PlanCommand::Check { plan } } => commands::plan::check(&cli.global, &plan),
+        Command::Plan { command } => match command {
+            PlanCommand::Check { plan } => commands::plan::check(&cli.global, &plan),
+            PlanCommand::Show { plan } => commands::plan::show(&cli.global, &plan),
+            PlanCommand::Graph { plan, notation, families } => commands::plan::graph(&plan, notation, families),
+        },
         Command::Runs { limit } => commands::history::runs(&cli.global, limit),
         Command::Show { run, job } => commands::history::show(&cli.global, run, job.as_deref()),
         Command::Verify { run, sample, jobs } => commands::verify::verify(&cli.global, run, sample, jobs),

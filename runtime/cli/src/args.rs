@@ -310,4 +310,33 @@ pub(crate) enum PlanCommand {
         #[arg(default_value = ".", value_name = "PLAN")]
         plan: PathBuf,
     },
+    /// Show how deep and wide a plan is, its critical path, and what more workers would bring
+    Show {
+        /// The plan, or the folder that has it
+        #[arg(default_value = ".", value_name = "PLAN")]
+        plan: PathBuf,
+    },
+    /// Write a plan's graph for a program that draws it
+    Graph {
+        /// The plan, or the folder that has it
+        #[arg(default_value = ".", value_name = "PLAN")]
+        plan: PathBuf,
+        /// The notation
+        #[arg(long = "as", value_enum, default_value = "dot", value_name = "NOTATION")]
+        notation: Notation,
+        /// One box for all items of a job
+        #[arg(long)]
+        families: bool,
+    },
+}
+
+/// What programs that draw graphs read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Notation {
+    /// Graphviz
+    Dot,
+    /// Mermaid, as in Markdown
+    Mermaid,
+    /// For any other program
+    Json,
 }

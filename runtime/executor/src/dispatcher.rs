@@ -20,7 +20,7 @@ use crate::graph::{Graph, JobId};
 use crate::import::Importer;
 use crate::inbox::Inbox;
 use crate::modules::LoadedModules;
-use crate::scheduler::{Amounts, Command, Demand, Scheduler};
+use crate::scheduler::{Command, Demand, Scheduler};
 use crate::worker::{Ended, Message, STACK_BYTES, Shared, work};
 
 /// Jobs in one page of a run's record.
@@ -83,7 +83,7 @@ pub async fn execute(
     let workers = options.workers.max(1);
     on_event(&Event::RunStarted { run, plan: graph.name().to_owned(), jobs: graph.len(), workers });
 
-    let (budget, needs) = amounts(&graph, workers, options.memory_bytes);
+    let (budget, needs) = graph.amounts(workers, options.memory_bytes);
     let demand =
         |id: JobId| Demand { needs: &needs[graph.job(id).spec], priority: graph.spec(id).place.priority, expected: 1 };
     let scheduler = Scheduler::new(&graph, budget, options.keep_going, demand);
@@ -133,18 +133,6 @@ pub async fn execute(
         let _ = thread.join();
     }
     finished
-}
-
-/// What there is, and what each job entry of the plan takes of it: processors, memory, then the plan's resources.
-fn amounts(graph: &Graph, workers: usize, memory_bytes: u64) -> (Amounts, Vec<Amounts>) {
-    let resources = &graph.plan.resources;
-    let budget =
-        [u64::try_from(workers).unwrap_or(u64::MAX), memory_bytes].into_iter().chain(resources.values().copied());
-    let needs = graph.plan.jobs.iter().map(|spec| {
-        let taken = resources.keys().map(|name| spec.place.resources.get(name).copied().unwrap_or(0));
-        [spec.place.cpus, spec.limits.memory_bytes].into_iter().chain(taken).collect()
-    });
-    (budget.collect(), needs.collect())
 }
 
 fn start_threads(shared: &Arc<Shared>, workers: usize) -> Result<Vec<JoinHandle<()>>, ExecuteError> {

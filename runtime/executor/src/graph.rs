@@ -9,11 +9,18 @@ use std::path::PathBuf;
 
 use wasmill_model::plan::{Bindings, JobSpec, Plan};
 
+use crate::scheduler::Amounts;
+
 /// A job's place in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub(crate) u32);
 
 impl JobId {
+    /// Its place among the graph's jobs, from 0 on.
+    pub fn number(self) -> usize {
+        self.index()
+    }
+
     pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
@@ -85,11 +92,33 @@ impl Graph {
         &self.jobs[id.index()]
     }
 
+    /// The jobs that a job needs, ascending.
+    pub fn needs(&self, id: JobId) -> &[JobId] {
+        &self.dependencies[id.index()]
+    }
+
+    /// The name of the plan's job entry that a job came of.
+    pub fn family(&self, id: JobId) -> &str {
+        &self.spec(id).name.value
+    }
+
+    /// What there is, and what each job entry of the plan takes of it: processors, memory, then the plan's resources.
+    pub(crate) fn amounts(&self, workers: usize, memory_bytes: u64) -> (Amounts, Vec<Amounts>) {
+        let resources = &self.plan.resources;
+        let budget = [u64::try_from(workers).unwrap_or(u64::MAX), memory_bytes];
+        let needs = self.plan.jobs.iter().map(|spec| {
+            let taken = resources.keys().map(|name| spec.place.resources.get(name).copied().unwrap_or(0));
+            [spec.place.cpus, spec.limits.memory_bytes].into_iter().chain(taken).collect()
+        });
+        (budget.into_iter().chain(resources.values().copied()).collect(), needs.collect())
+    }
+
     pub(crate) fn spec(&self, id: JobId) -> &JobSpec {
         &self.plan.jobs[self.job(id).spec]
     }
 
-    pub(crate) fn ids(&self) -> impl Iterator<Item = JobId> + use<> {
+    /// All jobs, in the order of the plan.
+    pub fn ids(&self) -> impl Iterator<Item = JobId> + use<> {
         (0..self.jobs.len()).map(|index| JobId(u32::try_from(index).unwrap_or(u32::MAX)))
     }
 

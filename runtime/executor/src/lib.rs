@@ -21,6 +21,7 @@ mod platform;
 mod resolve;
 mod save;
 mod scheduler;
+mod shape;
 mod verify;
 mod worker;
 
@@ -33,4 +34,5 @@ pub use import::Importer;
 pub use modules::LoadedModules;
 pub use save::{export, export_file};
 pub use scheduler::{Amounts, Command, Demand, Ending, Scheduler, Signal};
+pub use shape::Shape;
 pub use verify::{Difference, Recorded, Verdict, VerifyPorts, recorded, verify};

@@ -324,4 +324,4 @@ fn heights(graph: &Graph, states: &[State], dependants: &[Vec<JobId>], expected:
 
 #[cfg(test)]
 #[path = "scheduler_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
-use wasmill_model::plan::{Bindings, Plan};
+use wasmill_model::plan::{Bindings, Format, parse};
 
 use super::*;
 use crate::graph::Job;
 
 /// A graph with the given dependencies; job `i` may only need jobs before it.
-fn graph(dependencies: &[Vec<u32>]) -> Graph {
+pub(crate) fn graph(dependencies: &[Vec<u32>]) -> Graph {
     let count = u32::try_from(dependencies.len()).unwrap();
     let job = |index: u32| Job {
         name: format!("j{index}"),
@@ -20,12 +20,7 @@ fn graph(dependencies: &[Vec<u32>]) -> Graph {
         upstream: Vec::new(),
     };
     Graph {
-        plan: Plan {
-            name: "test".to_owned(),
-            modules: Default::default(),
-            resources: Default::default(),
-            jobs: Vec::new(),
-        },
+        plan: parse("jobs.j.module = 'm'\nmodules.m.file = 'm.wasm'", Format::Toml).unwrap(),
         base: PathBuf::new(),
         jobs: (0..count).map(job).collect(),
         ranges: Vec::new(),

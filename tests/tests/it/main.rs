@@ -1,6 +1,7 @@
 //! The integration tests of wasmill, in one binary, so that they link once. `cargo xtask test` builds what they
 //! need: the program, and one guest for each behaviour.
 
+mod analysis;
 mod bad_input;
 mod behaviours;
 mod bombs;

@@ -1,31 +1,198 @@
 //! `wasmill plan`: looking at a plan without executing it.
 //!
-//! Owns: what is said of a valid plan. Does not know: how plans are read.
+//! Owns: what is said of a valid plan. Does not know: how plans are read, or how a graph is measured.
 
-use std::io::Write as _;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use crate::args::{Global, OutputFormat};
+use serde_json::json;
+use wasmill_executor::{Graph, JobId};
+use wasmill_model::RunId;
+use wasmill_model::port::RunLog;
+use wasmill_storage::Storage;
+
+use crate::args::{Global, Notation, OutputFormat};
 use crate::error::CliError;
 use crate::exit_code;
+use crate::mill::{open_error, store_dir, store_options};
 use crate::plan_file;
+use crate::report::print;
+use crate::report::shape::{Drawing, Drawn};
+use crate::report::text::{count, duration, harmless_lines};
+
+/// For how many workers it is said how long a plan takes.
+const WORKERS: [usize; 6] = [1, 2, 4, 8, 16, 32];
+
+/// How many runs are searched for recorded durations.
+const RUNS_SEARCHED: usize = 50;
+
+/// Jobs of a long path that are named: the first ones, and the last.
+const PATH_SHOWN: usize = 6;
 
 /// `wasmill plan check`.
 pub(crate) fn check(global: &Global, path: &Path) -> Result<u8, CliError> {
     let graph = plan_file::load(path)?;
     let (name, jobs, edges) = (graph.name(), graph.len(), graph.edges());
-    let mut out = std::io::stdout();
-    // A closed output is no reason to fail a check that succeeded.
-    let _ = match global.format {
+    match global.format {
         OutputFormat::Json => {
-            let said = serde_json::json!({ "plan": name, "valid": true, "jobs": jobs, "edges": edges });
-            writeln!(out, "{said}")
+            let said = json!({ "plan": name, "valid": true, "jobs": jobs, "edges": edges });
+            print(format!("{said}\n").as_bytes());
         }
-        OutputFormat::Human if global.quiet => Ok(()),
-        OutputFormat::Human => {
-            let (job_s, edge_s) = (if jobs == 1 { "" } else { "s" }, if edges == 1 { "y" } else { "ies" });
-            writeln!(out, "plan `{name}` is valid: {jobs} job{job_s}, {edges} dependenc{edge_s}")
-        }
-    };
+        OutputFormat::Human if global.quiet => {}
+        OutputFormat::Human => print(format!("plan `{name}` is valid: {}\n", jobs_and_edges(&graph)).as_bytes()),
+    }
     Ok(exit_code::SUCCESS)
+}
+
+fn jobs_and_edges(graph: &Graph) -> String {
+    let edges = graph.edges();
+    format!("{}, {edges} dependenc{}", count(graph.len(), "job"), if edges == 1 { "y" } else { "ies" })
+}
+
+/// `wasmill plan show`.
+pub(crate) fn show(global: &Global, path: &Path) -> Result<u8, CliError> {
+    let graph = plan_file::load(path)?;
+    let recorded = Recorded::find(global, graph.name())?;
+    let expected = recorded.as_ref().map_or_else(|| vec![1; graph.len()], |recorded| recorded.durations(&graph));
+    let expected = |id: JobId| expected.get(id.number()).copied().unwrap_or(1);
+    let shape = graph.shape(expected);
+    let path: Vec<&str> = shape.critical_path.iter().map(|id| graph.job(*id).name.as_str()).collect();
+    let times = WORKERS.map(|workers| (workers, graph.makespan(workers, expected)));
+    let run = recorded.as_ref().map(|recorded| recorded.run);
+    if global.format == OutputFormat::Json {
+        let times = times
+            .map(|(workers, time)| json!({ "workers": workers, "time": time, "speed_up": ratio(shape.total, time) }));
+        let said = json!({
+            "plan": graph.name(), "jobs": graph.len(), "edges": graph.edges(), "depth": shape.depth,
+            "width": shape.width, "critical_path": path, "critical": shape.critical, "total": shape.total,
+            "unit": if run.is_some() { "ns" } else { "jobs" }, "durations_of_run": run, "workers": times,
+        });
+        print(format!("{said}\n").as_bytes());
+        return Ok(exit_code::SUCCESS);
+    }
+    let time = |time: u64| if run.is_some() { duration(time) } else { time.to_string() };
+    let mut lines = vec![
+        format!("plan `{}`: {}", graph.name(), jobs_and_edges(&graph)),
+        format!("depth {} (jobs one after the other), width {} (jobs at one depth)", shape.depth, shape.width),
+        format!("critical path: {} of {}: {}", time(shape.critical), time(shape.total), shortened(&path)),
+        String::new(),
+        format!("{:>7}  {:>10}  {:>8}  {:>10}", "workers", "time", "speed-up", "efficiency"),
+    ];
+    for (workers, took) in times {
+        let speed_up = ratio(shape.total, took);
+        let efficiency = speed_up / workers as f64 * 100.0;
+        lines.push(format!("{workers:>7}  {:>10}  {speed_up:>8.2}  {efficiency:>8.0} %", time(took)));
+    }
+    lines.push(String::new());
+    lines.push(match run {
+        Some(run) => format!("durations are those of run {run}; what is between jobs is not counted"),
+        None => "no durations are recorded: every job counts as one".to_owned(),
+    });
+    print((harmless_lines(&lines.join("\n")) + "\n").as_bytes());
+    Ok(exit_code::SUCCESS)
+}
+
+fn ratio(total: u64, time: u64) -> f64 {
+    if time == 0 { 1.0 } else { total as f64 / time as f64 }
+}
+
+fn shortened(path: &[&str]) -> String {
+    match path.len().checked_sub(PATH_SHOWN) {
+        Some(more @ 1..) => {
+            let first = path.get(..PATH_SHOWN - 1).unwrap_or_default().join(" → ");
+            format!("{first} → … ({} more) → {}", more, path.last().copied().unwrap_or_default())
+        }
+        _ => path.join(" → "),
+    }
+}
+
+/// How long jobs took in an earlier run.
+struct Recorded {
+    run: RunId,
+    by_job: HashMap<String, u64>,
+}
+
+impl Recorded {
+    /// The latest run of a plan in which something took time, if there is a store and one is in it.
+    fn find(global: &Global, plan: &str) -> Result<Option<Self>, CliError> {
+        let dir = store_dir(global)?;
+        // Looking at a plan creates nothing.
+        if !dir.join("FORMAT").exists() {
+            return Ok(None);
+        }
+        let storage = Storage::open(&dir, store_options(global)?).map_err(|error| open_error(&error))?;
+        let runs = storage.runs(RUNS_SEARCHED).map_err(|error| CliError::store(&error))?;
+        for run in runs.into_iter().filter(|run| run.plan == plan) {
+            let reports = storage.jobs(run.id).map_err(|error| CliError::store(&error))?;
+            let by_job = reports.into_iter().map(|report| (report.job, report.usage.wall_ns));
+            let by_job: HashMap<_, _> = by_job.filter(|(_, wall_ns)| *wall_ns > 0).collect();
+            if !by_job.is_empty() {
+                return Ok(Some(Self { run: run.id, by_job }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How long each job took: itself, else those of its family in the mean, else all.
+    fn durations(&self, graph: &Graph) -> Vec<u64> {
+        let mut families: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        let mut all = (0, 0);
+        let own = |id: JobId| self.by_job.get(&graph.job(id).name).copied();
+        for (id, wall_ns) in graph.ids().filter_map(|id| Some((id, own(id)?))) {
+            for (sum, count) in [families.entry(graph.family(id)).or_default(), &mut all] {
+                *sum += wall_ns;
+                *count += 1;
+            }
+        }
+        let mean = |(sum, count): (u64, u64)| sum / count.max(1);
+        let family = |id: JobId| families.get(graph.family(id)).copied().unwrap_or(all);
+        graph.ids().map(|id| own(id).unwrap_or_else(|| mean(family(id))).max(1)).collect()
+    }
+}
+
+/// `wasmill plan graph`.
+pub(crate) fn graph(path: &Path, notation: Notation, families: bool) -> Result<u8, CliError> {
+    let graph = plan_file::load(path)?;
+    let drawing = if families { families_of(&graph) } else { jobs_of(&graph) };
+    let text = match notation {
+        Notation::Dot => drawing.dot(),
+        Notation::Mermaid => drawing.mermaid(),
+        Notation::Json => drawing.json(),
+    };
+    print(text.as_bytes());
+    Ok(exit_code::SUCCESS)
+}
+
+fn jobs_of(graph: &Graph) -> Drawing {
+    let boxes = graph.ids().map(|id| Drawn {
+        name: graph.job(id).name.clone(),
+        jobs: 1,
+        needs: graph.needs(id).iter().map(|needed| needed.number()).collect(),
+    });
+    Drawing { name: graph.name().to_owned(), boxes: boxes.collect() }
+}
+
+/// One box for each of the plan's job entries that has jobs.
+fn families_of(graph: &Graph) -> Drawing {
+    let mut places = HashMap::new();
+    let mut boxes: Vec<(Drawn, BTreeSet<usize>)> = Vec::new();
+    let of: Vec<usize> = graph
+        .ids()
+        .map(|id| {
+            *places.entry(graph.family(id)).or_insert_with(|| {
+                boxes.push((Drawn { name: graph.family(id).to_owned(), jobs: 0, needs: Vec::new() }, BTreeSet::new()));
+                boxes.len() - 1
+            })
+        })
+        .collect();
+    for (id, place) in graph.ids().zip(&of) {
+        let Some((drawn, needs)) = boxes.get_mut(*place) else { continue };
+        drawn.jobs += 1;
+        // Items of one job may need each other.
+        needs.extend(
+            graph.needs(id).iter().filter_map(|needed| of.get(needed.number())).filter(|other| *other != place),
+        );
+    }
+    let boxes = boxes.into_iter().map(|(drawn, needs)| Drawn { needs: needs.into_iter().collect(), ..drawn });
+    Drawing { name: graph.name().to_owned(), boxes: boxes.collect() }
 }

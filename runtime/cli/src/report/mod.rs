@@ -5,6 +5,7 @@
 mod failure;
 pub(crate) mod human;
 pub(crate) mod plan;
+pub(crate) mod shape;
 pub(crate) mod text;
 
 use std::io::Write as _;

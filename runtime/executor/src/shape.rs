@@ -1,0 +1,147 @@
+//! What can be said of a graph before it is executed: how deep and wide it is, and how long it would take.
+//!
+//! Owns: these figures. Does not know: where durations come from, or how anything is shown.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::graph::{Graph, JobId};
+use crate::scheduler::{Demand, Ending, Scheduler, Signal};
+
+/// What a graph's selected jobs look like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    /// Jobs on the longest chain, by their number.
+    pub depth: usize,
+    /// The most jobs at one depth. Without limits, at least that many could run at the same time.
+    pub width: usize,
+    /// The chain that takes longest. No number of workers makes the run shorter than that.
+    pub critical_path: Vec<JobId>,
+    /// How long the critical path takes, in the unit of the durations.
+    pub critical: u64,
+    /// How long all jobs take one after the other.
+    pub total: u64,
+}
+
+impl Graph {
+    /// Measures the selected jobs, of which each takes as long as `expected` says, in any unit.
+    pub fn shape(&self, expected: impl Fn(JobId) -> u64) -> Shape {
+        let mut shape = Shape { depth: 0, width: 0, critical_path: Vec::new(), critical: 0, total: 0 };
+        // When each job ends at the earliest, at which depth it is, and which job it waits for last.
+        let mut ends: Vec<(u64, usize, Option<JobId>)> = vec![(0, 0, None); self.jobs.len()];
+        let mut at_depth: Vec<usize> = Vec::new();
+        let mut last: Option<(u64, Reverse<JobId>)> = None;
+        for id in self.in_order() {
+            let needed = self.needs(id).iter().map(|needed| (ends[needed.index()], *needed));
+            let depth = needed.clone().map(|((_, depth, _), _)| depth).max().unwrap_or(0);
+            let latest = needed.map(|((end, ..), needed)| (end, Reverse(needed))).max();
+            let takes = expected(id);
+            let end = latest.map_or(0, |(end, _)| end).saturating_add(takes);
+            ends[id.index()] = (end, depth + 1, latest.map(|(_, Reverse(needed))| needed));
+            shape.total = shape.total.saturating_add(takes);
+            if at_depth.len() <= depth {
+                at_depth.push(0);
+            }
+            at_depth[depth] += 1;
+            last = last.max(Some((end, Reverse(id))));
+        }
+        shape.depth = at_depth.len();
+        shape.width = at_depth.into_iter().max().unwrap_or(0);
+        shape.critical = last.map_or(0, |(end, _)| end);
+        let mut next = last.map(|(_, Reverse(id))| id);
+        while let Some(id) = next {
+            shape.critical_path.push(id);
+            next = ends[id.index()].2;
+        }
+        shape.critical_path.reverse();
+        shape
+    }
+
+    /// How long the selected jobs take with so many workers, started by the scheduler's own rules. What is between two jobs
+    /// takes no time.
+    pub fn makespan(&self, workers: usize, expected: impl Fn(JobId) -> u64) -> u64 {
+        let (budget, needs) = self.amounts(workers, u64::MAX);
+        let mut scheduler = Scheduler::new(self, budget, true, |id| Demand {
+            needs: &needs[self.job(id).spec],
+            priority: self.spec(id).place.priority,
+            expected: expected(id),
+        });
+        let (mut now, mut running) = (0, BinaryHeap::new());
+        let mut commands = Vec::new();
+        loop {
+            while let Some(job) = scheduler.take() {
+                running.push(Reverse((expected(job).saturating_add(now), job)));
+            }
+            let Some(Reverse((end, job))) = running.pop() else { return now };
+            now = end;
+            scheduler.on(Signal::Ended(job, Ending::Succeeded), &mut commands);
+        }
+    }
+
+    /// The selected jobs, each after those that it needs.
+    fn in_order(&self) -> Vec<JobId> {
+        let is_selected = |id: &JobId| self.selected.as_ref().is_none_or(|selected| selected.contains(id));
+        let mut open = vec![0; self.jobs.len()];
+        let mut dependants = vec![Vec::new(); self.jobs.len()];
+        for id in self.ids().filter(is_selected) {
+            open[id.index()] = self.needs(id).len();
+            for needed in self.needs(id) {
+                dependants[needed.index()].push(id);
+            }
+        }
+        let mut order: Vec<JobId> = self.ids().filter(|id| is_selected(id) && open[id.index()] == 0).collect();
+        let mut next = 0;
+        while let Some(id) = order.get(next).copied() {
+            next += 1;
+            for dependant in &dependants[id.index()] {
+                open[dependant.index()] -= 1;
+                if open[dependant.index()] == 0 {
+                    order.push(*dependant);
+                }
+            }
+        }
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scheduler::tests::graph;
+
+    use super::*;
+
+    fn ids(ids: &[u32]) -> Vec<JobId> {
+        ids.iter().copied().map(JobId).collect()
+    }
+
+    #[test]
+    fn a_graph_is_measured() {
+        // 0 -> 1 -> 4, 2 -> 4, 3 alone.
+        let graph = graph(&[vec![], vec![0], vec![], vec![], vec![1, 2]]);
+        let one = graph.shape(|_| 1);
+        assert_eq!((one.depth, one.width, one.critical, one.total), (3, 3, 3, 5));
+        assert_eq!(one.critical_path, ids(&[0, 1, 4]));
+        let long = graph.shape(|id| if id == JobId(2) { 10 } else { 2 });
+        assert_eq!((long.critical, long.total), (12, 18));
+        assert_eq!(long.critical_path, ids(&[2, 4]));
+    }
+
+    #[test]
+    fn a_graph_without_jobs_has_no_shape() {
+        let shape = graph(&[]).shape(|_| 1);
+        assert_eq!(shape, Shape { depth: 0, width: 0, critical_path: Vec::new(), critical: 0, total: 0 });
+        assert_eq!(graph(&[]).makespan(4, |_| 1), 0);
+    }
+
+    #[test]
+    fn more_workers_make_it_shorter_down_to_the_critical_path() {
+        let chain_and_others: Vec<Vec<u32>> =
+            (0..20).map(|job| if (1..5).contains(&job) { vec![job - 1] } else { vec![] }).collect();
+        let graph = graph(&chain_and_others);
+        assert_eq!(graph.makespan(1, |_| 3), 60);
+        assert_eq!(graph.makespan(2, |_| 3), 30);
+        assert_eq!(graph.makespan(4, |_| 3), 15);
+        assert_eq!(graph.makespan(100, |_| 3), 15);
+        assert_eq!(graph.shape(|_| 3).critical, 15);
+    }
+}
