@@ -245,6 +245,9 @@ pub(crate) struct RunArgs {
     /// Memory that the limits of running jobs may come to together [default: four fifths of the machine's]
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory_budget: Option<String>,
+    /// Cancel the run after so long; what is durable by then stays
+    #[arg(long, value_name = "TIME")]
+    pub(crate) run_timeout: Option<String>,
     /// After a failure, go on with what does not depend on it
     #[arg(long, short)]
     pub(crate) keep_going: bool,

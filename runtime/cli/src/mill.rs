@@ -90,6 +90,7 @@ impl Mill {
         let options = ExecuteOptions {
             workers: how.workers,
             memory_bytes: how.memory_bytes,
+            timeout: how.timeout,
             keep_going: how.keep_going,
             retry_failed: how.retry_failed,
             fresh: how.fresh,
@@ -191,6 +192,7 @@ async fn cancel_on_interrupt(cancel: Cancel) {
 pub(crate) struct How {
     pub(crate) workers: usize,
     pub(crate) memory_bytes: u64,
+    pub(crate) timeout: Option<Duration>,
     pub(crate) keep_going: bool,
     pub(crate) retry_failed: bool,
     pub(crate) fresh: bool,

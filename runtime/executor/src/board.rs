@@ -91,6 +91,15 @@ impl Board {
         }
     }
 
+    /// Lets a job be tried again.
+    pub(crate) fn due(&self, job: JobId) {
+        let mut state = self.state();
+        state.scheduler.on(Signal::Due(job), &mut Vec::new());
+        if state.idle > 0 && state.has_next() {
+            self.work.notify_one();
+        }
+    }
+
     /// Nothing further is started. Returns what becomes of the rest.
     pub(crate) fn cancel(&self) -> Vec<Command> {
         let mut commands = Vec::new();

@@ -4,8 +4,9 @@
 //! on disk, its outputs on the host). Does not know: which job is next (`scheduler`), how a job is executed
 //! (`worker`), how events are shown.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -52,6 +53,8 @@ pub struct ExecuteOptions {
     pub workers: usize,
     /// Memory that the limits of running jobs may come to together, in bytes. A job whose own limit is higher runs alone.
     pub memory_bytes: u64,
+    /// How long the run may take; it is cancelled then.
+    pub timeout: Option<Duration>,
     /// Whether jobs that do not depend on a failed one still run.
     pub keep_going: bool,
     /// Whether recorded failures are tried again.
@@ -89,6 +92,7 @@ pub async fn execute(
     let scheduler = Scheduler::new(&graph, budget, options.keep_going, demand);
     let shared = Arc::new(Shared {
         board: Board::new(scheduler),
+        tried: (0..graph.jobs.len()).map(|_| AtomicU32::new(0)).collect(),
         ended_ns: (0..graph.jobs.len()).map(|_| AtomicU64::new(0)).collect(),
         keep_going: options.keep_going,
         importer: Importer::new(Arc::clone(&ports.blobs), Arc::clone(&ports.stats)),
@@ -109,6 +113,8 @@ pub async fn execute(
     let mut dispatcher = Dispatcher {
         counts: RunCounts { jobs: graph.len(), ..RunCounts::default() },
         reported: 0,
+        timeout: options.timeout,
+        delayed: BinaryHeap::new(),
         pending: HashMap::new(),
         durable_early: HashSet::new(),
         page: Vec::with_capacity(PAGE),
@@ -164,6 +170,9 @@ struct Dispatcher<'a> {
     run: RunId,
     counts: RunCounts,
     reported: usize,
+    timeout: Option<Duration>,
+    /// Jobs that are to be tried again, and when.
+    delayed: BinaryHeap<Reverse<(Instant, JobId)>>,
     pending: HashMap<JobId, Pending>,
     /// Jobs whose record was on disk before the thread had said that they ended.
     durable_early: HashSet<JobId>,
@@ -190,6 +199,17 @@ impl Dispatcher<'_> {
                 }
                 _ = poll.tick() => {}
             }
+            while let Some(Reverse((due, job))) = self.delayed.peek().copied().filter(|next| next.0.0 <= Instant::now())
+            {
+                tracing::debug!(?due, "a job is tried again");
+                self.delayed.pop();
+                self.shared.board.due(job);
+            }
+            if let Some(timeout) = self.timeout.take_if(|timeout| self.shared.began.elapsed() >= *timeout) {
+                let message = format!("the run is cancelled, as it took longer than {} s", timeout.as_secs_f64());
+                (self.on_event)(&Event::Warning { message });
+                self.shared.cancel.cancel();
+            }
             if self.shared.cancel.is_cancelled() && !self.summary.cancelled {
                 self.summary.cancelled = true;
                 self.stop()?;
@@ -213,6 +233,13 @@ impl Dispatcher<'_> {
             }
             Message::Ended(job, ended) => self.hear_ended(job, *ended),
             Message::Unstarted(command) => self.hear_unstarted(command),
+            Message::Retried(job, attempt, wait, error) => {
+                let name = self.shared.graph.job(job).name.clone();
+                let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                (self.on_event)(&Event::JobRetried { job: name, attempt, wait_ms, error });
+                self.delayed.push(Reverse((Instant::now() + wait, job)));
+                Ok(())
+            }
             Message::Durable(job, Ok(())) => {
                 match self.pending.get_mut(&job) {
                     Some(pending) => pending.awaits_durable = false,

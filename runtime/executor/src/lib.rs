@@ -19,6 +19,8 @@ mod links;
 mod modules;
 mod platform;
 mod resolve;
+#[cfg(test)]
+mod retry_tests;
 mod save;
 mod scheduler;
 mod shape;

@@ -3,11 +3,12 @@
 //! Owns: the state of every job, the ready queues, what running jobs take of what there is, and what a failure or a
 //! cancellation means for the rest. Does not know: what a job does, how long it takes, or who executes it.
 //!
-//! A job goes through these states, each at most once:
+//! A job goes through these states, each at most once unless it is tried again:
 //! ```text
 //! Waiting ──last dependency succeeded──▶ Ready ──take──▶ Running ──▶ Succeeded | Failed
-//!    │                                     │
-//!    └── a dependency failed ──▶ Skipped   └── the run stops ──▶ Cancelled
+//!    │                                    │  ▲               │
+//!    └── a dependency failed ──▶ Skipped  │  └─ it is due ─ Delayed: it is to be tried again
+//!                                         └── the run stops ──▶ Cancelled
 //! ```
 //!
 //! Of the ready jobs that what is free suffices for, the one goes first that has the highest priority, then the longest way
@@ -27,6 +28,8 @@ const PASSED_OVER_MAX: u32 = 16;
 pub enum Signal {
     /// A job that was taken has ended.
     Ended(JobId, Ending),
+    /// A job that was to be tried again may be, from now on.
+    Due(JobId),
     /// Nothing further is to be started; what runs will be stopped by whoever sent this.
     Cancel,
 }
@@ -38,6 +41,8 @@ pub enum Ending {
     Succeeded,
     /// Its dependants are skipped and, unless the run keeps going, nothing further is started.
     Failed,
+    /// It is to be tried again: once it is due.
+    Again,
     /// It was stopped or never really began, because the run was cancelled.
     Cancelled,
 }
@@ -78,6 +83,8 @@ enum State {
     Waiting(u32),
     Ready,
     Running,
+    /// Was taken before, and waits until it is due again.
+    Delayed,
     /// Succeeded, failed, skipped or cancelled.
     Ended,
 }
@@ -213,15 +220,24 @@ impl Scheduler {
     pub fn on(&mut self, signal: Signal, commands: &mut Vec<Command>) {
         match signal {
             Signal::Cancel => self.stop(commands),
+            Signal::Due(job) if self.states[job.index()] == State::Delayed => self.make_ready(job),
+            Signal::Due(_) => {}
             Signal::Ended(job, ending) => {
                 if self.states[job.index()] != State::Running {
                     return;
                 }
-                self.end(job);
                 self.running -= 1;
                 let class = &self.classes[self.places[job.index()].class as usize];
                 class.needs.iter().zip(&mut self.free).for_each(|(needed, free)| *free += needed);
+                if ending != Ending::Again {
+                    self.end(job);
+                }
                 match ending {
+                    Ending::Again if self.stopping => {
+                        self.end(job);
+                        commands.push(Command::Drop(job));
+                    }
+                    Ending::Again => self.states[job.index()] = State::Delayed,
                     Ending::Succeeded => self.release(job),
                     Ending::Failed => {
                         self.skip_dependants(job, commands);
@@ -288,7 +304,7 @@ impl Scheduler {
         self.classes.iter_mut().for_each(|class| class.ready.clear());
         self.ready = 0;
         for index in 0..self.states.len() {
-            if matches!(self.states[index], State::Waiting(_) | State::Ready) {
+            if matches!(self.states[index], State::Waiting(_) | State::Ready | State::Delayed) {
                 let job = JobId(u32::try_from(index).unwrap_or(u32::MAX));
                 self.end(job);
                 commands.push(Command::Drop(job));

@@ -60,72 +60,132 @@ fn scheduler(graph: &Graph, budget: &[u64], keep_going: bool, asks: &[Asks]) -> 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Happened {
     Taken(JobId),
+    Due(JobId),
     Told(Command),
 }
 
-/// Executes a graph with one job after another being picked by `choices` to end, and job `i` ending as
-/// `endings[i]` says; returns each job's fate and the log of all that happened.
-fn simulate(
-    graph: &Graph,
-    budget: &[u64],
+/// What the jobs of a simulated run do.
+struct Script<'a> {
     keep_going: bool,
-    asks: &[Asks],
-    endings: &[Ending],
-    choices: &[usize],
-) -> (Vec<Fate>, Vec<Happened>) {
-    let mut scheduler = scheduler(graph, budget, keep_going, asks);
-    let mut fates: Vec<Option<Fate>> = vec![None; graph.jobs.len()];
-    let mut running: Vec<JobId> = Vec::new();
-    let mut log = Vec::new();
-    let mut commands = Vec::new();
-    // Since when a job has been ready and been passed over by jobs that rank lower.
-    let mut passed_over = vec![0_u32; graph.jobs.len()];
-    for step in 0.. {
-        while let Some(job) = scheduler.take() {
-            log.push(Happened::Taken(job));
-            for dependency in &graph.dependencies[job.index()] {
-                assert_eq!(fates[dependency.index()], Some(Fate::Executed(Ending::Succeeded)));
-            }
-            assert!(fates[job.index()].is_none() && !running.contains(&job), "{job:?} twice");
-            running.push(job);
-            for (resource, all) in budget.iter().enumerate() {
-                let needed = |job: &JobId| asks[job.index()].needs.get(resource).copied().unwrap_or(0).min(*all);
-                assert!(running.iter().map(needed).sum::<u64>() <= *all, "more of {resource} is taken than there is");
-            }
-            for (index, passed) in passed_over.iter_mut().enumerate() {
-                let is_ready = graph.dependencies[index]
-                    .iter()
-                    .all(|needed| fates[needed.index()] == Some(Fate::Executed(Ending::Succeeded)));
-                let waits =
-                    is_ready && fates[index].is_none() && !running.contains(&JobId(u32::try_from(index).unwrap()));
-                *passed += u32::from(waits && asks[index].priority > asks[job.index()].priority);
-            }
-            // One for each kind of needs that ranks higher, as each may have to wait for the one before it.
-            let most = (PASSED_OVER_MAX + 1) * u32::try_from(graph.jobs.len()).unwrap();
-            assert!(passed_over[job.index()] <= most, "{job:?} was passed over {} times", passed_over[job.index()]);
+    asks: &'a [Asks],
+    /// How each job ends.
+    endings: &'a [Ending],
+    /// How often each job is put off before.
+    retries: &'a [usize],
+    /// Which of those that could is the next to end, or to be due again.
+    choices: &'a [usize],
+}
+
+/// A run in which nothing takes time.
+struct Simulation<'a> {
+    graph: &'a Graph,
+    budget: &'a [u64],
+    script: &'a Script<'a>,
+    scheduler: Scheduler,
+    fates: Vec<Option<Fate>>,
+    running: Vec<JobId>,
+    delayed: Vec<JobId>,
+    tried: Vec<usize>,
+    /// How often each ready job was passed over by one of a lower priority.
+    passed_over: Vec<u32>,
+    log: Vec<Happened>,
+}
+
+/// Executes a graph; returns each job's fate and the log of all that happened.
+fn simulate(graph: &Graph, budget: &[u64], script: &Script<'_>) -> (Vec<Fate>, Vec<Happened>) {
+    let count = graph.jobs.len();
+    let mut simulation = Simulation {
+        graph,
+        budget,
+        script,
+        scheduler: scheduler(graph, budget, script.keep_going, script.asks),
+        fates: vec![None; count],
+        running: Vec::new(),
+        delayed: Vec::new(),
+        tried: vec![0; count],
+        passed_over: vec![0; count],
+        log: Vec::new(),
+    };
+    let mut steps = script.choices.iter().cycle();
+    while simulation.step(*steps.next().expect("there are choices")) {}
+    assert!(simulation.scheduler.is_done(), "the run stands still: {:?}", simulation.fates);
+    (simulation.fates.into_iter().map(|fate| fate.expect("every job ends")).collect(), simulation.log)
+}
+
+impl Simulation<'_> {
+    /// Has all jobs taken that can be, and then one of them end or be due. Nothing is left to do after the last.
+    fn step(&mut self, choice: usize) -> bool {
+        while let Some(job) = self.scheduler.take() {
+            self.taken(job);
         }
-        assert!(!scheduler.has_next());
-        for command in commands.drain(..) {
-            log.push(Happened::Told(command));
+        assert!(!self.scheduler.has_next());
+        assert_eq!(self.scheduler.running(), self.running.len());
+        self.delayed.retain(|job| self.fates[job.index()].is_none());
+        if !self.delayed.is_empty() && (self.running.is_empty() || choice.is_multiple_of(5)) {
+            let job = self.delayed.swap_remove(choice % self.delayed.len());
+            self.log.push(Happened::Due(job));
+            self.tell(Signal::Due(job));
+        } else if !self.running.is_empty() {
+            let job = self.running.swap_remove(choice % self.running.len());
+            self.end(job);
+        }
+        !(self.running.is_empty() && self.delayed.is_empty() && !self.scheduler.has_next())
+    }
+
+    fn is_ready(&self, job: JobId) -> bool {
+        let succeeded = |needed: &JobId| self.fates[needed.index()] == Some(Fate::Executed(Ending::Succeeded));
+        self.graph.dependencies[job.index()].iter().all(succeeded)
+    }
+
+    fn taken(&mut self, job: JobId) {
+        self.log.push(Happened::Taken(job));
+        let is_elsewhere = self.running.contains(&job) || self.delayed.contains(&job);
+        assert!(self.is_ready(job) && self.fates[job.index()].is_none() && !is_elsewhere, "{job:?}");
+        self.running.push(job);
+        let asks = self.script.asks;
+        for (resource, all) in self.budget.iter().enumerate() {
+            let needed = |job: &JobId| asks[job.index()].needs.get(resource).copied().unwrap_or(0).min(*all);
+            assert!(self.running.iter().map(needed).sum::<u64>() <= *all, "more of {resource} is taken than there is");
+        }
+        for id in self.graph.ids() {
+            let waits = self.is_ready(id) && self.fates[id.index()].is_none();
+            let waits = waits && !self.running.contains(&id) && !self.delayed.contains(&id);
+            let is_passed_over = waits && asks[id.index()].priority > asks[job.index()].priority;
+            self.passed_over[id.index()] += u32::from(is_passed_over);
+        }
+        // One for each kind of needs that ranks higher, as each may have to wait for the one before it.
+        let most = (PASSED_OVER_MAX + 1) * u32::try_from(self.graph.jobs.len()).unwrap();
+        let passed_over = self.passed_over[job.index()];
+        assert!(passed_over <= most, "{job:?} was passed over {passed_over} times");
+    }
+
+    fn end(&mut self, job: JobId) {
+        self.tried[job.index()] += 1;
+        if self.tried[job.index()] <= self.script.retries[job.index()] {
+            // Unless the run stops: it is dropped then.
+            self.delayed.push(job);
+            self.tell(Signal::Ended(job, Ending::Again));
+        } else {
+            let ending = self.script.endings[job.index()];
+            assert!(self.fates[job.index()].replace(Fate::Executed(ending)).is_none());
+            self.tell(Signal::Ended(job, ending));
+        }
+    }
+
+    fn tell(&mut self, signal: Signal) {
+        let mut commands = Vec::new();
+        self.scheduler.on(signal, &mut commands);
+        for command in commands {
+            self.log.push(Happened::Told(command));
             match command {
                 Command::Skip { job, because } => {
-                    assert!(fates[job.index()].replace(Fate::Skipped).is_none());
-                    assert_eq!(fates[because.index()], Some(Fate::Executed(Ending::Failed)));
+                    assert!(self.fates[job.index()].replace(Fate::Skipped).is_none());
+                    assert_eq!(self.fates[because.index()], Some(Fate::Executed(Ending::Failed)));
                 }
-                Command::Drop(job) => assert!(fates[job.index()].replace(Fate::Dropped).is_none()),
+                Command::Drop(job) => assert!(self.fates[job.index()].replace(Fate::Dropped).is_none()),
             }
         }
-        assert_eq!(scheduler.running(), running.len());
-        if running.is_empty() {
-            break;
-        }
-        let job = running.swap_remove(choices[step % choices.len()] % running.len());
-        let ending = endings[job.index()];
-        assert!(fates[job.index()].replace(Fate::Executed(ending)).is_none());
-        scheduler.on(Signal::Ended(job, ending), &mut commands);
     }
-    assert!(scheduler.is_done(), "the run stands still: {fates:?}");
-    (fates.into_iter().map(|fate| fate.expect("every job ends")).collect(), log)
 }
 
 fn dags() -> impl Strategy<Value = Vec<Vec<u32>>> {
@@ -166,12 +226,14 @@ proptest! {
         endings in endings(),
         choices in prop::collection::vec(any::<usize>(), 1..20),
         asks in asks(),
+        retries in prop::collection::vec(prop_oneof![6 => Just(0_usize), 1 => 1_usize..4], 60),
         budget in prop::collection::vec(1_u64..9, 1..4),
         keep_going: bool,
     ) {
         let graph = graph(&dag);
-        let (fates, log) = simulate(&graph, &budget, keep_going, &asks, &endings, &choices);
-        let (_, again) = simulate(&graph, &budget, keep_going, &asks, &endings, &choices);
+        let script = Script { keep_going, asks: &asks, endings: &endings, retries: &retries, choices: &choices };
+        let (fates, log) = simulate(&graph, &budget, &script);
+        let (_, again) = simulate(&graph, &budget, &script);
         prop_assert_eq!(log, again, "the same signals must give the same commands");
         let cancelled = fates.contains(&Fate::Executed(Ending::Cancelled));
         let failed = fates.contains(&Fate::Executed(Ending::Failed));

@@ -3,11 +3,13 @@
 //! Owns: the way of one job from its inputs to its recorded result, and that equal actions of one run are
 //! executed once. Does not know: which job is next, or who is told about it (`dispatcher`).
 
+use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use wasmill_model::plan::Retries;
 use wasmill_model::port::{Cancel, Execution, Lookup, ModuleError, Request, RunnerError, StoreError, Traits};
 use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, JobStatus, Outcome, Usage};
 
@@ -25,6 +27,9 @@ use crate::scheduler::{Command, Ending};
 /// The stack of a thread that runs guests: they get 1 MiB of it (the sandbox's limit); the host calls beneath them need
 /// theirs.
 pub(crate) const STACK_BYTES: usize = 4 << 20;
+
+/// The longest wait between two attempts, in milliseconds.
+const BACKOFF_MS_MAX: u64 = 3_600_000;
 
 /// Work for a thread.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +49,8 @@ pub(crate) enum Message {
     Ended(JobId, Box<Ended>),
     /// What becomes of a job that will never start.
     Unstarted(Command),
+    /// An attempt came to no result: which one it was, how long to wait for the next, and why.
+    Retried(JobId, u32, Duration, Vec<String>),
     /// What a job recorded is on disk, or cannot get there.
     Durable(JobId, Result<(), Arc<StoreError>>),
     /// A job's outputs are on the host.
@@ -67,9 +74,19 @@ pub(crate) struct Ended {
     pub(crate) hint: Option<String>,
     /// Whether a [`Message::Durable`] follows, which is to be waited for before anything is reported.
     pub(crate) awaits_durable: bool,
+    /// Another attempt may come to a result, which this one did not.
+    is_in_vain: bool,
 }
 
 impl Ended {
+    /// Why there is no success, from the outside in.
+    fn reasons(&self) -> Vec<String> {
+        match &self.result {
+            Some(result) => vec![result.outcome.to_string()],
+            None => self.error.clone(),
+        }
+    }
+
     /// What that means for the jobs behind it.
     fn ending(&self) -> Ending {
         match self.status {
@@ -89,6 +106,8 @@ pub(crate) struct Shared {
     pub(crate) results: Vec<OnceLock<ActionResult>>,
     /// When each job ended, which is when those that need it may begin.
     pub(crate) ended_ns: Vec<AtomicU64>,
+    /// How often each job was tried in vain.
+    pub(crate) tried: Vec<AtomicU32>,
     pub(crate) board: Board,
     pub(crate) flights: Flights,
     pub(crate) inbox: Arc<Inbox<Message>>,
@@ -133,6 +152,16 @@ pub(crate) fn work(shared: &Shared) {
         match task {
             Task::Execute(job) => {
                 let ended = execute(shared, job, &mut outbox);
+                if let Some(wait) = wait_for_next(shared, job, &ended) {
+                    let attempt = shared.tried[job.index()].fetch_add(1, Ordering::Relaxed) + 1;
+                    outbox.post(Message::Retried(job, attempt, wait, ended.reasons()));
+                    last = Some((job, Ending::Again));
+                    continue;
+                }
+                if let Some(result) = &ended.result {
+                    // Dependants, and whoever shows the failure, find the result here; it is set once per job.
+                    let _ = shared.results[job.index()].set(result.clone());
+                }
                 let ending = ended.ending();
                 if ending == Ending::Failed && !shared.keep_going {
                     shared.stopping.store(true, Ordering::Release);
@@ -151,6 +180,19 @@ pub(crate) fn work(shared: &Shared) {
     }
 }
 
+/// How long to wait before another attempt, if there is to be one.
+fn wait_for_next(shared: &Shared, job: JobId, ended: &Ended) -> Option<Duration> {
+    let tried = shared.tried[job.index()].load(Ordering::Relaxed);
+    let Retries { count, backoff_ms } = shared.graph.spec(job).retries;
+    if !ended.is_in_vain || tried >= count || shared.stopping.load(Ordering::Acquire) {
+        return None;
+    }
+    // Twice as long each time, and up to a quarter more: what failed together is not to come back together.
+    let wait_ms = backoff_ms.saturating_mul(1 << tried.min(16)).min(BACKOFF_MS_MAX);
+    let jitter = RandomState::new().hash_one((job, tried)) % (wait_ms / 4 + 1);
+    Some(Duration::from_millis(wait_ms + jitter))
+}
+
 fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Message>) -> Ended {
     let started_ns = shared.elapsed_ns();
     let needed = shared.graph.dependencies[job.index()].iter();
@@ -167,6 +209,7 @@ fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Message>) -> End
         error: Vec::new(),
         hint: None,
         awaits_durable: false,
+        is_in_vain: false,
     };
     if shared.stopping.load(Ordering::Acquire) || shared.cancel.is_cancelled() {
         return ended;
@@ -176,6 +219,7 @@ fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Message>) -> End
         Ok(Ok(())) => {}
         Ok(Err(failure)) => {
             ended.status = JobStatus::Error;
+            ended.is_in_vain = failure.is_of_the_host();
             ended.hint = failure.hint();
             ended.error = failure.lines();
         }
@@ -213,6 +257,11 @@ impl Failure {
         }
     }
 
+    /// Whether another attempt may come to a result.
+    fn is_of_the_host(&self) -> bool {
+        matches!(self, Failure::Runner(_) | Failure::Store(_))
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Failure::Resolve(error) => error.hint(),
@@ -239,7 +288,7 @@ fn attempt(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'
                 let on_durable = Box::new(move |durable| inbox.push(Message::Durable(job, durable)));
                 shared.ports.actions.barrier(on_durable).map_err(Failure::Store)?;
                 ended.awaits_durable = true;
-                use_cached(shared, job, record, ended);
+                use_cached(record, ended);
                 return Ok(());
             }
             None
@@ -248,7 +297,7 @@ fn attempt(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'
     };
     let mut miss = match shared.ports.actions.lookup(&key).map_err(Failure::Store)? {
         Lookup::Hit(record) if shared.accepts(&record) => {
-            use_cached(shared, job, record, ended);
+            use_cached(record, ended);
             return Ok(());
         }
         Lookup::Hit(_) => shared.ports.actions.again(&key),
@@ -281,7 +330,7 @@ fn attempt(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'
             ticket.landed();
         }
     }
-    conclude(shared, job, result, usage, ended);
+    conclude(result, usage, ended);
     Ok(())
 }
 
@@ -290,21 +339,20 @@ fn run(shared: &Shared, job: JobId, action: &Action, key: ActionKey) -> Result<E
     shared.ports.runner.run(Request { action, key, timeout }, &shared.cancel)
 }
 
-fn use_cached(shared: &Shared, job: JobId, record: ActionRecord, ended: &mut Ended) {
+fn use_cached(record: ActionRecord, ended: &mut Ended) {
     ended.cached = true;
-    conclude(shared, job, record.result, record.usage, ended);
+    conclude(record.result, record.usage, ended);
 }
 
-fn conclude(shared: &Shared, job: JobId, result: ActionResult, usage: Usage, ended: &mut Ended) {
+fn conclude(result: ActionResult, usage: Usage, ended: &mut Ended) {
+    ended.is_in_vain = matches!(result.outcome, Outcome::TimedOut { .. });
     ended.status = match &result.outcome {
         outcome if outcome.is_success() => JobStatus::Succeeded,
         Outcome::Cancelled => JobStatus::Cancelled,
         _ => JobStatus::Failed,
     };
-    ended.result = Some(result.clone());
+    ended.result = Some(result);
     ended.usage = usage;
-    // Dependants, and whoever shows the failure, find the result here; it is set once per job.
-    let _ = shared.results[job.index()].set(result);
 }
 
 fn save(shared: &Shared, job: JobId) -> (Vec<String>, Option<SaveError>) {

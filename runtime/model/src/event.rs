@@ -28,6 +28,17 @@ pub enum Event {
         /// The job's name.
         job: String,
     },
+    /// An attempt came to no result, and there will be another one.
+    JobRetried {
+        /// The job's name.
+        job: String,
+        /// Which attempt it was, from 1 on.
+        attempt: u32,
+        /// When the next one begins at the earliest, in milliseconds from now.
+        wait_ms: u64,
+        /// Why, from the outside in.
+        error: Vec<String>,
+    },
     /// A job ended, and what is said of it here is durable.
     JobFinished(Box<JobReport>),
     /// An output was copied to the host.

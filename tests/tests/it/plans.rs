@@ -491,3 +491,35 @@ fn what_is_more_important_goes_first() {
     let started: Vec<_> = started.map(|event| event["job"].as_str().unwrap()).collect();
     assert_eq!(started, ["first", "second", "last"]);
 }
+
+#[test]
+fn a_job_that_reached_its_timeout_is_tried_again_if_asked_for() {
+    let space = TestSpace::new();
+    let plan = "[modules.loop]\nfile = \"loop_forever.wasm\"\n[jobs.slow]\nmodule = \"loop\"\n\
+                limits = { timeout = \"200ms\" }\nretries = { count = 2, backoff = \"50ms\" }\n";
+    space.guest("loop_forever").write("mill.toml", plan);
+    let (code, events) = space.events(&["run"]);
+    assert_eq!(code, 100, "{events:#?}");
+    let retried = events.iter().filter(|event| event["event"] == "job-retried");
+    let attempts: Vec<_> = retried.map(|event| event["attempt"].as_u64().unwrap()).collect();
+    assert_eq!(attempts, [1, 2]);
+    assert_eq!(events.iter().filter(|event| event["event"] == "job-started").count(), 3);
+    let said = space.run(&["run"]);
+    assert!(said.stderr.contains("`slow`, attempt 1: "), "{}", said.stderr);
+    assert!(said.stderr.contains("; trying again in "), "{}", said.stderr);
+}
+
+#[test]
+fn a_run_that_takes_too_long_is_cancelled() {
+    let space = TestSpace::new();
+    let plan = "[modules.loop]\nfile = \"loop_forever.wasm\"\n[modules.hello]\nfile = \"hello.wasm\"\n\
+                [jobs.quick]\nmodule = \"hello\"\npriority = 1\n[jobs.slow]\nmodule = \"loop\"\n";
+    space.guest("loop_forever").guest("hello").write("mill.toml", plan);
+    let said = space.run(&["run", "-j", "1", "--run-timeout", "1s"]);
+    assert_eq!(said.code, 130, "{}", said.stderr);
+    assert!(said.stderr.contains("the run is cancelled, as it took longer than 1 s"), "{}", said.stderr);
+    let (_, events) = space.events(&["run", "--run-timeout", "100ms"]);
+    let quick = events.iter().find(|event| event["event"] == "job-finished" && event["job"] == "quick");
+    assert_eq!(quick.unwrap()["cached"], true, "what was done stays");
+    assert_eq!(space.run(&["run", "--run-timeout", "soon"]).code, 101);
+}

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use wasmill_executor::{BuildOutput, expand};
 use wasmill_model::plan::{
-    InputSource, JobSpec, ModuleSource, MountSpec, Place, Plan, SaveSpec, Spanned, Stdin, Template, check_mounts,
-    check_outputs, parse_duration, parse_size,
+    InputSource, JobSpec, ModuleSource, MountSpec, Place, Plan, Retries, SaveSpec, Spanned, Stdin, Template,
+    check_mounts, check_outputs, parse_duration, parse_size,
 };
 use wasmill_model::port::BlobStore as _;
 use wasmill_model::{BlobRef, Event, GuestPath, JobReport, JobStatus, Limits, MountMode, OutputPath, Timeout};
@@ -44,7 +44,8 @@ pub(crate) fn exec(global: &Global, args: ExecArgs) -> Result<u8, CliError> {
         error.headline = format!("cannot load the module {shown}");
         error
     })?;
-    let how = How { workers: 1, memory_bytes: u64::MAX, keep_going: false, retry_failed: false, fresh, began };
+    let how =
+        How { workers: 1, memory_bytes: u64::MAX, timeout: None, keep_going: false, retry_failed: false, fresh, began };
     let mut report = None;
     let json = global.format == OutputFormat::Json;
     mill.execute(graph, modules, &how, &mut |event| {
@@ -145,6 +146,7 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
         seed: args.seed,
         native_floats: args.floats == FloatsName::Native,
         place: Place::default(),
+        retries: Retries::default(),
     };
     let module = match args.module.to_str().map(str::parse) {
         Some(Ok(digest)) if !args.module.exists() => ModuleSource::Digest(digest),

@@ -3,10 +3,10 @@
 //! Owns: the steps from a plan's path to an exit code. Does not know: how anything of it is shown.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmill_executor::{BuildOutput, Graph};
-use wasmill_model::plan::parse_size;
+use wasmill_model::plan::{parse_duration, parse_size};
 
 use crate::app::show_error;
 use crate::args::{Global, OutputFormat, RunArgs};
@@ -35,10 +35,12 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
         }
     };
     let workers = args.jobs.map_or_else(default_workers, usize::from);
+    let timeout = timeout(args.run_timeout.as_deref())?;
     let memory_bytes = memory(args.memory_budget.as_deref())?;
     let how = How {
         workers,
         memory_bytes,
+        timeout,
         keep_going: args.keep_going,
         retry_failed: args.retry_failed,
         fresh: args.fresh,
@@ -60,6 +62,13 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
 fn memory(budget: Option<&str>) -> Result<u64, CliError> {
     let Some(text) = budget else { return Ok(default_memory()) };
     parse_size(text).map_err(|wrong| CliError::new(exit_code::USAGE, format!("`--memory-budget {text}`: {wrong}")))
+}
+
+fn timeout(text: Option<&str>) -> Result<Option<Duration>, CliError> {
+    let Some(text) = text else { return Ok(None) };
+    let wall_ms = parse_duration(text)
+        .map_err(|wrong| CliError::new(exit_code::USAGE, format!("`--run-timeout {text}`: {wrong}")))?;
+    Ok(Some(Duration::from_millis(wall_ms)))
 }
 
 fn select(graph: &mut Arc<Graph>, names: &[String]) -> Result<(), CliError> {

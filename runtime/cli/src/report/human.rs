@@ -60,6 +60,12 @@ impl Human {
                 self.running.insert(job.clone(), Instant::now());
                 self.show_running();
             }
+            Event::JobRetried { job, attempt, wait_ms, error } => {
+                self.running.remove(job);
+                let why = error.first().map_or("it could not be carried out", String::as_str);
+                let wait = duration(wait_ms.saturating_mul(1_000_000));
+                self.line(&format!("`{job}`, attempt {attempt}: {why}; trying again in {wait}"));
+            }
             Event::JobFinished(report) => self.job_finished(report),
             Event::Saved { path, .. } => self.saved.push(path.clone()),
             Event::Warning { message } => self.line(&format!("warning: {message}")),

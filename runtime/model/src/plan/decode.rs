@@ -11,7 +11,7 @@ use super::fields::{Field, Fields, Subject};
 use super::job::{self, Context, Variables};
 use super::limits::LimitFields;
 use super::spelling::nearest;
-use super::{ModuleSource, Plan, Spanned, Template, graph};
+use super::{ModuleSource, Plan, Retries, Spanned, Template, graph};
 use crate::digest::{Digest, DigestError};
 
 /// Which notation a plan is written in.
@@ -33,6 +33,7 @@ pub(super) struct Defaults {
     pub(super) env: BTreeMap<String, Template>,
     pub(super) limits: LimitFields,
     pub(super) native_floats: Option<bool>,
+    pub(super) retries: Option<Retries>,
 }
 
 /// Reads a plan.
@@ -142,8 +143,9 @@ fn defaults(
     let env = fields.take("env").map(|field| job::env(&field, &Variables::default(), errors));
     let limits = fields.take("limits").map(|field| LimitFields::read(&field, errors));
     let native_floats = fields.take("floats").and_then(|field| job::native_floats(&field, errors));
+    let retries = fields.take("retries").and_then(|field| job::retries(&field, errors));
     fields.finish(errors);
-    Defaults { module, env: env.unwrap_or_default(), limits: limits.unwrap_or_default(), native_floats }
+    Defaults { module, env: env.unwrap_or_default(), limits: limits.unwrap_or_default(), native_floats, retries }
 }
 
 /// The value as a name that is shown to people.

@@ -12,7 +12,7 @@ use super::graph::Reference;
 use super::limits::LimitFields;
 use super::places::check_kept;
 use super::source::Reader;
-use super::{Items, JobSpec, ModuleSource, Place, SaveSpec, Spanned, Stdin, Template, TemplateError};
+use super::{Items, JobSpec, ModuleSource, Place, Retries, SaveSpec, Spanned, Stdin, Template, TemplateError};
 use crate::guest_path::OutputPath;
 
 /// What a job is read against.
@@ -54,6 +54,7 @@ pub(super) fn job(
     let seed = fields.take("seed").and_then(|field| field.whole(0, errors)).unwrap_or(0);
     let floats = fields.take("floats").and_then(|field| native_floats(&field, errors));
     let place = place(&mut fields, context.resources, errors);
+    let own_retries = fields.take("retries").and_then(|field| retries(&field, errors));
     let meant = fields.finish(errors);
 
     let module = module.or_else(|| context.defaults.module.clone()).unwrap_or_else(|| {
@@ -84,7 +85,42 @@ pub(super) fn job(
         seed,
         native_floats,
         place,
+        retries: own_retries.or(context.defaults.retries).unwrap_or_default(),
     }
+}
+
+/// The most attempts after the first, and the longest wait before one of them, in milliseconds.
+const RETRIES_MAX: u64 = 100;
+const BACKOFF_MS_MAX: u64 = 3_600_000;
+
+/// Reads `retries`.
+pub(super) fn retries(field: &Field<'_>, errors: &mut Diagnostics) -> Option<Retries> {
+    let count = |field: &Field<'_>, errors: &mut Diagnostics| {
+        let count = field.whole(0, errors)?;
+        if count > RETRIES_MAX {
+            field.wrong(format_args!("there are at most {RETRIES_MAX}"), errors);
+        }
+        u32::try_from(count).ok()
+    };
+    if !matches!(field.node.value, Value::Table(_)) {
+        return Some(Retries { count: count(field, errors)?, ..Retries::default() });
+    }
+    let mut fields = Fields::of(field.entries(errors), &field.subject);
+    let (number, backoff) = (fields.take("count"), fields.take("backoff"));
+    let meant = fields.finish(errors);
+    if number.is_none() && !meant.contains(&"count") {
+        errors.push(Diagnostic::new(format!("{} has no `count`", field.subject), field.span()));
+    }
+    let backoff_ms = backoff.and_then(|field| {
+        let backoff_ms = field.milliseconds(errors)?;
+        if backoff_ms > BACKOFF_MS_MAX {
+            field.wrong("it is at most 1h", errors);
+        }
+        Some(backoff_ms)
+    });
+    let default = Retries::default();
+    let count = number.and_then(|field| count(&field, errors)).unwrap_or(default.count);
+    Some(Retries { count, backoff_ms: backoff_ms.unwrap_or(default.backoff_ms) })
 }
 
 /// The highest priority, and, with a minus, the lowest.

@@ -104,6 +104,25 @@ pub struct JobSpec {
     pub native_floats: bool,
     /// How the job stands to others that could run at the same time.
     pub place: Place,
+    /// How often it is tried.
+    pub retries: Retries,
+}
+
+/// How often a job is tried again whose attempt came to no result: it reached its timeout, or the host could not carry it out.
+/// What a guest does is the same each time, so a job that failed by itself is not tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retries {
+    /// How often, after the first attempt.
+    pub count: u32,
+    /// How long to wait before the first of these, in milliseconds. Each further one waits twice as long as the one before.
+    pub backoff_ms: u64,
+}
+
+impl Default for Retries {
+    /// None. If there are any, the first comes after a second.
+    fn default() -> Self {
+        Self { count: 0, backoff_ms: 1_000 }
+    }
 }
 
 /// How a job stands to others that could run at the same time. It decides no result.

@@ -1,0 +1,156 @@
+//! Jobs that are tried again: the real loop, scheduler and store, and a runner that fails as it is told.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use wasmill_model::plan::{Format, parse};
+use wasmill_model::port::{Cancel, Execution, Request, Runner, RunnerError, Traits};
+use wasmill_model::{ActionResult, BlobRef, Digest, Event, JobStatus, Outcome, RunSummary, Usage};
+use wasmill_storage::{Options, Storage};
+
+use crate::{ExecuteOptions, Ports, execute, expand};
+
+/// What becomes of an attempt.
+#[derive(Debug, Clone, Copy)]
+enum Attempt {
+    Succeeds,
+    Fails,
+    TimesOut,
+    /// The host cannot carry it out.
+    Breaks,
+}
+
+/// Does with the attempts of each job, known by its first argument, what is written here, one after the other.
+struct Told {
+    attempts: Mutex<HashMap<String, Vec<Attempt>>>,
+    made: Mutex<Vec<(String, Instant)>>,
+}
+
+impl Runner for Told {
+    fn run(&self, request: Request<'_>, _cancel: &Cancel) -> Result<Execution, RunnerError> {
+        let job = request.action.args.get(1).cloned().unwrap_or_default();
+        self.made.lock().unwrap().push((job.clone(), Instant::now()));
+        let outcome = match self.attempts.lock().unwrap().get_mut(&job).unwrap().remove(0) {
+            Attempt::Succeeds => Outcome::Exited { code: 0 },
+            Attempt::Fails => Outcome::Exited { code: 7 },
+            Attempt::TimesOut => Outcome::TimedOut { limit_ms: 5 },
+            Attempt::Breaks => {
+                return Err(RunnerError::Host { doing: "do what it was told", source: "it is broken".into() });
+            }
+        };
+        let empty = BlobRef::EMPTY;
+        let result = ActionResult { outcome, output: empty, stdout: empty, stderr: empty };
+        Ok(Execution { result, usage: Usage::default() })
+    }
+
+    fn traits(&self) -> Traits {
+        Traits { float_architecture: "any".to_owned(), fuel_schedule: 1 }
+    }
+}
+
+struct Ran {
+    events: Vec<Event>,
+    summary: RunSummary,
+    made: Vec<(String, Instant)>,
+}
+
+impl Ran {
+    fn retries(&self) -> Vec<(&str, u32)> {
+        let retried = self.events.iter().filter_map(|event| match event {
+            Event::JobRetried { job, attempt, .. } => Some((job.as_str(), *attempt)),
+            _ => None,
+        });
+        retried.collect()
+    }
+
+    fn status(&self, name: &str) -> JobStatus {
+        let reports = self.events.iter().filter_map(|event| match event {
+            Event::JobFinished(report) if report.job == name => Some(report.status),
+            _ => None,
+        });
+        let statuses: Vec<_> = reports.collect();
+        assert_eq!(statuses.len(), 1, "{name} is reported once");
+        statuses[0]
+    }
+}
+
+fn run(jobs: &str, attempts: &[(&str, &[Attempt])], keep_going: bool) -> Ran {
+    let text = format!("[modules.m]\ndigest = \"{}\"\n[defaults]\nmodule = \"m\"\n{jobs}", Digest::of(b"m"));
+    let graph = Arc::new(expand(parse(&text, Format::Toml).unwrap(), Path::new(".")).unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Arc::new(Storage::open(dir.path(), Options::default()).unwrap());
+    let attempts = attempts.iter().map(|(job, attempts)| ((*job).to_owned(), attempts.to_vec())).collect();
+    let told = Arc::new(Told { attempts: Mutex::new(attempts), made: Mutex::default() });
+    let ports = Ports {
+        blobs: Arc::clone(&storage) as _,
+        actions: Arc::clone(&storage) as _,
+        runs: Arc::clone(&storage) as _,
+        stats: Arc::clone(&storage) as _,
+        runner: Arc::clone(&told) as _,
+    };
+    let options = ExecuteOptions {
+        workers: 2,
+        memory_bytes: u64::MAX,
+        timeout: None,
+        keep_going,
+        retry_failed: false,
+        fresh: false,
+        cancel: Cancel::new(),
+        began: Instant::now(),
+    };
+    let modules = [("m".to_owned(), Digest::of(b"m"))].into();
+    let mut events = Vec::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut note = |event: &Event| events.push(event.clone());
+    let summary = runtime.block_on(execute(graph, modules, ports, options, &mut note)).unwrap();
+    let made = std::mem::take(&mut *told.made.lock().unwrap());
+    Ran { events, summary, made }
+}
+
+use Attempt::{Breaks, Fails, Succeeds, TimesOut};
+
+const TWO: &str = "[jobs.a]\nargs = [\"a\"]\nretries = { count = 3, backoff = \"20ms\" }\n\
+                   [jobs.b]\nargs = [\"b\"]\nin = { \"/in/a\" = { job = \"a\" } }\n";
+
+#[test]
+fn what_the_host_could_not_do_is_tried_again_and_waited_for() {
+    let ran = run(TWO, &[("a", &[Breaks, TimesOut, Succeeds]), ("b", &[Succeeds])], false);
+    assert_eq!(ran.retries(), [("a", 1), ("a", 2)]);
+    assert_eq!((ran.status("a"), ran.status("b")), (JobStatus::Succeeded, JobStatus::Succeeded));
+    assert!(ran.summary.is_success());
+    // The second wait is twice as long as the first.
+    let times: Vec<Instant> = ran.made.iter().filter(|(job, _)| job == "a").map(|(_, at)| *at).collect();
+    assert!(times[1] - times[0] >= Duration::from_millis(20), "{times:?}");
+    assert!(times[2] - times[1] >= Duration::from_millis(40), "{times:?}");
+}
+
+#[test]
+fn when_no_attempt_is_left_the_last_one_counts() {
+    let ran = run(TWO, &[("a", &[TimesOut, Breaks, Breaks, TimesOut]), ("b", &[])], false);
+    assert_eq!(ran.retries(), [("a", 1), ("a", 2), ("a", 3)]);
+    assert_eq!((ran.status("a"), ran.status("b")), (JobStatus::Failed, JobStatus::Skipped));
+    let ran = run(TWO, &[("a", &[TimesOut, TimesOut, TimesOut, Breaks]), ("b", &[])], false);
+    assert_eq!(ran.status("a"), JobStatus::Error);
+}
+
+#[test]
+fn what_a_guest_did_is_not_tried_again() {
+    let ran = run(TWO, &[("a", &[Fails]), ("b", &[])], false);
+    assert!(ran.retries().is_empty());
+    assert_eq!(ran.status("a"), JobStatus::Failed);
+    // Nor is anything where nobody asked for it.
+    let without = "[jobs.a]\nargs = [\"a\"]\n";
+    let ran = run(without, &[("a", &[TimesOut])], false);
+    assert!(ran.retries().is_empty());
+}
+
+#[test]
+fn a_run_that_stops_does_not_wait_for_another_attempt() {
+    let jobs = "[jobs.a]\nargs = [\"a\"]\nretries = { count = 9, backoff = \"1h\" }\n[jobs.b]\nargs = [\"b\"]\n";
+    // `b` fails after `a` was put off, or before; either way the run ends.
+    let ran = run(jobs, &[("a", &[Breaks]), ("b", &[Fails])], false);
+    assert_eq!(ran.status("b"), JobStatus::Failed);
+    assert!(matches!(ran.status("a"), JobStatus::Cancelled | JobStatus::Error));
+}
