@@ -7,6 +7,7 @@
 //! which is more than many a job takes.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::graph::JobId;
@@ -19,6 +20,16 @@ pub(crate) struct Board {
     state: Mutex<State>,
     /// There may be something to do.
     work: Condvar,
+    /// The scheduler starts nothing further. For those who do not have the lock.
+    stopping: AtomicBool,
+}
+
+/// How an attempt ended.
+pub(crate) struct Told {
+    pub(crate) job: JobId,
+    pub(crate) ending: Ending,
+    /// The same, for the dispatcher.
+    pub(crate) message: Message,
 }
 
 struct State {
@@ -42,7 +53,7 @@ impl State {
 impl Board {
     pub(crate) fn new(scheduler: Scheduler) -> Self {
         let state = State { scheduler, saves: VecDeque::new(), idle: 0, is_closed: false };
-        Self { state: Mutex::new(state), work: Condvar::new() }
+        Self { state: Mutex::new(state), work: Condvar::new(), stopping: AtomicBool::new(false) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -50,22 +61,22 @@ impl Board {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says how a job ended, and waits for the next task. None: there will be no more. Whatever was posted to `outbox` is
-    /// sent before any other thread can take what depends on it.
-    pub(crate) fn next(&self, ended: Option<(JobId, Ending)>, outbox: &mut Outbox<'_, Message>) -> Option<Task> {
+    /// Tells how an attempt ended, and waits for the next task. None: there will be no more. What there is to say of it is sent
+    /// before any other thread can take what it set free.
+    pub(crate) fn next(&self, ended: Option<Told>, outbox: &mut Outbox<'_, Message>) -> Option<Task> {
         let mut state = self.state();
-        let ready = state.scheduler.ready();
-        if let Some((job, ending)) = ended {
+        if let Some(Told { job, ending, message }) = ended {
             let mut commands = Vec::new();
             state.scheduler.on(Signal::Ended(job, ending), &mut commands);
+            if state.scheduler.is_stopping() {
+                self.stopping.store(true, Ordering::Release);
+            }
+            outbox.post(message);
             commands.into_iter().for_each(|command| outbox.post(Message::Unstarted(command)));
+            outbox.flush();
         }
-        let has_released = state.scheduler.ready() > ready;
         loop {
             if let Some(task) = state.take() {
-                if has_released && state.scheduler.ready() > 0 {
-                    outbox.flush();
-                }
                 // The one that is woken wakes the next.
                 if state.idle > 0 && state.has_next() {
                     self.work.notify_one();
@@ -80,6 +91,11 @@ impl Board {
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
         }
+    }
+
+    /// Whether nothing further is to be begun: neither jobs, nor what of a job was taken already.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// Has a job's outputs saved.
@@ -104,6 +120,7 @@ impl Board {
     pub(crate) fn cancel(&self) -> Vec<Command> {
         let mut commands = Vec::new();
         self.state().scheduler.on(Signal::Cancel, &mut commands);
+        self.stopping.store(true, Ordering::Release);
         commands
     }
 

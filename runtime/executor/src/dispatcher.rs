@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -94,7 +94,6 @@ pub async fn execute(
         board: Board::new(scheduler),
         tried: (0..graph.jobs.len()).map(|_| AtomicU32::new(0)).collect(),
         ended_ns: (0..graph.jobs.len()).map(|_| AtomicU64::new(0)).collect(),
-        keep_going: options.keep_going,
         importer: Importer::new(Arc::clone(&ports.blobs), Arc::clone(&ports.stats)),
         results: (0..graph.jobs.len()).map(|_| OnceLock::new()).collect(),
         modules,
@@ -103,7 +102,6 @@ pub async fn execute(
         flights: Flights::default(),
         inbox: Arc::new(Inbox::new()),
         cancel: options.cancel.clone(),
-        stopping: AtomicBool::new(false),
         retry_failed: options.retry_failed,
         fresh: options.fresh,
         began: options.began,
@@ -130,7 +128,7 @@ pub async fn execute(
         Err(error) => Err(error),
     };
     if finished.is_err() {
-        dispatcher.shared.stopping.store(true, Ordering::Release);
+        dispatcher.shared.board.cancel();
         dispatcher.shared.cancel.cancel();
     }
     // The threads come to their end once the jobs that run have been stopped.
@@ -153,7 +151,7 @@ fn start_threads(shared: &Arc<Shared>, workers: usize) -> Result<Vec<JoinHandle<
         })
         .collect();
     threads.inspect_err(|_| {
-        shared.stopping.store(true, Ordering::Release);
+        shared.board.cancel();
         shared.board.close();
     })
 }
@@ -220,7 +218,6 @@ impl Dispatcher<'_> {
 
     /// Starts nothing further.
     fn stop(&mut self) -> Result<(), ExecuteError> {
-        self.shared.stopping.store(true, Ordering::Release);
         self.shared.board.cancel().into_iter().try_for_each(|command| self.hear_unstarted(command))
     }
 
@@ -233,11 +230,11 @@ impl Dispatcher<'_> {
             }
             Message::Ended(job, ended) => self.hear_ended(job, *ended),
             Message::Unstarted(command) => self.hear_unstarted(command),
-            Message::Retried(job, attempt, wait, error) => {
+            Message::Retried { job, attempt, due, wait, error } => {
                 let name = self.shared.graph.job(job).name.clone();
                 let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 (self.on_event)(&Event::JobRetried { job: name, attempt, wait_ms, error });
-                self.delayed.push(Reverse((Instant::now() + wait, job)));
+                self.delayed.push(Reverse((due, job)));
                 Ok(())
             }
             Message::Durable(job, Ok(())) => {
@@ -249,7 +246,6 @@ impl Dispatcher<'_> {
             }
             Message::Durable(_, Err(error)) | Message::RunDurable(Err(error)) => {
                 self.shared.cancel.cancel();
-                self.shared.stopping.store(true, Ordering::Release);
                 Err(ExecuteError::Keep(error))
             }
             Message::RunDurable(Ok(())) => Ok(()),
@@ -367,6 +363,8 @@ impl Dispatcher<'_> {
         self.turn_page()?;
         self.shared.importer.remember()?;
         self.summary.counts = self.counts;
+        // Nothing was left to cancel.
+        self.summary.cancelled &= self.counts.cancelled > 0;
         self.summary.wall_ns = self.shared.elapsed_ns();
         let record = RunRecord {
             id: self.run,

@@ -38,6 +38,11 @@ impl<T> Inbox<T> {
         }
     }
 
+    /// How many messages nobody has taken.
+    pub(crate) fn len(&self) -> usize {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Waits until there are messages, and takes them all by swapping with the empty `into`.
     pub(crate) async fn take(&self, into: &mut Vec<T>) {
         loop {

@@ -13,7 +13,7 @@
 //!
 //! Of the ready jobs that what is free suffices for, the one goes first that has the highest priority, then the longest way
 //! behind it. One that needs much could wait forever behind many that need little: after it was passed over
-//! [`PASSED_OVER_MAX`] times, nothing that ranks lower starts before it.
+//! [`PASSED_OVER_MAX`] times, nothing that ranks lower takes what it lacks.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -202,16 +202,23 @@ impl Scheduler {
         if self.ready == 0 {
             return None;
         }
-        let (mut first, mut patient): (Option<(Rank, usize)>, Option<Rank>) = (None, None);
-        for (index, class) in self.classes.iter().enumerate() {
-            let Some(&rank) = class.ready.peek() else { continue };
-            if class.needs.iter().zip(&self.free).all(|(needed, free)| needed <= free) {
-                first = first.max(Some((rank, index)));
-            } else if class.passed_over >= PASSED_OVER_MAX {
-                patient = patient.max(Some(rank));
-            }
-        }
-        first.filter(|(rank, _)| Some(*rank) > patient)
+        let ranked = |class: &Class| class.ready.peek().copied();
+        let first = self.classes.iter().enumerate().filter_map(|(index, class)| {
+            let rank = ranked(class).filter(|_| self.lacks(class).next().is_none())?;
+            // What is taken of something else keeps nobody waiting.
+            let mut patient = self.classes.iter().filter(|other| {
+                other.passed_over >= PASSED_OVER_MAX && ranked(other).is_some_and(|other| other > rank)
+            });
+            let is_kept = patient.any(|other| self.lacks(other).any(|lacking| class.needs.get(lacking) > Some(&0)));
+            (!is_kept).then_some((rank, index))
+        });
+        first.max()
+    }
+
+    /// What there is not enough of for a class.
+    fn lacks(&self, class: &Class) -> impl Iterator<Item = usize> {
+        let amounts = class.needs.iter().zip(&self.free).enumerate();
+        amounts.filter(|(_, (needed, free))| needed > free).map(|(index, _)| index)
     }
 
     /// Takes in what happened and says what becomes of jobs that will never start, appending to `commands`.
@@ -249,6 +256,11 @@ impl Scheduler {
                 }
             }
         }
+    }
+
+    /// Whether nothing further is started.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
     }
 
     /// Whether every job has ended.

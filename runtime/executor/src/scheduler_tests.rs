@@ -319,3 +319,23 @@ fn only_what_is_selected_is_started() {
     assert_eq!(started, [0, 1]);
     assert!(scheduler.is_done());
 }
+
+#[test]
+fn who_waits_for_one_thing_keeps_nobody_from_another() {
+    // Two take the only licence, the first of them for good; the others take none.
+    let graph = graph(&vec![vec![]; 100]);
+    let needs = |job: u32| if job < 2 { vec![1, 1] } else { vec![1, 0] };
+    let asks: Vec<Asks> = (0..100).map(|job| Asks { needs: needs(job), ..one() }).collect();
+    let mut scheduler = scheduler(&graph, &[4, 1], true, &asks);
+    let mut commands = Vec::new();
+    let mut running = taken(&mut scheduler);
+    assert_eq!(running, [0, 2, 3, 4]);
+    let mut ended = 0;
+    while running.len() > 1 {
+        scheduler.on(Signal::Ended(JobId(running.remove(1)), Ending::Succeeded), &mut commands);
+        ended += 1;
+        running.extend(taken(&mut scheduler));
+        assert!(running.len() == 4 || ended > 94, "a worker waits after {ended}");
+    }
+    assert_eq!((running.as_slice(), ended), ([0].as_slice(), 98));
+}

@@ -57,14 +57,14 @@ impl Graph {
         shape
     }
 
-    /// How long the selected jobs take with so many workers, started by the scheduler's own rules. What is between two jobs
-    /// takes no time.
-    pub fn makespan(&self, workers: usize, expected: impl Fn(JobId) -> u64) -> u64 {
-        let (budget, needs) = self.amounts(workers, u64::MAX);
+    /// How long the selected jobs take with so many workers and bytes of memory, started in the order in which a run would. What
+    /// is between two jobs takes no time.
+    pub fn makespan(&self, workers: usize, memory_bytes: u64, expected: impl Fn(JobId) -> u64) -> u64 {
+        let (budget, needs) = self.amounts(workers, memory_bytes);
         let mut scheduler = Scheduler::new(self, budget, true, |id| Demand {
             needs: &needs[self.job(id).spec],
             priority: self.spec(id).place.priority,
-            expected: expected(id),
+            expected: 1,
         });
         let (mut now, mut running) = (0, BinaryHeap::new());
         let mut commands = Vec::new();
@@ -130,7 +130,7 @@ mod tests {
     fn a_graph_without_jobs_has_no_shape() {
         let shape = graph(&[]).shape(|_| 1);
         assert_eq!(shape, Shape { depth: 0, width: 0, critical_path: Vec::new(), critical: 0, total: 0 });
-        assert_eq!(graph(&[]).makespan(4, |_| 1), 0);
+        assert_eq!(graph(&[]).makespan(4, u64::MAX, |_| 1), 0);
     }
 
     #[test]
@@ -138,10 +138,10 @@ mod tests {
         let chain_and_others: Vec<Vec<u32>> =
             (0..20).map(|job| if (1..5).contains(&job) { vec![job - 1] } else { vec![] }).collect();
         let graph = graph(&chain_and_others);
-        assert_eq!(graph.makespan(1, |_| 3), 60);
-        assert_eq!(graph.makespan(2, |_| 3), 30);
-        assert_eq!(graph.makespan(4, |_| 3), 15);
-        assert_eq!(graph.makespan(100, |_| 3), 15);
+        assert_eq!(graph.makespan(1, u64::MAX, |_| 3), 60);
+        assert_eq!(graph.makespan(2, u64::MAX, |_| 3), 30);
+        assert_eq!(graph.makespan(4, u64::MAX, |_| 3), 15);
+        assert_eq!(graph.makespan(100, u64::MAX, |_| 3), 15);
         assert_eq!(graph.shape(|_| 3).critical, 15);
     }
 }

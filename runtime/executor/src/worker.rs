@@ -4,8 +4,9 @@
 //! executed once. Does not know: which job is next, or who is told about it (`dispatcher`).
 
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use wasmill_model::plan::Retries;
 use wasmill_model::port::{Cancel, Execution, Lookup, ModuleError, Request, RunnerError, StoreError, Traits};
 use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, JobStatus, Outcome, Usage};
 
-use crate::board::Board;
+use crate::board::{Board, Told};
 use crate::dispatcher::Ports;
 use crate::error::{ResolveError, SaveError, chain};
 use crate::flight::{Boarding, Flights};
@@ -30,6 +31,9 @@ pub(crate) const STACK_BYTES: usize = 4 << 20;
 
 /// The longest wait between two attempts, in milliseconds.
 const BACKOFF_MS_MAX: u64 = 3_600_000;
+
+/// How many messages may wait for the dispatcher before the threads do.
+const UNHEARD_MAX: usize = 50_000;
 
 /// Work for a thread.
 #[derive(Debug, Clone, Copy)]
@@ -49,8 +53,8 @@ pub(crate) enum Message {
     Ended(JobId, Box<Ended>),
     /// What becomes of a job that will never start.
     Unstarted(Command),
-    /// An attempt came to no result: which one it was, how long to wait for the next, and why.
-    Retried(JobId, u32, Duration, Vec<String>),
+    /// An attempt came to no result: which one it was, when there is to be another, and why.
+    Retried { job: JobId, attempt: u32, due: Instant, wait: Duration, error: Vec<String> },
     /// What a job recorded is on disk, or cannot get there.
     Durable(JobId, Result<(), Arc<StoreError>>),
     /// A job's outputs are on the host.
@@ -112,9 +116,6 @@ pub(crate) struct Shared {
     pub(crate) flights: Flights,
     pub(crate) inbox: Arc<Inbox<Message>>,
     pub(crate) cancel: Cancel,
-    /// Nothing further is to be begun.
-    pub(crate) stopping: AtomicBool,
-    pub(crate) keep_going: bool,
     pub(crate) retry_failed: bool,
     pub(crate) fresh: bool,
     pub(crate) began: Instant,
@@ -149,13 +150,18 @@ pub(crate) fn work(shared: &Shared) {
     let mut outbox = Outbox::new(&shared.inbox);
     let mut last = None;
     while let Some(task) = shared.board.next(last.take(), &mut outbox) {
+        // Whoever listens may be slow, or wait for somebody who reads.
+        while shared.inbox.len() > UNHEARD_MAX && !shared.board.is_stopping() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         match task {
             Task::Execute(job) => {
                 let ended = execute(shared, job, &mut outbox);
                 if let Some(wait) = wait_for_next(shared, job, &ended) {
                     let attempt = shared.tried[job.index()].fetch_add(1, Ordering::Relaxed) + 1;
-                    outbox.post(Message::Retried(job, attempt, wait, ended.reasons()));
-                    last = Some((job, Ending::Again));
+                    let due = Instant::now() + wait;
+                    let message = Message::Retried { job, attempt, due, wait, error: ended.reasons() };
+                    last = Some(Told { job, ending: Ending::Again, message });
                     continue;
                 }
                 if let Some(result) = &ended.result {
@@ -163,16 +169,15 @@ pub(crate) fn work(shared: &Shared) {
                     let _ = shared.results[job.index()].set(result.clone());
                 }
                 let ending = ended.ending();
-                if ending == Ending::Failed && !shared.keep_going {
-                    shared.stopping.store(true, Ordering::Release);
-                }
                 shared.ended_ns[job.index()].store(ended.ended_ns, Ordering::Release);
-                outbox.post(Message::Ended(job, Box::new(ended)));
-                last = Some((job, ending));
+                last = Some(Told { job, ending, message: Message::Ended(job, Box::new(ended)) });
             }
             Task::Save(job) => {
                 outbox.flush();
-                let (paths, error) = save(shared, job);
+                let (paths, error) = catch_unwind(AssertUnwindSafe(|| save(shared, job))).unwrap_or_else(|_| {
+                    let source = io::Error::other("a worker thread panicked; this is a bug in wasmill");
+                    (Vec::new(), Some(SaveError::Write { path: shared.graph.base.clone(), source }))
+                });
                 outbox.post(Message::Saved(job, paths, error));
                 outbox.flush_and_wake();
             }
@@ -184,7 +189,7 @@ pub(crate) fn work(shared: &Shared) {
 fn wait_for_next(shared: &Shared, job: JobId, ended: &Ended) -> Option<Duration> {
     let tried = shared.tried[job.index()].load(Ordering::Relaxed);
     let Retries { count, backoff_ms } = shared.graph.spec(job).retries;
-    if !ended.is_in_vain || tried >= count || shared.stopping.load(Ordering::Acquire) {
+    if !ended.is_in_vain || tried >= count || shared.board.is_stopping() {
         return None;
     }
     // Twice as long each time, and up to a quarter more: what failed together is not to come back together.
@@ -211,7 +216,7 @@ fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Message>) -> End
         awaits_durable: false,
         is_in_vain: false,
     };
-    if shared.stopping.load(Ordering::Acquire) || shared.cancel.is_cancelled() {
+    if shared.board.is_stopping() || shared.cancel.is_cancelled() {
         return ended;
     }
     // A bug in one job's handling must not hang the run: whatever was locked is consistent or recovered.
@@ -257,9 +262,15 @@ impl Failure {
         }
     }
 
-    /// Whether another attempt may come to a result.
+    /// Whether another attempt may come to a result. A store that has stopped does not go on, and what is lost stays so.
     fn is_of_the_host(&self) -> bool {
-        matches!(self, Failure::Runner(_) | Failure::Store(_))
+        let store = match self {
+            Failure::Runner(RunnerError::Host { .. }) => return true,
+            Failure::Runner(RunnerError::Store(store)) | Failure::Store(store) => store,
+            Failure::Resolve(ResolveError::Store(store)) => store,
+            Failure::Resolve(_) | Failure::Module(..) | Failure::Runner(_) => return false,
+        };
+        matches!(store, StoreError::Backend { .. })
     }
 
     fn hint(&self) -> Option<String> {

@@ -66,7 +66,7 @@ fn recorded_durations_are_used() {
         space
             .run(&["plan", "show"])
             .stdout
-            .ends_with("durations are those of run 2; what is between jobs is not counted\n")
+            .ends_with("durations are those of run 2 and earlier ones; what is between jobs is not counted\n")
     );
 }
 

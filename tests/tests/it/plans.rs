@@ -473,6 +473,7 @@ fn jobs_that_run_at_the_same_time_take_no_more_than_there_is() {
     // More than there is: then alone.
     assert_eq!(at_once("cpus = 100", &[]), 1);
     assert_eq!(at_once("", &["--memory-budget", "250MiB"]), 2);
+    assert_eq!(space.run(&["run", "--memory-budget", "0B"]).code, 101);
     let wrong = space.run(&["run", "--memory-budget", "much"]);
     assert_eq!((wrong.code, wrong.stderr.contains("--memory-budget")), (101, true), "{}", wrong.stderr);
 }

@@ -2,19 +2,20 @@
 //!
 //! Owns: what is said of a valid plan. Does not know: how plans are read, or how a graph is measured.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use serde_json::json;
 use wasmill_executor::{Graph, JobId};
-use wasmill_model::RunId;
-use wasmill_model::port::RunLog;
+use wasmill_model::port::{RunLog, StoreError};
+use wasmill_model::{JobStatus, RunId};
 use wasmill_storage::Storage;
 
+use crate::app::show_error;
 use crate::args::{Global, Notation, OutputFormat};
 use crate::error::CliError;
 use crate::exit_code;
-use crate::mill::{open_error, store_dir, store_options};
+use crate::mill::{default_memory, open_error, store_dir, store_options};
 use crate::plan_file;
 use crate::report::print;
 use crate::report::shape::{Drawing, Drawn};
@@ -24,7 +25,7 @@ use crate::report::text::{count, duration, harmless_lines};
 const WORKERS: [usize; 6] = [1, 2, 4, 8, 16, 32];
 
 /// How many runs are searched for recorded durations.
-const RUNS_SEARCHED: usize = 50;
+const RUNS_SEARCHED: usize = 10;
 
 /// Jobs of a long path that are named: the first ones, and the last.
 const PATH_SHOWN: usize = 6;
@@ -52,12 +53,13 @@ fn jobs_and_edges(graph: &Graph) -> String {
 /// `wasmill plan show`.
 pub(crate) fn show(global: &Global, path: &Path) -> Result<u8, CliError> {
     let graph = plan_file::load(path)?;
-    let recorded = Recorded::find(global, graph.name())?;
+    let recorded = Recorded::find(global, &graph)?;
+    let memory_bytes = default_memory();
     let expected = recorded.as_ref().map_or_else(|| vec![1; graph.len()], |recorded| recorded.durations(&graph));
     let expected = |id: JobId| expected.get(id.number()).copied().unwrap_or(1);
     let shape = graph.shape(expected);
     let path: Vec<&str> = shape.critical_path.iter().map(|id| graph.job(*id).name.as_str()).collect();
-    let times = WORKERS.map(|workers| (workers, graph.makespan(workers, expected)));
+    let times = WORKERS.map(|workers| (workers, graph.makespan(workers, memory_bytes, expected)));
     let run = recorded.as_ref().map(|recorded| recorded.run);
     if global.format == OutputFormat::Json {
         let times = times
@@ -85,7 +87,7 @@ pub(crate) fn show(global: &Global, path: &Path) -> Result<u8, CliError> {
     }
     lines.push(String::new());
     lines.push(match run {
-        Some(run) => format!("durations are those of run {run}; what is between jobs is not counted"),
+        Some(run) => format!("durations are those of run {run} and earlier ones; what is between jobs is not counted"),
         None => "no durations are recorded: every job counts as one".to_owned(),
     });
     print((harmless_lines(&lines.join("\n")) + "\n").as_bytes());
@@ -106,31 +108,48 @@ fn shortened(path: &[&str]) -> String {
     }
 }
 
-/// How long jobs took in an earlier run.
+/// How long jobs took in earlier runs.
 struct Recorded {
+    /// The latest of these runs.
     run: RunId,
     by_job: HashMap<String, u64>,
 }
 
 impl Recorded {
-    /// The latest run of a plan in which something took time, if there is a store and one is in it.
-    fn find(global: &Global, plan: &str) -> Result<Option<Self>, CliError> {
-        let dir = store_dir(global)?;
+    /// What is known of a graph's jobs, if there is a store: of each what it took when it succeeded last. A store that cannot be
+    /// read is no reason to say nothing.
+    fn find(global: &Global, graph: &Graph) -> Result<Option<Self>, CliError> {
+        let (dir, options) = (store_dir(global)?, store_options(global)?);
         // Looking at a plan creates nothing.
         if !dir.join("FORMAT").exists() {
             return Ok(None);
         }
-        let storage = Storage::open(&dir, store_options(global)?).map_err(|error| open_error(&error))?;
-        let runs = storage.runs(RUNS_SEARCHED).map_err(|error| CliError::store(&error))?;
-        for run in runs.into_iter().filter(|run| run.plan == plan) {
-            let reports = storage.jobs(run.id).map_err(|error| CliError::store(&error))?;
-            let by_job = reports.into_iter().map(|report| (report.job, report.usage.wall_ns));
-            let by_job: HashMap<_, _> = by_job.filter(|(_, wall_ns)| *wall_ns > 0).collect();
-            if !by_job.is_empty() {
-                return Ok(Some(Self { run: run.id, by_job }));
+        let found = Storage::open(&dir, options)
+            .map_err(|error| open_error(&error))
+            .and_then(|storage| Self::read(&storage, graph).map_err(|error| CliError::store(&error)));
+        Ok(found.unwrap_or_else(|error| {
+            tracing::warn!("no durations are used, as the store cannot be read");
+            show_error(&error, OutputFormat::Human);
+            None
+        }))
+    }
+
+    fn read(storage: &Storage, graph: &Graph) -> Result<Option<Self>, StoreError> {
+        let mut unknown: HashSet<&str> = graph.ids().map(|id| graph.job(id).name.as_str()).collect();
+        let mut recorded: Option<Self> = None;
+        let runs = storage.runs(RUNS_SEARCHED)?.into_iter().filter(|run| run.plan == graph.name());
+        for run in runs {
+            for report in storage.jobs(run.id)? {
+                if report.status == JobStatus::Succeeded && unknown.remove(report.job.as_str()) {
+                    let recorded = recorded.get_or_insert_with(|| Self { run: run.id, by_job: HashMap::new() });
+                    recorded.by_job.insert(report.job, report.usage.wall_ns.max(1));
+                }
+            }
+            if unknown.is_empty() {
+                break;
             }
         }
-        Ok(None)
+        Ok(recorded)
     }
 
     /// How long each job took: itself, else those of its family in the mean, else all.

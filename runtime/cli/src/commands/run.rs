@@ -19,6 +19,8 @@ use crate::report::Reporter;
 /// `wasmill run`.
 pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
     let began = Instant::now();
+    let timeout = timeout(args.run_timeout.as_deref())?;
+    let memory_bytes = memory(args.memory_budget.as_deref())?;
     let mut graph = plan_file::load(&args.plan)?;
     if !args.select.is_empty() {
         select(&mut graph, &args.select)?;
@@ -35,8 +37,6 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
         }
     };
     let workers = args.jobs.map_or_else(default_workers, usize::from);
-    let timeout = timeout(args.run_timeout.as_deref())?;
-    let memory_bytes = memory(args.memory_budget.as_deref())?;
     let how = How {
         workers,
         memory_bytes,
@@ -61,7 +61,12 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
 
 fn memory(budget: Option<&str>) -> Result<u64, CliError> {
     let Some(text) = budget else { return Ok(default_memory()) };
-    parse_size(text).map_err(|wrong| CliError::new(exit_code::USAGE, format!("`--memory-budget {text}`: {wrong}")))
+    let wrong = |wrong: &str| CliError::new(exit_code::USAGE, format!("`--memory-budget {text}`: {wrong}"));
+    match parse_size(text) {
+        Ok(0) => Err(wrong("it must be more than nothing")),
+        Ok(bytes) => Ok(bytes),
+        Err(error) => Err(wrong(&error)),
+    }
 }
 
 fn timeout(text: Option<&str>) -> Result<Option<Duration>, CliError> {

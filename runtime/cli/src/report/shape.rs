@@ -65,7 +65,8 @@ impl Drawing {
 }
 
 fn dot_quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    // Graphviz reads the names of characters, too.
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('&', "&amp;"))
 }
 
 /// Mermaid takes `#` as the beginning of a character's name.
