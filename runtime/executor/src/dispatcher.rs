@@ -22,6 +22,7 @@ use crate::import::Importer;
 use crate::inbox::Inbox;
 use crate::modules::LoadedModules;
 use crate::scheduler::{Command, Demand, Scheduler};
+use crate::targets::{self, Targets};
 use crate::worker::{Ended, Message, STACK_BYTES, Shared, work};
 
 /// Jobs in one page of a run's record.
@@ -113,6 +114,7 @@ pub async fn execute(
         reported: 0,
         timeout: options.timeout,
         delayed: BinaryHeap::new(),
+        targets: Targets::default(),
         pending: HashMap::new(),
         durable_early: HashSet::new(),
         page: Vec::with_capacity(PAGE),
@@ -171,6 +173,7 @@ struct Dispatcher<'a> {
     timeout: Option<Duration>,
     /// Jobs that are to be tried again, and when.
     delayed: BinaryHeap<Reverse<(Instant, JobId)>>,
+    targets: Targets,
     pending: HashMap<JobId, Pending>,
     /// Jobs whose record was on disk before the thread had said that they ended.
     durable_early: HashSet<JobId>,
@@ -203,6 +206,12 @@ impl Dispatcher<'_> {
                 self.delayed.pop();
                 self.shared.board.due(job);
             }
+            for job in self.targets.due(Instant::now()) {
+                let (name, target) = (&self.shared.graph.job(job).name, self.shared.graph.spec(job).target);
+                let target = Duration::from_millis(target.map_or(0, |target| target.wall_ms));
+                let message = format!("`{name}` has taken four fifths of its target of {target:?}, and goes on");
+                (self.on_event)(&Event::Warning { message });
+            }
             if let Some(timeout) = self.timeout.take_if(|timeout| self.shared.began.elapsed() >= *timeout) {
                 let message = format!("the run is cancelled, as it took longer than {} s", timeout.as_secs_f64());
                 (self.on_event)(&Event::Warning { message });
@@ -224,6 +233,7 @@ impl Dispatcher<'_> {
     fn hear(&mut self, message: Message) -> Result<(), ExecuteError> {
         match message {
             Message::Started(job) => {
+                self.targets.started(job, self.shared.graph.spec(job).target, Instant::now());
                 let job = self.shared.graph.job(job).name.clone();
                 (self.on_event)(&Event::JobStarted { job });
                 Ok(())
@@ -231,6 +241,7 @@ impl Dispatcher<'_> {
             Message::Ended(job, ended) => self.hear_ended(job, *ended),
             Message::Unstarted(command) => self.hear_unstarted(command),
             Message::Retried { job, attempt, due, wait, error } => {
+                self.targets.ended(job);
                 let name = self.shared.graph.job(job).name.clone();
                 let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 (self.on_event)(&Event::JobRetried { job: name, attempt, wait_ms, error });
@@ -268,8 +279,10 @@ impl Dispatcher<'_> {
         }
     }
 
-    fn hear_ended(&mut self, id: JobId, ended: Ended) -> Result<(), ExecuteError> {
+    fn hear_ended(&mut self, id: JobId, mut ended: Ended) -> Result<(), ExecuteError> {
         let graph = Arc::clone(&self.shared.graph);
+        self.targets.ended(id);
+        let is_missed = targets::is_missed(graph.spec(id).target, &mut ended, &graph.job(id).name, self.on_event);
         let awaits_save = ended.status == JobStatus::Succeeded && !graph.spec(id).save.is_empty();
         let awaits_durable = !self.durable_early.remove(&id) && ended.awaits_durable;
         let report = JobReport {
@@ -286,7 +299,8 @@ impl Dispatcher<'_> {
             hint: ended.hint,
         };
         self.pending.insert(id, Pending { report, awaits_durable, awaits_save });
-        self.advance(id)
+        self.advance(id)?;
+        if is_missed && !self.keep_going { self.stop() } else { Ok(()) }
     }
 
     /// Takes a job that has ended one step on: to its saving, or to its report.

@@ -24,6 +24,7 @@ mod retry_tests;
 mod save;
 mod scheduler;
 mod shape;
+mod targets;
 mod verify;
 mod worker;
 

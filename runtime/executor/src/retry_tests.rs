@@ -1,4 +1,4 @@
-//! Jobs that are tried again: the real loop, scheduler and store, and a runner that fails as it is told.
+//! Jobs that are tried again, and jobs that take too long: the real loop, scheduler and store, and a runner that fails as it is told.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,6 +16,8 @@ use crate::{ExecuteOptions, Ports, execute, expand};
 #[derive(Debug, Clone, Copy)]
 enum Attempt {
     Succeeds,
+    /// After so many milliseconds.
+    SucceedsAfter(u64),
     Fails,
     TimesOut,
     /// The host cannot carry it out.
@@ -34,6 +36,10 @@ impl Runner for Told {
         self.made.lock().unwrap().push((job.clone(), Instant::now()));
         let outcome = match self.attempts.lock().unwrap().get_mut(&job).unwrap().remove(0) {
             Attempt::Succeeds => Outcome::Exited { code: 0 },
+            Attempt::SucceedsAfter(wall_ms) => {
+                std::thread::sleep(Duration::from_millis(wall_ms));
+                Outcome::Exited { code: 0 }
+            }
             Attempt::Fails => Outcome::Exited { code: 7 },
             Attempt::TimesOut => Outcome::TimedOut { limit_ms: 5 },
             Attempt::Breaks => {
@@ -57,6 +63,14 @@ struct Ran {
 }
 
 impl Ran {
+    fn warnings(&self) -> Vec<&str> {
+        let warnings = self.events.iter().filter_map(|event| match event {
+            Event::Warning { message } => Some(message.as_str()),
+            _ => None,
+        });
+        warnings.collect()
+    }
+
     fn retries(&self) -> Vec<(&str, u32)> {
         let retried = self.events.iter().filter_map(|event| match event {
             Event::JobRetried { job, attempt, .. } => Some((job.as_str(), *attempt)),
@@ -109,7 +123,7 @@ fn run(jobs: &str, attempts: &[(&str, &[Attempt])], keep_going: bool) -> Ran {
     Ran { events, summary, made }
 }
 
-use Attempt::{Breaks, Fails, Succeeds, TimesOut};
+use Attempt::{Breaks, Fails, Succeeds, SucceedsAfter, TimesOut};
 
 const TWO: &str = "[jobs.a]\nargs = [\"a\"]\nretries = { count = 3, backoff = \"20ms\" }\n\
                    [jobs.b]\nargs = [\"b\"]\nin = { \"/in/a\" = { job = \"a\" } }\n";
@@ -153,4 +167,29 @@ fn a_run_that_stops_does_not_wait_for_another_attempt() {
     let ran = run(jobs, &[("a", &[Breaks]), ("b", &[Fails])], false);
     assert_eq!(ran.status("b"), JobStatus::Failed);
     assert!(matches!(ran.status("a"), JobStatus::Cancelled | JobStatus::Error));
+}
+
+#[test]
+fn a_job_that_takes_too_long_is_warned_of_before_and_after() {
+    let jobs = "[jobs.slow]\nargs = [\"slow\"]\nsla = \"200ms\"\n[jobs.quick]\nargs = [\"quick\"]\nsla = \"1h\"\n";
+    let ran = run(jobs, &[("slow", &[SucceedsAfter(400)]), ("quick", &[Succeeds])], false);
+    let warnings = ran.warnings();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert_eq!(warnings[0], "`slow` has taken four fifths of its target of 200ms, and goes on");
+    assert!(warnings[1].starts_with("`slow` took 4") && warnings[1].ends_with("longer than its target of 200ms"));
+    assert_eq!(ran.status("slow"), JobStatus::Succeeded);
+    // The first warning came while it was running.
+    let place = |wanted: &dyn Fn(&Event) -> bool| ran.events.iter().position(wanted).unwrap();
+    let ended = place(&|event| matches!(event, Event::JobFinished(report) if report.job == "slow"));
+    assert!(place(&|event| matches!(event, Event::Warning { .. })) < ended);
+}
+
+#[test]
+fn a_critical_target_that_is_missed_fails_the_run_and_loses_no_result() {
+    let jobs = "[jobs.slow]\nargs = [\"slow\"]\nsla = { target = \"20ms\", critical = true }\n";
+    let ran = run(jobs, &[("slow", &[SucceedsAfter(100)])], false);
+    assert_eq!(ran.status("slow"), JobStatus::Error);
+    assert!(!ran.summary.is_success());
+    let ran = run(jobs, &[("slow", &[Succeeds])], false);
+    assert!(ran.summary.is_success() && ran.warnings().is_empty());
 }

@@ -147,6 +147,7 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
         native_floats: args.floats == FloatsName::Native,
         place: Place::default(),
         retries: Retries::default(),
+        target: None,
     };
     let module = match args.module.to_str().map(str::parse) {
         Some(Ok(digest)) if !args.module.exists() => ModuleSource::Digest(digest),

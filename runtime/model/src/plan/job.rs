@@ -12,7 +12,7 @@ use super::graph::Reference;
 use super::limits::LimitFields;
 use super::places::check_kept;
 use super::source::Reader;
-use super::{Items, JobSpec, ModuleSource, Place, Retries, SaveSpec, Spanned, Stdin, Template, TemplateError};
+use super::{Items, JobSpec, ModuleSource, Place, Retries, SaveSpec, Spanned, Stdin, Target, Template, TemplateError};
 use crate::guest_path::OutputPath;
 
 /// What a job is read against.
@@ -55,6 +55,7 @@ pub(super) fn job(
     let floats = fields.take("floats").and_then(|field| native_floats(&field, errors));
     let place = place(&mut fields, context.resources, errors);
     let own_retries = fields.take("retries").and_then(|field| retries(&field, errors));
+    let target = fields.take("sla").and_then(|field| target(&field, errors));
     let meant = fields.finish(errors);
 
     let module = module.or_else(|| context.defaults.module.clone()).unwrap_or_else(|| {
@@ -86,7 +87,36 @@ pub(super) fn job(
         native_floats,
         place,
         retries: own_retries.or(context.defaults.retries).unwrap_or_default(),
+        target,
     }
+}
+
+/// Reads `sla`.
+fn target(field: &Field<'_>, errors: &mut Diagnostics) -> Option<Target> {
+    let wall_ms = |field: &Field<'_>, errors: &mut Diagnostics| {
+        let wall_ms = field.milliseconds(errors)?;
+        if wall_ms == 0 {
+            field.wrong("it must be more than nothing", errors);
+        }
+        Some(wall_ms)
+    };
+    if !matches!(field.node.value, Value::Table(_)) {
+        return Some(Target { wall_ms: wall_ms(field, errors)?, is_critical: false });
+    }
+    let mut fields = Fields::of(field.entries(errors), &field.subject);
+    let (target, critical) = (fields.take("target"), fields.take("critical"));
+    let meant = fields.finish(errors);
+    if target.is_none() && !meant.contains(&"target") {
+        errors.push(Diagnostic::new(format!("{} has no `target`", field.subject), field.span()));
+    }
+    let is_critical = critical.is_some_and(|field| match field.node.value {
+        Value::Bool(is_critical) => is_critical,
+        _ => {
+            field.wrong_type("true or false", errors);
+            false
+        }
+    });
+    Some(Target { wall_ms: wall_ms(&target?, errors)?, is_critical })
 }
 
 /// The most attempts after the first, and the longest wait before one of them, in milliseconds.

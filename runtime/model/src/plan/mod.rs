@@ -106,6 +106,17 @@ pub struct JobSpec {
     pub place: Place,
     /// How often it is tried.
     pub retries: Retries,
+    /// How long it should take at most.
+    pub target: Option<Target>,
+}
+
+/// How long an attempt should take at most by the wall clock (a service level). Nothing is stopped by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// In milliseconds; at least 1.
+    pub wall_ms: u64,
+    /// Whether the run fails where it takes longer.
+    pub is_critical: bool,
 }
 
 /// How often a job is tried again whose attempt came to no result: it reached its timeout, or the host could not carry it out.
