@@ -18,6 +18,8 @@ use super::faults::{FaultyDisk, Survives};
 use super::{action, assert_blob, content, flush, open, record, report};
 use crate::index::{self, Covered, SameBlob};
 use crate::place::Place;
+use crate::reader::Reader;
+use crate::record::Kind;
 use crate::tables::View;
 use crate::tail::Rows;
 use crate::{Collected, Keep, Storage};
@@ -277,6 +279,14 @@ fn what_is_known(storage: &Storage, job: &Job) -> String {
         storage.locate_action(&key).unwrap(),
     );
     storage.refresh_now().unwrap();
+    if let Some(found) = storage.locate_action(&key).unwrap() {
+        let place = found.place;
+        let file = crate::segment::path(&storage.shared.log_dir, place.segment);
+        let has_entry = |reader: &Reader| reader.has_entry(Kind::Action, key.0.as_bytes(), &place);
+        let anew = Reader::new(storage.shared.log_dir.clone(), 0);
+        let (cached, anew) = (has_entry(&storage.shared.reader), has_entry(&anew));
+        known += &format!(", its segment is there: {}, readable: {cached:?}, anew: {anew:?}", file.exists());
+    }
     let tail = storage.shared.log.tail();
     known +=
         &format!(", then: {:?}, own: {:?}, lost: {:?}", tail.view.actions.get(key.0.as_bytes()), tail.own, tail.lost);
