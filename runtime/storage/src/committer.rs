@@ -64,8 +64,8 @@ pub(crate) fn run(shared: &Arc<Shared>, mut segment: Segment) {
         if is_full && shared.log.failure().is_none() {
             match attempt("begin a segment", || shared.next_segment(&segment, piece.position().1)) {
                 Ok(next) => {
-                    segment = next;
-                    shared.log.rotated(segment.id);
+                    let full = std::mem::replace(&mut segment, next);
+                    shared.log.rotated(segment.id, full.into_lock());
                 }
                 Err(error) => drop(fail(shared, error)),
             }

@@ -8,6 +8,7 @@
 //! that was handed in before it.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -32,6 +33,9 @@ const QUIET: Duration = Duration::from_millis(2);
 /// How many entries a process leaves for the next one to read from the log: that takes a millisecond, and a commit of
 /// the index takes several.
 const LEFT_IN_LOG_MAX: usize = 1_000;
+
+/// How many full segments may be missing in the index before they are brought into it: a file of each is open.
+const FULL_MAX: usize = 32;
 
 /// A file that waits to be synced counts as so many bytes at least.
 const OPEN_FILE_BYTES: u64 = 256 << 10;
@@ -119,6 +123,9 @@ pub(crate) struct Frozen {
     pub(crate) rows: Arc<Rows>,
     pub(crate) covered: Vec<Covered>,
     until: (u32, u32),
+    /// The locks of full segments. Others may take them over only once the index has what is in them: else both would
+    /// bring it in, and the later one would undo what was done in between.
+    _full: Vec<File>,
 }
 
 struct State {
@@ -128,6 +135,8 @@ struct State {
     callbacks: Vec<OnDurable>,
     /// Segments that are full and not in the index as such.
     sealed: Vec<Covered>,
+    /// The locks of those that this process filled.
+    full: Vec<File>,
     /// Waits until what it needs is durable.
     frozen: Option<Frozen>,
     /// Rows are on their way into the index, `frozen` or given to the indexer.
@@ -188,6 +197,7 @@ impl Log {
             first: First::default(),
             callbacks: Vec::new(),
             sealed,
+            full: Vec::new(),
             frozen: None,
             is_indexing: false,
             unindexed: tail.active.entries,
@@ -292,7 +302,8 @@ impl Log {
                 state.is_idle = false;
                 self.work.notify_one();
             }
-            let is_indexed = !state.is_indexing || state.unindexed < 2 * self.unindexed_max;
+            let is_little = state.unindexed < 2 * self.unindexed_max && state.full.len() < 2 * FULL_MAX;
+            let is_indexed = !state.is_indexing || is_little;
             if fits && is_indexed && !state.is_full && state.waiting_bytes() < self.waiting_bytes_max {
                 return Ok(state);
             }
@@ -392,7 +403,8 @@ impl Log {
         let mut state = self.state();
         self.written.store(position(durable.0, durable.1), Ordering::Release);
         state.writing = Arc::default();
-        if !state.is_indexing && (state.unindexed >= self.unindexed_max || state.wants_index) {
+        let is_enough = state.unindexed >= self.unindexed_max || state.full.len() >= FULL_MAX;
+        if !state.is_indexing && (is_enough || state.wants_index) {
             self.freeze(&mut state);
         }
         state.wants_index = false;
@@ -422,7 +434,8 @@ impl Log {
         let until = (state.filling.segment, state.next());
         let mut covered = std::mem::take(&mut state.sealed);
         covered.push(Covered { segment: until.0, end: until.1, is_sealed: false });
-        state.frozen = Some(Frozen { rows: rows.unwrap_or_default(), covered, until });
+        let full = std::mem::take(&mut state.full);
+        state.frozen = Some(Frozen { rows: rows.unwrap_or_default(), covered, until, _full: full });
         state.is_indexing = true;
         state.unindexed = 0;
     }
@@ -461,11 +474,12 @@ impl Log {
         self.state().next()
     }
 
-    /// The segment is full, and everything in it durable: what waits goes to the beginning of `segment`.
-    pub(crate) fn rotated(&self, segment: u32) {
+    /// The segment is full, and everything in it durable: what waits goes to the beginning of `segment`. `full` is its lock.
+    pub(crate) fn rotated(&self, segment: u32, full: File) {
         let mut state = self.state();
-        let full = Covered { segment: state.filling.segment, end: state.next(), is_sealed: true };
-        state.sealed.push(full);
+        let covered = Covered { segment: state.filling.segment, end: state.next(), is_sealed: true };
+        state.sealed.push(covered);
+        state.full.push(full);
         state.filling.segment = segment;
         state.filling.offset = START;
         state.is_full = false;

@@ -27,7 +27,7 @@ pub(crate) struct Segment {
     pub(crate) id: u32,
     file: Box<dyn DiskFile>,
     /// Held until the segment is dropped, even by a kill.
-    _lock: File,
+    lock: File,
 }
 
 /// The file of a segment.
@@ -58,13 +58,13 @@ impl Segment {
         let file = disk.create(&path(log, id))?;
         file.allocate(u64::from(segment_bytes))?;
         file.write_at(&header(id), 0)?;
-        Ok(Self { id, file, _lock: lock })
+        Ok(Self { id, file, lock })
     }
 
     /// Takes over a segment whose writer is gone. `None` where it is not.
     pub(crate) fn take_over(disk: &dyn Disk, log: &Path, id: u32) -> io::Result<Option<Self>> {
         let Some(lock) = lock(log, id)? else { return Ok(None) };
-        Ok(Some(Self { id, file: disk.open(&path(log, id))?, _lock: lock }))
+        Ok(Some(Self { id, file: disk.open(&path(log, id))?, lock }))
     }
 
     /// Forgets whatever lies behind `end`, and sets space for more aside. Zeros follow then, and nothing that was
@@ -87,6 +87,11 @@ impl Segment {
     /// Makes durable what somebody else added.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync()
+    }
+
+    /// Adds nothing any more, and still keeps others from taking it over.
+    pub(crate) fn into_lock(self) -> File {
+        self.lock
     }
 
     /// Gives back the space behind `end`.

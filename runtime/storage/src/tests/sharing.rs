@@ -15,7 +15,7 @@ use wasmill_model::{BlobRef, Digest};
 
 use super::crash::{self, tiny};
 use super::faults::{FaultyDisk, Survives};
-use super::{action, content, flush, open, record};
+use super::{action, assert_blob, content, flush, open, record, small};
 use crate::place::Place;
 use crate::record::{HEADER_BYTES, Header, Kind, padded};
 use crate::tail::Moved;
@@ -37,6 +37,28 @@ fn damage(dir: &Path, place: &Place) {
     let mut file = File::options().read(true).write(true).open(segment::path(&dir.join("log"), place.segment)).unwrap();
     file.seek(SeekFrom::Start(u64::from(place.offset) + HEADER_BYTES as u64 + 3)).unwrap();
     file.write_all(b"damage").unwrap();
+}
+
+/// Both would bring its rows into the index, and the one that comes later would undo what was done in between.
+#[test]
+fn a_full_segment_is_its_writer_s_until_it_is_in_the_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = Storage::open(dir.path(), Options { unindexed_max: 1_000_000, ..small() }).unwrap();
+    for number in 0..300 {
+        writer.put(content(number, 900)).unwrap();
+    }
+    flush(&writer).unwrap();
+    let written: Vec<u32> = writer.shared.log.tail().own.keys().copied().collect();
+    assert!(written.len() > 3, "segments were filled");
+    let other = open(dir.path());
+    let taken: Vec<u32> = other.shared.log.tail().own.keys().copied().collect();
+    assert!(taken.iter().all(|id| !written.contains(id)), "{taken:?} of {written:?}");
+    for number in 0..300 {
+        assert_blob(&other, number, 900);
+    }
+    writer.shared.log.index_everything().unwrap();
+    writer.close().unwrap();
+    other.close().unwrap();
 }
 
 #[test]
