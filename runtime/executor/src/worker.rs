@@ -29,9 +29,6 @@ use crate::scheduler::{Command, Ending};
 /// theirs.
 pub(crate) const STACK_BYTES: usize = 4 << 20;
 
-/// The longest wait between two attempts, in milliseconds.
-const BACKOFF_MS_MAX: u64 = 3_600_000;
-
 /// How many messages may wait for the dispatcher before the threads do.
 const UNHEARD_MAX: usize = 50_000;
 
@@ -193,7 +190,7 @@ fn wait_for_next(shared: &Shared, job: JobId, ended: &Ended) -> Option<Duration>
         return None;
     }
     // Twice as long each time, and up to a quarter more: what failed together is not to come back together.
-    let wait_ms = backoff_ms.saturating_mul(1 << tried.min(16)).min(BACKOFF_MS_MAX);
+    let wait_ms = backoff_ms.saturating_mul(1 << tried.min(16)).min(Retries::BACKOFF_MS_MAX);
     let jitter = RandomState::new().hash_one((job, tried)) % (wait_ms / 4 + 1);
     Some(Duration::from_millis(wait_ms + jitter))
 }

@@ -119,9 +119,8 @@ fn target(field: &Field<'_>, errors: &mut Diagnostics) -> Option<Target> {
     Some(Target { wall_ms: wall_ms(&target?, errors)?, is_critical })
 }
 
-/// The most attempts after the first, and the longest wait before one of them, in milliseconds.
+/// The most attempts after the first.
 const RETRIES_MAX: u64 = 100;
-const BACKOFF_MS_MAX: u64 = 3_600_000;
 
 /// Reads `retries`.
 pub(super) fn retries(field: &Field<'_>, errors: &mut Diagnostics) -> Option<Retries> {
@@ -143,7 +142,7 @@ pub(super) fn retries(field: &Field<'_>, errors: &mut Diagnostics) -> Option<Ret
     }
     let backoff_ms = backoff.and_then(|field| {
         let backoff_ms = field.milliseconds(errors)?;
-        if backoff_ms > BACKOFF_MS_MAX {
+        if backoff_ms > Retries::BACKOFF_MS_MAX {
             field.wrong("it is at most 1h", errors);
         }
         Some(backoff_ms)

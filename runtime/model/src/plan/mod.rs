@@ -129,6 +129,11 @@ pub struct Retries {
     pub backoff_ms: u64,
 }
 
+impl Retries {
+    /// The longest wait before an attempt: an hour.
+    pub const BACKOFF_MS_MAX: u64 = 3_600_000;
+}
+
 impl Default for Retries {
     /// None. If there are any, the first comes after a second.
     fn default() -> Self {

@@ -131,7 +131,11 @@ fn disk_and_digest(dir: &Path, blobs: &[Bytes], kept: &mut Vec<tempfile::TempDir
     let total = blobs.iter().map(|blob| blob.len() as u64).sum();
     let began = Instant::now();
     thread::scope(|scope| {
-        let digesting = scope.spawn(|| blobs.iter().for_each(|blob| drop(std::hint::black_box(named(blob)))));
+        let digesting = scope.spawn(|| {
+            for blob in blobs {
+                std::hint::black_box(named(blob));
+            }
+        });
         disk(own.path(), total)?;
         digesting.join().map_err(|_| Failure::from("a thread panicked"))
     })?;
@@ -141,7 +145,9 @@ fn disk_and_digest(dir: &Path, blobs: &[Bytes], kept: &mut Vec<tempfile::TempDir
 
 /// Large blobs, beside what the disk and SHA-256 allow.
 fn large(dir: &Path) -> Result<(), Failure> {
-    println!("\nLarge blobs, durable, in MB/s: one thread\n\n| size | wasmill | from a reader | disk | SHA-256 | of the lesser | both at once | of that |");
+    println!(
+        "\nLarge blobs, durable, in MB/s: one thread\n\n| size | wasmill | from a reader | disk | SHA-256 | of the lesser | both at once | of that |"
+    );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|");
     for (len, count) in [((1 << 20) + 1, 128), (16 << 20, 8), (256 << 20, 1_u64)] {
         touch_memory();
@@ -181,18 +187,21 @@ fn large(dir: &Path) -> Result<(), Failure> {
         }
         let [ours, read, disk, digest, both] = rates.map(|rates| median(rates) / 1e6);
         let (of_lesser, of_both) = (ours / disk.min(digest), ours / both);
-        println!("| {len} B | {ours:.0} | {read:.0} | {disk:.0} | {digest:.0} | {of_lesser:.2} | {both:.0} | {of_both:.2} |");
+        println!(
+            "| {len} B | {ours:.0} | {read:.0} | {disk:.0} | {digest:.0} | {of_lesser:.2} | {both:.0} | {of_both:.2} |"
+        );
     }
     Ok(())
 }
 
 fn gets(dir: &Path) -> Result<(), Failure> {
-    println!("\nGets a second of 100,000 blobs of 256 B at random, {THREADS} threads, each after computing its digest\n");
+    println!(
+        "\nGets a second of 100,000 blobs of 256 B at random, {THREADS} threads, each after computing its digest\n"
+    );
     println!("| wasmill | without its cache | redb | SQLite | iroh-blobs |\n|--:|--:|--:|--:|--:|");
     let mut row = Vec::new();
     let mut ours = 0.0;
-    let uncached: Open =
-        |dir| Ok(Box::new(wasmill(dir, Options { blob_cache_bytes: 0, ..Options::default() })?));
+    let uncached: Open = |dir| Ok(Box::new(wasmill(dir, Options { blob_cache_bytes: 0, ..Options::default() })?));
     for open in [PEERS[0].1, uncached, PEERS[1].1, PEERS[2].1, PEERS[3].1] {
         let dir = tempfile::tempdir_in(dir)?;
         let peer = open(dir.path())?;
@@ -240,7 +249,10 @@ fn alone(dir: &Path) -> Result<(), Failure> {
             });
         }
     });
-    println!("| puts of 256 B a second, 64 threads that wait for each | {:.0} |", 32_000.0 / began.elapsed().as_secs_f64());
+    println!(
+        "| puts of 256 B a second, 64 threads that wait for each | {:.0} |",
+        32_000.0 / began.elapsed().as_secs_f64()
+    );
     let began = Instant::now();
     for number in 0..300 {
         store.put_all(&mut std::iter::once(content((1 << 53) + number, 256))).and_then(|()| store.flush())?;
@@ -315,7 +327,11 @@ fn text(number: u64, len: usize) -> Bytes {
     let mut chance = number * 2 + 1;
     while text.len() < len {
         chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        text.push_str(&format!("{{\"job\":\"copy[{}]\",\"status\":\"succeeded\",\"wall_ns\":{}}}\n", chance >> 50, chance >> 40));
+        text.push_str(&format!(
+            "{{\"job\":\"copy[{}]\",\"status\":\"succeeded\",\"wall_ns\":{}}}\n",
+            chance >> 50,
+            chance >> 40
+        ));
     }
     text.truncate(len);
     text.into()
