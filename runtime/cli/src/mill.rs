@@ -73,7 +73,7 @@ impl Mill {
     /// Executes `graph`, telling `on_event` what happens. Ctrl-C stops the run; a second one ends the process.
     pub(crate) fn execute(
         &self,
-        graph: Arc<Graph>,
+        graph: Graph,
         modules: LoadedModules,
         how: &How,
         on_event: &mut (dyn FnMut(&Event) + Send),

@@ -4,7 +4,6 @@
 //! are executed.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use wasmill_executor::{Graph, expand};
 use wasmill_model::plan::{Diagnostic, Format, parse};
@@ -17,7 +16,7 @@ use crate::report::plan::{line_column, render};
 const NAMES: [&str; 2] = ["mill.toml", "mill.json"];
 
 /// Reads and expands the plan at `path`, which may be the folder it lies in.
-pub(crate) fn load(path: &Path) -> Result<Arc<Graph>, CliError> {
+pub(crate) fn load(path: &Path) -> Result<Graph, CliError> {
     let file = find(path)?;
     let shown = file.display().to_string();
     let text = std::fs::read(&file)
@@ -35,7 +34,7 @@ pub(crate) fn load(path: &Path) -> Result<Arc<Graph>, CliError> {
     let absolute = std::path::absolute(&file).unwrap_or(file.clone());
     let base = absolute.parent().unwrap_or(Path::new(".")).to_owned();
     let graph = expand(plan, &base).map_err(fail)?;
-    Ok(Arc::new(graph))
+    Ok(graph)
 }
 
 fn find(path: &Path) -> Result<PathBuf, CliError> {

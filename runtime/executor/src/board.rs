@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::graph::JobId;
+use crate::graph::{Graph, JobId};
 use crate::inbox::Outbox;
 use crate::scheduler::{Command, Ending, Scheduler, Signal};
 use crate::worker::{Message, Task};
@@ -105,6 +105,18 @@ impl Board {
         if state.idle > 0 {
             self.work.notify_one();
         }
+    }
+
+    /// Takes in what has been added to the graph. Returns what becomes of those that will never start. Whoever opened them has
+    /// not said yet that it ended.
+    pub(crate) fn grow(&self, graph: &Graph, closer: JobId) -> Vec<Command> {
+        let mut commands = Vec::new();
+        let mut state = self.state();
+        state.scheduler.grow(graph, closer, |id| graph.demand(id), &mut commands);
+        if state.idle > 0 && state.has_next() {
+            self.work.notify_one();
+        }
+        commands
     }
 
     /// Lets a job be tried again.

@@ -6,8 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
-use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,11 +16,12 @@ use wasmill_model::{Event, JobReport, JobStatus, RunCounts, RunId, RunRecord, Ru
 use crate::board::Board;
 use crate::error::{ExecuteError, chain};
 use crate::flight::Flights;
-use crate::graph::{Graph, JobId};
+use crate::graph::{Graph, JobId, Role};
 use crate::import::Importer;
 use crate::inbox::Inbox;
 use crate::modules::LoadedModules;
-use crate::scheduler::{Command, Demand, Scheduler};
+use crate::progress::Progress;
+use crate::scheduler::{Command, Scheduler};
 use crate::targets::{self, Targets};
 use crate::worker::{Ended, Message, STACK_BYTES, Shared, work};
 
@@ -75,7 +75,7 @@ pub struct ExecuteOptions {
 /// # Errors
 /// Only what stops the run as a whole. Jobs that fail are in the events and the summary.
 pub async fn execute(
-    graph: Arc<Graph>,
+    graph: Graph,
     modules: LoadedModules,
     ports: Ports,
     options: ExecuteOptions,
@@ -85,18 +85,15 @@ pub async fn execute(
     let started_unix_ms = u64::try_from(started.as_millis()).unwrap_or(u64::MAX);
     let run = ports.runs.begin(graph.name(), started_unix_ms)?;
     let workers = options.workers.max(1);
-    on_event(&Event::RunStarted { run, plan: graph.name().to_owned(), jobs: graph.len(), workers });
+    let jobs = graph.len();
+    on_event(&Event::RunStarted { run, plan: graph.name().to_owned(), jobs, workers });
 
-    let (budget, needs) = graph.amounts(workers, options.memory_bytes);
-    let demand =
-        |id: JobId| Demand { needs: &needs[graph.job(id).spec], priority: graph.spec(id).place.priority, expected: 1 };
-    let scheduler = Scheduler::new(&graph, budget, options.keep_going, demand);
+    let budget = graph.budget(workers, options.memory_bytes);
+    let scheduler = Scheduler::new(&graph, budget, options.keep_going, |id| graph.demand(id));
     let shared = Arc::new(Shared {
         board: Board::new(scheduler),
-        tried: (0..graph.jobs.len()).map(|_| AtomicU32::new(0)).collect(),
-        ended_ns: (0..graph.jobs.len()).map(|_| AtomicU64::new(0)).collect(),
+        progress: graph.nodes().map(|_| Progress::default()).collect(),
         importer: Importer::new(Arc::clone(&ports.blobs), Arc::clone(&ports.stats)),
-        results: (0..graph.jobs.len()).map(|_| OnceLock::new()).collect(),
         modules,
         traits: ports.runner.traits(),
         ports,
@@ -106,16 +103,17 @@ pub async fn execute(
         retry_failed: options.retry_failed,
         fresh: options.fresh,
         began: options.began,
-        graph: Arc::clone(&graph),
+        graph: Arc::new(graph),
     });
     let threads = start_threads(&shared, workers)?;
     let mut dispatcher = Dispatcher {
-        counts: RunCounts { jobs: graph.len(), ..RunCounts::default() },
+        counts: RunCounts { jobs, ..RunCounts::default() },
         reported: 0,
         timeout: options.timeout,
         delayed: BinaryHeap::new(),
         targets: Targets::default(),
         pending: HashMap::new(),
+        closed_early: HashMap::new(),
         durable_early: HashSet::new(),
         page: Vec::with_capacity(PAGE),
         summary: RunSummary::default(),
@@ -162,6 +160,8 @@ fn start_threads(shared: &Arc<Shared>, workers: usize) -> Result<Vec<JoinHandle<
 struct Pending {
     report: JobReport,
     awaits_durable: bool,
+    /// What it yields has not come to its end.
+    awaits_closer: bool,
     awaits_save: bool,
 }
 
@@ -175,6 +175,9 @@ struct Dispatcher<'a> {
     delayed: BinaryHeap<Reverse<(Instant, JobId)>>,
     targets: Targets,
     pending: HashMap<JobId, Pending>,
+    /// What became of nodes that close, where those that open had not said yet that they ended: one of the jobs between them
+    /// may fail before.
+    closed_early: HashMap<JobId, JobReport>,
     /// Jobs whose record was on disk before the thread had said that they ended.
     durable_early: HashSet<JobId>,
     /// Reports that are not in the run's record yet.
@@ -238,6 +241,12 @@ impl Dispatcher<'_> {
                 (self.on_event)(&Event::JobStarted { job });
                 Ok(())
             }
+            Message::Grown { opener, jobs } => {
+                self.counts.jobs += jobs;
+                let job = self.shared.graph.job(opener).name.clone();
+                (self.on_event)(&Event::JobsAdded { job, jobs });
+                Ok(())
+            }
             Message::Ended(job, ended) => self.hear_ended(job, *ended),
             Message::Unstarted(command) => self.hear_unstarted(command),
             Message::Retried { job, attempt, due, wait, error } => {
@@ -281,9 +290,17 @@ impl Dispatcher<'_> {
 
     fn hear_ended(&mut self, id: JobId, mut ended: Ended) -> Result<(), ExecuteError> {
         let graph = Arc::clone(&self.shared.graph);
+        if matches!(graph.job(id).role, Role::Expand { .. }) && ended.status == JobStatus::Succeeded {
+            // The jobs that it opened stand in its place.
+            self.counts.jobs -= 1;
+            return Ok(());
+        }
         self.targets.ended(id);
         let is_missed = targets::is_missed(graph.spec(id).target, &mut ended, &graph.job(id).name, self.on_event);
-        let awaits_save = ended.status == JobStatus::Succeeded && !graph.spec(id).save.is_empty();
+        let role = graph.job(id).role;
+        let is_success = ended.status == JobStatus::Succeeded;
+        let awaits_closer = is_success && matches!(role, Role::Execute { closer: Some(_) });
+        let awaits_save = is_success && !graph.spec(id).save.is_empty() && matches!(role, Role::Execute { .. });
         let awaits_durable = !self.durable_early.remove(&id) && ended.awaits_durable;
         let report = JobReport {
             job: graph.job(id).name.clone(),
@@ -298,25 +315,51 @@ impl Dispatcher<'_> {
             error: ended.error,
             hint: ended.hint,
         };
-        self.pending.insert(id, Pending { report, awaits_durable, awaits_save });
-        self.advance(id)?;
+        self.pending.insert(id, Pending { report, awaits_durable, awaits_closer, awaits_save });
+        match self.closed_early.remove(&id).filter(|_| awaits_closer) {
+            Some(closed) => self.close(id, closed)?,
+            None => self.advance(id)?,
+        }
         if is_missed && !self.keep_going { self.stop() } else { Ok(()) }
     }
 
     /// Takes a job that has ended one step on: to its saving, or to its report.
     fn advance(&mut self, job: JobId) -> Result<(), ExecuteError> {
         match self.pending.get(&job) {
-            Some(pending) if pending.awaits_durable => Ok(()),
+            Some(pending) if pending.awaits_durable || pending.awaits_closer => Ok(()),
             Some(pending) if pending.awaits_save => {
                 self.shared.board.save(job);
                 Ok(())
             }
             Some(_) => match self.pending.remove(&job) {
-                Some(pending) => self.report(pending.report),
+                Some(pending) => match self.shared.graph.job(job).role {
+                    Role::Close { opener } => self.close(opener, pending.report),
+                    Role::Execute { .. } | Role::Expand { .. } => self.report(pending.report),
+                },
                 None => Ok(()),
             },
             None => Ok(()),
         }
+    }
+
+    /// Takes a job one step on of which what it yielded has come to its end.
+    fn close(&mut self, opener: JobId, closed: JobReport) -> Result<(), ExecuteError> {
+        let Some(pending) = self.pending.get_mut(&opener) else {
+            self.closed_early.insert(opener, closed);
+            return Ok(());
+        };
+        // A job that failed has said so itself.
+        if pending.awaits_closer {
+            pending.awaits_closer = false;
+            if closed.status == JobStatus::Succeeded {
+                pending.report.result = closed.result;
+            } else {
+                pending.awaits_save = false;
+                (pending.report.status, pending.report.error) = (closed.status, closed.error);
+                pending.report.hint = closed.hint;
+            }
+        }
+        self.advance(opener)
     }
 
     fn hear_unstarted(&mut self, command: Command) -> Result<(), ExecuteError> {
@@ -331,9 +374,10 @@ impl Dispatcher<'_> {
 
     fn report_unstarted(&mut self, job: JobId, status: JobStatus, error: Vec<String>) -> Result<(), ExecuteError> {
         let now = self.shared.elapsed_ns();
-        let job = self.shared.graph.job(job).name.clone();
-        self.report(JobReport {
-            job,
+        let role = self.shared.graph.job(job).role;
+        let name = self.shared.graph.job(job).name.clone();
+        let report = JobReport {
+            job: name,
             status,
             key: None,
             cached: false,
@@ -344,7 +388,11 @@ impl Dispatcher<'_> {
             ended_ns: now,
             error,
             hint: None,
-        })
+        };
+        match role {
+            Role::Close { opener } => self.close(opener, report),
+            Role::Execute { .. } | Role::Expand { .. } => self.report(report),
+        }
     }
 
     fn report(&mut self, report: JobReport) -> Result<(), ExecuteError> {

@@ -92,6 +92,29 @@ pub enum ResolveError {
         /// What was asked of it.
         path: String,
     },
+    /// What is asked of an output is no path.
+    #[error("`{path}` cannot be a path of an output")]
+    Path {
+        /// What the plan comes to.
+        path: String,
+        /// Why.
+        #[source]
+        source: wasmill_model::GuestPathError,
+    },
+    /// A job that a plan does not execute, as its condition does not hold.
+    #[error("job `{job}` was omitted")]
+    Omitted {
+        /// The upstream job.
+        job: String,
+    },
+    /// The job that yielded the plan does not see what its plan asks for.
+    #[error("job `{job}` sees nothing at `{path}`")]
+    NoSuchInput {
+        /// The job that yielded the plan.
+        job: String,
+        /// What the plan asks for.
+        path: String,
+    },
     /// Standard input must be one file.
     #[error("standard input is a directory; it must be one file")]
     StdinDirectory,
@@ -135,6 +158,89 @@ impl ResolveError {
             },
             ResolveError::NoSuchOutput { job, .. } => {
                 Some(format!("`wasmill show RUN '{job}'` lists what the job wrote"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Jobs cannot be added to a run.
+#[derive(Debug, thiserror::Error)]
+pub enum GrowError {
+    /// A file that has the items of a `for-each`, or a plan, is none.
+    #[error("`{what}` is a directory; it must be a file")]
+    NotAFile {
+        /// Which.
+        what: String,
+    },
+    /// Items are read from a directory.
+    #[error("the items of `{what}` are what is in a directory, and that is a file")]
+    NotADirectory {
+        /// Which.
+        what: String,
+    },
+    /// A file that is to be read here is large beyond reason.
+    #[error("`{what}` has {bytes} bytes; at most {max} are read")]
+    TooLarge {
+        /// Which.
+        what: String,
+        /// How large it is.
+        bytes: u64,
+        /// How large it may be.
+        max: u64,
+    },
+    /// A file is not text.
+    #[error("`{what}` is not valid UTF-8")]
+    NotText {
+        /// Which.
+        what: String,
+    },
+    /// A list is no list.
+    #[error("the items of `{what}` cannot be read: {wrong}")]
+    Items {
+        /// Which.
+        what: String,
+        /// Why.
+        wrong: String,
+    },
+    /// The jobs do not fit together.
+    #[error("{}", .0.join("\n"))]
+    Plan(Vec<String>),
+    /// There are too many.
+    #[error("{more} jobs would be added to the run, which has got {there} already; there may be {max}")]
+    TooMany {
+        /// How many would be added.
+        more: usize,
+        /// How many were.
+        there: u64,
+        /// The bound.
+        max: u64,
+    },
+    /// A plan was yielded by a job of a plan that was yielded, and so on.
+    #[error("this plan would be {depth} deep in others that were yielded; {max} are allowed")]
+    TooDeep {
+        /// How deep.
+        depth: u64,
+        /// The bound.
+        max: u64,
+    },
+    /// The module that a plan names is not there.
+    #[error("module `{module}` is not there: the job left no file `{path}`")]
+    NoModule {
+        /// Its name in the plan.
+        module: String,
+        /// What the plan says.
+        path: String,
+    },
+}
+
+impl GrowError {
+    /// How to mend it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            GrowError::TooMany { .. } => Some("raise `jobs` under `[growth]` in the plan".to_owned()),
+            GrowError::TooDeep { .. } => {
+                Some("raise `depth` under `[growth]` in the plan, if it ends at all".to_owned())
             }
             _ => None,
         }

@@ -1,19 +1,21 @@
 //! From a plan to its graph: items, names, edges.
 //!
-//! Owns: reading what `for-each` iterates over (globs, lists in files), naming the items, finding the jobs that
-//! inputs refer to, and the checks that need all of that. Does not know: what the inputs hold.
+//! Owns: making the jobs of a plan's entries, finding the jobs that inputs refer to, and the checks that need all of that; for
+//! whole plans, and for what is added to a graph during a run. Does not know: what the inputs hold, or when jobs are added.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock};
 
-use wasmill_model::check_name;
-use wasmill_model::plan::{Bindings, Diagnostic, InputSource, Items, JobSpec, Plan, Span, Spanned, Stdin};
+use wasmill_model::plan::{Bindings, Diagnostic, InputSource, JobSpec, Plan, Span, Stdin};
 
-use crate::glob::Glob;
-use crate::graph::{Graph, Job, JobId, nearest};
+use crate::graph::{Entry, Graph, Job, JobId, Role, Scope, Upstream, nearest};
+use crate::items::{combine, values_before};
 
 /// Most jobs that a plan may expand to; a slip in a glob should not eat the machine.
-const JOBS_MAX: usize = 4_000_000;
+pub(crate) const JOBS_MAX: usize = 4_000_000;
 
 /// Expands a plan whose relative paths start from `base`.
 ///
@@ -21,227 +23,429 @@ const JOBS_MAX: usize = 4_000_000;
 /// Everything that is wrong: items that cannot be read, two items or jobs of one name, references to jobs that
 /// are not there, cycles, two jobs that save to one path.
 pub fn expand(plan: Plan, base: &Path) -> Result<Graph, Vec<Diagnostic>> {
-    let mut diagnostics = Vec::new();
-    let (jobs, ranges) = make_jobs(&plan, base, &mut diagnostics);
-    let mut graph =
-        Graph { dependencies: vec![Vec::new(); jobs.len()], plan, base: base.to_owned(), jobs, ranges, selected: None };
-    if diagnostics.is_empty() {
-        connect(&mut graph, &mut diagnostics);
-    }
-    if diagnostics.is_empty() {
-        check_cycles(&graph, &mut diagnostics);
-        check_saves(&graph, &mut diagnostics);
-    }
-    if diagnostics.is_empty() { Ok(graph) } else { Err(diagnostics) }
+    let mut graph = Graph {
+        name: plan.name,
+        modules: plan.modules,
+        resources: plan.resources,
+        growth: plan.growth,
+        grown: AtomicU64::new(0),
+        growing: Mutex::new(()),
+        jobs: boxcar::Vec::new(),
+        scopes: boxcar::Vec::new(),
+        selected: None,
+    };
+    let scope = Scope {
+        entries: Vec::new(),
+        by_name: OnceLock::new(),
+        base: base.to_owned(),
+        prefix: String::new(),
+        depth: 0,
+        origin: None,
+    };
+    let specs = plan.jobs.into_iter().map(Arc::new).collect();
+    let (fragment, scope) = expand_specs(&graph, specs, scope, None)?;
+    graph.jobs.extend(fragment.jobs);
+    graph.scopes.push(scope);
+    Ok(graph)
 }
 
-fn make_jobs(plan: &Plan, base: &Path, diagnostics: &mut Vec<Diagnostic>) -> (Vec<Job>, Vec<std::ops::Range<u32>>) {
-    let mut jobs = Vec::new();
-    let mut ranges = Vec::new();
-    for (spec, job) in plan.jobs.iter().enumerate() {
-        let first = jobs.len();
-        if job.for_each.is_empty() {
-            let name = job.name.value.clone();
-            jobs.push(Job { name, label: String::new(), spec, bindings: Bindings::new(), upstream: Vec::new() });
+/// Jobs that are to be added to a graph.
+#[derive(Debug)]
+pub(crate) struct Fragment {
+    /// The id that the first will have.
+    pub(crate) first: u32,
+    pub(crate) jobs: Vec<Job>,
+    /// Where the fragment is a plan that has one: what its `result` leads to.
+    pub(crate) result: Vec<Upstream>,
+}
+
+impl Fragment {
+    fn of(graph: &Graph) -> Self {
+        Self { first: id_of(graph.jobs.count()), jobs: Vec::new(), result: Vec::new() }
+    }
+
+    fn next(&self) -> u32 {
+        self.first.saturating_add(id_of(self.jobs.len()))
+    }
+
+    /// The ids of its jobs.
+    pub(crate) fn range(&self) -> Range<u32> {
+        self.first..self.next()
+    }
+
+    fn job(&self, id: JobId) -> Option<&Job> {
+        self.jobs.get(id.0.checked_sub(self.first)? as usize)
+    }
+
+    /// Adds the jobs of an entry of which it is known what it comes to.
+    fn add(&mut self, spec: &Arc<JobSpec>, items: Vec<(String, Bindings)>, prefix: &str, scope: u32) -> Range<u32> {
+        let first = self.next();
+        for (label, bindings) in items {
+            let name = match spec.for_each.is_empty() {
+                true => format!("{prefix}{}", spec.name.value),
+                false => format!("{prefix}{}[{label}]", spec.name.value),
+            };
+            self.push(name, label, spec, bindings, Role::Execute { closer: None }, scope);
+        }
+        first..self.next()
+    }
+
+    fn push(&mut self, name: String, label: String, spec: &Arc<JobSpec>, bindings: Bindings, role: Role, scope: u32) {
+        let (spec, upstream, needs) = (Arc::clone(spec), Vec::new(), Vec::new());
+        self.jobs.push(Job { name, label, spec, bindings, upstream, needs, role, scope, grown: OnceLock::new() });
+    }
+
+    /// Adds the nodes that close what some of its jobs open. Returns those whose results count.
+    fn close(&mut self, jobs: Range<u32>) -> Range<u32> {
+        let first = self.next();
+        for id in jobs.clone() {
+            let closer = JobId(self.next());
+            let Some(job) = self.jobs.get_mut((id - self.first) as usize) else { continue };
+            job.role = match job.role {
+                Role::Expand { .. } => Role::Expand { closer },
+                Role::Execute { .. } if job.spec.yields.is_some() => Role::Execute { closer: Some(closer) },
+                Role::Execute { .. } | Role::Close { .. } => continue,
+            };
+            let (name, label, spec, scope) = (job.name.clone(), job.label.clone(), Arc::clone(&job.spec), job.scope);
+            self.push(name, label, &spec, Bindings::new(), Role::Close { opener: JobId(id) }, scope);
+        }
+        if self.next() == first { jobs } else { first..self.next() }
+    }
+}
+
+/// Expands all entries of a plan.
+pub(crate) fn expand_specs(
+    graph: &Graph,
+    specs: Vec<Arc<JobSpec>>,
+    mut scope: Scope,
+    result: Option<&InputSource>,
+) -> Result<(Fragment, Scope), Vec<Diagnostic>> {
+    let mut diagnostics = Vec::new();
+    let mut fragment = Fragment::of(graph);
+    let number = id_of(graph.scopes.count());
+    let late = late(&specs);
+    for (spec, is_late) in specs.into_iter().zip(late) {
+        let jobs = if is_late {
+            let (first, role) = (fragment.next(), Role::Expand { closer: JobId(0) });
+            let name = format!("{}{}", scope.prefix, spec.name.value);
+            fragment.push(name, String::new(), &spec, Bindings::new(), role, number);
+            first..fragment.next()
         } else {
-            match items_of(job, base) {
-                Err(diagnostic) => diagnostics.push(diagnostic),
-                Ok(items) if items.len() + first > JOBS_MAX => diagnostics.push(Diagnostic::new(
-                    format!("the plan expands to more than {JOBS_MAX} jobs"),
-                    job.name.span.clone(),
-                )),
-                Ok(items) => jobs.extend(items.into_iter().map(|(label, bindings)| Job {
-                    name: format!("{}[{label}]", job.name.value),
-                    label,
-                    spec,
-                    bindings,
-                    upstream: Vec::new(),
-                })),
+            match values_before(&spec, &scope.base).and_then(|values| combine(&spec, &values)) {
+                Ok(items) if items.len() + fragment.jobs.len() > JOBS_MAX => {
+                    let message = format!("the plan expands to more than {JOBS_MAX} jobs");
+                    diagnostics.push(Diagnostic::new(message, spec.name.span.clone()));
+                    fragment.next()..fragment.next()
+                }
+                Ok(items) => fragment.add(&spec, items, &scope.prefix, number),
+                Err(diagnostic) => {
+                    diagnostics.push(diagnostic);
+                    fragment.next()..fragment.next()
+                }
+            }
+        };
+        scope.entries.push(Entry { spec, results: jobs.clone(), jobs, is_late });
+    }
+    for entry in &mut scope.entries {
+        if entry.is_late || entry.spec.yields.is_some() {
+            entry.results = fragment.close(entry.jobs.clone());
+        }
+    }
+    if diagnostics.is_empty() {
+        let connector = Connector { graph, scope: &scope, own: None, labels: HashMap::new() };
+        connector.connect(&mut fragment, result, &mut diagnostics);
+    }
+    check(&fragment, &scope, &awaited(&scope), &mut diagnostics);
+    if diagnostics.is_empty() { Ok((fragment, scope)) } else { Err(diagnostics) }
+}
+
+/// Makes the jobs of an entry whose items have come to be.
+pub(crate) fn expand_entry(
+    graph: &Graph,
+    opener: JobId,
+    items: Vec<(String, Bindings)>,
+) -> Result<(Fragment, Range<u32>), Vec<Diagnostic>> {
+    let mut diagnostics = Vec::new();
+    let mut fragment = Fragment::of(graph);
+    let (job, scope) = (graph.job(opener), graph.scope(opener));
+    let jobs = fragment.add(&job.spec, items, &scope.prefix, job.scope);
+    let results = fragment.close(jobs);
+    let own = scope.entry(&job.spec.name.value).map(|at| (at, results.clone()));
+    let connector = Connector { graph, scope, own, labels: HashMap::new() };
+    connector.connect(&mut fragment, None, &mut diagnostics);
+    check(&fragment, scope, &[], &mut diagnostics);
+    if diagnostics.is_empty() { Ok((fragment, results)) } else { Err(diagnostics) }
+}
+
+fn check(fragment: &Fragment, scope: &Scope, awaited: &[(JobId, Vec<JobId>)], diagnostics: &mut Vec<Diagnostic>) {
+    if diagnostics.is_empty() {
+        check_cycles(fragment, awaited, diagnostics);
+        check_saves(fragment, &scope.base, diagnostics);
+    }
+}
+
+/// What the nodes that close late entries will have to wait for, as the jobs that come to be take from it. Were one of these to
+/// need such an entry in turn, the run would stand still.
+fn awaited(scope: &Scope) -> Vec<(JobId, Vec<JobId>)> {
+    let mut all = Vec::new();
+    for entry in scope.entries.iter().filter(|entry| entry.is_late) {
+        let named = sources(&entry.spec).filter_map(|(source, _)| match source {
+            InputSource::Jobs { jobs, .. } => Some(jobs.as_str()),
+            InputSource::Job { job, .. } => item_of(source).unwrap_or_else(|| job.as_literal()),
+            _ => None,
+        });
+        let others = named.filter_map(|name| Some(&scope.entries[scope.entry(name)?]));
+        // Its own items are looked at when they are there.
+        let others = others.filter(|other| other.results != entry.results);
+        all.push((JobId(entry.results.start), others.flat_map(|other| other.results.clone().map(JobId)).collect()));
+    }
+    all
+}
+
+fn id_of(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+/// Which entries have jobs that are known only during the run: those that iterate over an output, and those that take from one
+/// item of such an entry.
+fn late(specs: &[Arc<JobSpec>]) -> Vec<bool> {
+    let mut late: Vec<bool> =
+        specs.iter().map(|spec| spec.for_each.iter().any(|(_, items)| items.value.from_run().is_some())).collect();
+    if !late.contains(&true) {
+        return late;
+    }
+    let by_name: HashMap<&str, usize> =
+        specs.iter().enumerate().map(|(at, spec)| (spec.name.value.as_str(), at)).collect();
+    // Who takes from whom, by item: from the one to those that become late with it. Where variables decide on the entry, any can
+    // be meant.
+    let mut takers: Vec<Vec<usize>> = vec![Vec::new(); specs.len()];
+    let mut takers_of_any = Vec::new();
+    for (at, spec) in specs.iter().enumerate() {
+        for (source, _) in sources(spec) {
+            match item_of(source) {
+                Some(Some(name)) => takers[by_name.get(name).copied().unwrap_or(at)].push(at),
+                Some(None) => takers_of_any.push(at),
+                None => {}
             }
         }
-        let end = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        ranges.push(end(first)..end(jobs.len()));
     }
-    (jobs, ranges)
+    let mut queue: Vec<usize> = (0..specs.len()).filter(|at| late[*at]).chain(takers_of_any).collect();
+    queue.iter().for_each(|at| late[*at] = true);
+    while let Some(at) = queue.pop() {
+        for taker in &takers[at] {
+            if !std::mem::replace(&mut late[*taker], true) {
+                queue.push(*taker);
+            }
+        }
+    }
+    late
 }
 
-/// The items of a job: every combination of its variables' values, with a label that is unique among them.
-fn items_of(job: &JobSpec, base: &Path) -> Result<Vec<(String, Bindings)>, Diagnostic> {
-    let mut items = vec![(String::new(), Bindings::new())];
-    for (variable, source) in &job.for_each {
-        let values = values_of(source, base)?;
-        let labels = labels_of(&values, &source.span)?;
-        if items.len().saturating_mul(values.len()) > JOBS_MAX {
-            let message = format!("job `{}` expands to more than {JOBS_MAX} jobs", job.name.value);
-            return Err(Diagnostic::new(message, source.span.clone()));
-        }
-        items = (items.iter())
-            .flat_map(|(label, bindings)| {
-                values.iter().zip(&labels).map(move |(value, own)| {
-                    let label = if label.is_empty() { own.clone() } else { format!("{label},{own}") };
-                    let mut bindings = bindings.clone();
-                    bindings.insert(variable.value.clone(), value.clone());
-                    (label, bindings)
-                })
-            })
-            .collect();
+/// The entry that a source takes one item of; none inside where only the variables tell.
+fn item_of(source: &InputSource) -> Option<Option<&str>> {
+    let InputSource::Job { job, .. } = source else { return None };
+    match (job.literal_prefix().split_once('['), job.as_literal()) {
+        (Some((name, _)), _) => Some(Some(name)),
+        (None, None) => Some(None),
+        (None, Some(_)) => None,
     }
-    Ok(items)
-}
-
-fn values_of(source: &Spanned<Items>, base: &Path) -> Result<Vec<String>, Diagnostic> {
-    match &source.value {
-        Items::List(values) => Ok(values.clone()),
-        Items::Lines(path) => {
-            let shown = base.join(path);
-            let text = std::fs::read_to_string(&shown).map_err(|error| {
-                Diagnostic::new(format!("cannot read the list `{path}`"), source.span.clone())
-                    .saying(error.to_string())
-                    .hint(format!("it is looked for at {}", shown.display()))
-            })?;
-            // Some editors put a byte order mark in front.
-            let text = text.trim_start_matches('\u{feff}');
-            Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
-        }
-        Items::Glob(pattern) => {
-            let fail = |error: &dyn std::fmt::Display| {
-                Diagnostic::new(format!("cannot expand the glob `{pattern}`"), source.span.clone())
-                    .saying(error.to_string())
-            };
-            let glob = Glob::new(pattern).map_err(|error| fail(&error))?;
-            let found = glob.expand(base).map_err(|error| fail(&error))?;
-            Ok(found.into_iter().map(|relative| glob.display(&relative)).collect())
-        }
-    }
-}
-
-/// Names items by the last part of their value where that tells them apart, else by all of it.
-fn labels_of(values: &[String], span: &Span) -> Result<Vec<String>, Diagnostic> {
-    fn last(value: &str) -> &str {
-        value.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(value)
-    }
-    let distinct: BTreeSet<&str> = values.iter().map(|value| last(value)).collect();
-    let labels: Vec<String> = if distinct.len() == values.len() {
-        values.iter().map(|value| last(value).to_owned()).collect()
-    } else {
-        values.iter().map(|value| value.replace(['/', '\\'], "-")).collect()
-    };
-    let mut seen = BTreeSet::new();
-    for (label, value) in labels.iter().zip(values) {
-        if value.contains(char::is_control) {
-            let message = format!("`{}` cannot name an item of a `for-each`", value.escape_debug());
-            return Err(Diagnostic::new(message, span.clone()).saying("there are control characters in it"));
-        }
-        if let Err(error) = check_name(label) {
-            let message = format!("`{value}` cannot name an item of a `for-each`");
-            return Err(Diagnostic::new(message, span.clone()).saying(error.to_string()));
-        }
-        if !seen.insert(label) {
-            let message = format!("two items of this `for-each` have the same name `{label}`");
-            return Err(Diagnostic::new(message, span.clone())
-                .hint("an item is named by the last part of its path, or by the whole where that is not unique"));
-        }
-    }
-    Ok(labels)
 }
 
 /// Finds the jobs that inputs refer to.
-fn connect(graph: &mut Graph, diagnostics: &mut Vec<Diagnostic>) {
-    // A wide plan refers to no job by name, and need not pay for an index of its names.
-    let is_needed =
-        (graph.plan.jobs.iter()).flat_map(sources).any(|(source, _)| matches!(source, InputSource::Job { .. }));
-    let ids = graph.ids().filter(|_| is_needed);
-    let by_name: HashMap<&str, JobId> = ids.map(|id| (graph.job(id).name.as_str(), id)).collect();
-    let spec_by_name: HashMap<&str, usize> =
-        graph.plan.jobs.iter().enumerate().map(|(index, spec)| (spec.name.value.as_str(), index)).collect();
-    let mut upstreams = Vec::with_capacity(graph.jobs.len());
-    let mut dependencies = Vec::with_capacity(graph.jobs.len());
-    for job in &graph.jobs {
-        let spec = &graph.plan.jobs[job.spec];
+struct Connector<'a> {
+    graph: &'a Graph,
+    scope: &'a Scope,
+    /// The entry whose items are being added, and those of them whose results count.
+    own: Option<(usize, Range<u32>)>,
+    /// The items of entries, as they are asked for.
+    labels: HashMap<usize, HashMap<String, JobId>>,
+}
+
+impl Connector<'_> {
+    fn connect(mut self, fragment: &mut Fragment, result: Option<&InputSource>, diagnostics: &mut Vec<Diagnostic>) {
+        let mut edges = Vec::with_capacity(fragment.jobs.len());
+        for job in &fragment.jobs {
+            let mut needs = BTreeSet::new();
+            let upstream = match job.role {
+                Role::Close { opener } => {
+                    needs.insert(opener);
+                    Vec::new()
+                }
+                Role::Execute { .. } => self.upstream(fragment, job, sources(&job.spec), &mut needs, diagnostics),
+                Role::Expand { .. } => {
+                    self.openers(&job.spec, &mut needs);
+                    self.upstream(fragment, job, items_sources(&job.spec), &mut needs, diagnostics)
+                }
+            };
+            edges.push((upstream, needs.into_iter().collect()));
+            if diagnostics.len() >= 100 {
+                return;
+            }
+        }
+        if let Some((result, job)) = result.zip(fragment.jobs.first()) {
+            let span = 0..0;
+            let sources = std::iter::once((result, &span));
+            fragment.result = self.upstream(fragment, job, sources, &mut BTreeSet::new(), diagnostics);
+        }
+        for (job, (upstream, needs)) in fragment.jobs.iter_mut().zip(edges) {
+            (job.upstream, job.needs) = (upstream, needs);
+        }
+    }
+
+    fn upstream<'s>(
+        &mut self,
+        fragment: &Fragment,
+        job: &Job,
+        sources: impl Iterator<Item = (&'s InputSource, &'s Span)>,
+        needs: &mut BTreeSet<JobId>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Vec<Upstream> {
         let mut upstream = Vec::new();
-        let mut needed = BTreeSet::new();
-        for (source, span) in sources(spec) {
+        for (source, span) in sources {
             match source {
                 InputSource::Job { job: name, .. } => {
                     let name = name.render(&job.bindings);
-                    match by_name.get(name.as_str()) {
-                        Some(&id) => {
-                            upstream.push(id);
-                            needed.insert(id);
+                    match self.one(fragment, &name) {
+                        Some(id) => {
+                            upstream.push(Upstream::One(id));
+                            needs.insert(id);
                         }
-                        None => diagnostics.push(missing_job(&name, &job.name, span, by_name.keys().copied())),
+                        None => diagnostics.push(self.missing(fragment, &name, &job.name, span)),
                     }
                 }
-                InputSource::Jobs { jobs, .. } => match spec_by_name.get(jobs.as_str()) {
-                    Some(&other) => needed.extend(graph.ranges[other].clone().map(JobId)),
-                    None => diagnostics.push(missing_job(jobs, &job.name, span, spec_by_name.keys().copied())),
+                InputSource::Jobs { jobs, .. } => match self.scope.entry(jobs).map(|at| &self.scope.entries[at]) {
+                    Some(entry) => {
+                        needs.extend(entry.results.clone().map(JobId));
+                        upstream.push(match entry.is_late {
+                            true => Upstream::Grown(JobId(entry.results.start)),
+                            false => Upstream::Items(entry.results.clone()),
+                        });
+                    }
+                    None => diagnostics.push(self.missing(fragment, jobs, &job.name, span)),
                 },
-                InputSource::Path(_) | InputSource::Glob(_) | InputSource::Text(_) => {}
+                InputSource::Path(_)
+                | InputSource::Glob(_)
+                | InputSource::Text(_)
+                | InputSource::Input(_)
+                | InputSource::Output(_) => {}
             }
         }
-        upstreams.push(upstream);
-        dependencies.push(needed.into_iter().collect());
-        if diagnostics.len() >= 100 {
-            return;
+        upstream
+    }
+
+    /// The job of a name, or the node that has its result.
+    fn one(&mut self, fragment: &Fragment, name: &str) -> Option<JobId> {
+        let Some((entry, label)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) else {
+            let entry = &self.scope.entries[self.scope.entry(name)?];
+            // Of an entry with items, one has to be named.
+            return entry.spec.for_each.is_empty().then_some(JobId(entry.results.start));
+        };
+        let at = self.scope.entry(entry)?;
+        if !self.labels.contains_key(&at) {
+            let results = self.items(at)?;
+            let label = |id| fragment.job(id).unwrap_or_else(|| self.graph.job(id)).label.clone();
+            self.labels.insert(at, results.map(|id| (label(JobId(id)), JobId(id))).collect());
+        }
+        self.labels.get(&at)?.get(label).copied()
+    }
+
+    /// The items of an entry: what of them has the results.
+    fn items(&self, at: usize) -> Option<Range<u32>> {
+        let entry = &self.scope.entries[at];
+        match &self.own {
+            Some((own, results)) if *own == at => Some(results.clone()),
+            _ if entry.spec.for_each.is_empty() => None,
+            _ if entry.is_late => Some(self.graph.jobs.get(entry.results.start as usize)?.grown.get()?.results.clone()),
+            _ => Some(entry.results.clone()),
         }
     }
-    graph.dependencies = dependencies;
-    for (job, upstream) in graph.jobs.iter_mut().zip(upstreams) {
-        job.upstream = upstream;
+
+    /// What opens the entries of which a late one takes single items has to come before what opens itself.
+    fn openers(&self, spec: &JobSpec, needs: &mut BTreeSet<JobId>) {
+        let own = self.scope.entry(&spec.name.value);
+        let mut need = |at: usize| {
+            let entry = &self.scope.entries[at];
+            if entry.is_late && Some(at) != own {
+                needs.insert(JobId(entry.jobs.start));
+            }
+        };
+        for (source, _) in sources(spec) {
+            match item_of(source) {
+                Some(Some(name)) => self.scope.entry(name).into_iter().for_each(&mut need),
+                Some(None) => (0..self.scope.entries.len()).for_each(&mut need),
+                None => {}
+            }
+        }
+    }
+
+    fn missing(&self, fragment: &Fragment, name: &str, by: &str, span: &Span) -> Diagnostic {
+        let diagnostic =
+            Diagnostic::new(format!("there is no job `{name}`"), span.clone()).saying(format!("needed by `{by}`"));
+        let seen = fragment.jobs.iter().filter(|job| !matches!(job.role, Role::Close { .. }));
+        let names = seen.filter_map(|job| job.name.strip_prefix(&self.scope.prefix));
+        match nearest(name, names) {
+            Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
+            None => diagnostic,
+        }
     }
 }
 
-/// Every input of a job in the plan's order, standard input last: the order of [`Job::upstream`].
+/// Every input of a job in the plan's order, then standard input, then its conditions.
 pub(crate) fn sources(spec: &JobSpec) -> impl Iterator<Item = (&InputSource, &Span)> {
     let mounts = spec.mounts.iter().map(|mount| (&mount.source.value, &mount.source.span));
     let stdin = spec.stdin.iter().filter_map(|stdin| match &stdin.value {
         Stdin::Source(source) => Some((source, &stdin.span)),
         Stdin::Json(_) | Stdin::Blob(_) => None,
     });
-    mounts.chain(stdin)
+    let when = spec.when.iter().map(|condition| (&condition.source.value, &condition.source.span));
+    mounts.chain(stdin).chain(when)
 }
 
-fn missing_job<'a>(name: &str, by: &str, span: &Span, all: impl Iterator<Item = &'a str>) -> Diagnostic {
-    let diagnostic =
-        Diagnostic::new(format!("there is no job `{name}`"), span.clone()).saying(format!("needed by `{by}`"));
-    match nearest(name, all) {
-        Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
-        None => diagnostic,
-    }
+/// What the items of a job are read from during the run, in the order of its variables.
+pub(crate) fn items_sources(spec: &JobSpec) -> impl Iterator<Item = (&InputSource, &Span)> {
+    spec.for_each.iter().filter_map(|(_, items)| Some((items.value.from_run()?, &items.span)))
 }
 
 /// A cycle among items, which the plan's text alone did not show.
-fn check_cycles(graph: &Graph, diagnostics: &mut Vec<Diagnostic>) {
-    let mut open: Vec<usize> = graph.dependencies.iter().map(Vec::len).collect();
-    let mut dependants = vec![Vec::new(); open.len()];
-    for id in graph.ids() {
-        for dependency in &graph.dependencies[id.index()] {
-            dependants[dependency.index()].push(id);
+fn check_cycles(fragment: &Fragment, awaited: &[(JobId, Vec<JobId>)], diagnostics: &mut Vec<Diagnostic>) {
+    // What is there already cannot need what comes to be.
+    let inside = |ids: &[JobId]| ids.iter().filter_map(|id| id.0.checked_sub(fragment.first)).collect::<Vec<_>>();
+    let mut needs: Vec<Vec<u32>> = fragment.jobs.iter().map(|job| inside(&job.needs)).collect();
+    for (closer, others) in awaited {
+        if let Some(needs) = needs.get_mut((closer.0 - fragment.first) as usize) {
+            needs.append(&mut inside(others));
         }
     }
-    let mut queue: Vec<JobId> = graph.ids().filter(|id| open[id.index()] == 0).collect();
+    let mut open: Vec<usize> = needs.iter().map(Vec::len).collect();
+    let mut dependants = vec![Vec::new(); open.len()];
+    for (at, needs) in needs.iter().enumerate() {
+        needs.iter().for_each(|needed| dependants[*needed as usize].push(at));
+    }
+    let mut queue: Vec<usize> = (0..open.len()).filter(|at| open[*at] == 0).collect();
     while let Some(job) = queue.pop() {
-        for dependant in &dependants[job.index()] {
-            open[dependant.index()] -= 1;
-            if open[dependant.index()] == 0 {
+        for dependant in &dependants[job] {
+            open[*dependant] -= 1;
+            if open[*dependant] == 0 {
                 queue.push(*dependant);
             }
         }
     }
     // Whatever is still open lies on a cycle or behind one; walking up from it must come round.
-    let Some(mut job) = graph.ids().find(|id| open[id.index()] > 0) else { return };
-    let mut path: Vec<JobId> = Vec::new();
+    let Some(mut job) = (0..open.len()).find(|at| open[*at] > 0) else { return };
+    let mut path: Vec<usize> = Vec::new();
     let mut place = BTreeMap::new();
     while !place.contains_key(&job) {
         place.insert(job, path.len());
         path.push(job);
-        let Some(&next) = graph.dependencies[job.index()].iter().find(|id| open[id.index()] > 0) else { return };
-        job = next;
+        let Some(&next) = needs[job].iter().find(|needed| open[**needed as usize] > 0) else { return };
+        job = next as usize;
     }
-    let mut names: Vec<&str> = path[place[&job]..].iter().map(|&id| graph.job(id).name.as_str()).collect();
-    names.push(graph.job(job).name.as_str());
+    let mut names: Vec<&str> = path[place[&job]..].iter().map(|at| fragment.jobs[*at].name.as_str()).collect();
+    // What opens and what closes are one to whoever reads this.
+    names.dedup();
+    names.push(fragment.jobs[job].name.as_str());
     let message = format!("jobs need each other in a circle: {}", shorten(&names));
-    diagnostics.push(Diagnostic::new(message, graph.spec(job).name.span.clone()));
+    diagnostics.push(Diagnostic::new(message, fragment.jobs[job].spec.name.span.clone()));
 }
 
 fn shorten(names: &[&str]) -> String {
@@ -254,12 +458,13 @@ fn shorten(names: &[&str]) -> String {
 }
 
 /// Two jobs that would write to one host path, or one inside what the other writes.
-fn check_saves(graph: &Graph, diagnostics: &mut Vec<Diagnostic>) {
+fn check_saves(fragment: &Fragment, base: &Path, diagnostics: &mut Vec<Diagnostic>) {
     let mut targets = Vec::new();
-    for job in &graph.jobs {
-        for save in &graph.plan.jobs[job.spec].save {
+    // What opens other jobs does not save by itself, and what closes is the same job once more.
+    for job in fragment.jobs.iter().filter(|job| matches!(job.role, Role::Execute { .. })) {
+        for save in &job.spec.save {
             let written = save.to.value.render(&job.bindings);
-            let path = crate::save::lexical(&graph.base.join(&written));
+            let path = crate::save::lexical(&base.join(&written));
             targets.push((path, job.name.as_str(), &save.to.span));
         }
     }

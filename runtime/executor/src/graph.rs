@@ -1,15 +1,24 @@
-//! The graph of jobs that a plan expands to.
+//! The graph of jobs that a plan expands to, and that may grow while it is executed.
 //!
-//! Owns: typed ids, the jobs' edges in both directions, and the selection of a part. Does not know: where the
+//! Owns: typed ids, the jobs and what they need of each other, and the selection of a part. Does not know: where the
 //! jobs come from (`expand`), or in what state they are (`scheduler`).
+//!
+//! Some jobs are known only once others have ended: the items of a `for-each` over an output, and the jobs of a plan that a
+//! job yields. Two nodes stand for them: one that *opens*, which finds out and adds them, and one that *closes*, which needs
+//! them all and has their result. Whatever depends on them depends on the one that closes, so no edge of a job that is there
+//! ever changes, but of those that close. What opens is seen as the job itself; what closes is seen by nobody.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock};
 
-use wasmill_model::plan::{Bindings, JobSpec, Plan};
+use wasmill_model::plan::{Bindings, Growth, InputSource, JobSpec, ModuleSource, Spanned};
+use wasmill_model::{BlobRef, GuestPath, Input};
 
-use crate::scheduler::Amounts;
+use crate::modules::LoadedModules;
+use crate::scheduler::{Amounts, Demand};
 
 /// A job's place in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,31 +36,126 @@ impl JobId {
 }
 
 /// One node: a job as written, or one item of its `for-each`.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Job {
-    /// Its name; `scan[serde]` for an item.
+    /// Its name; `scan[serde]` for an item, `build/link` for a job of a plan that `build` yields.
     pub name: String,
     /// What stands in the brackets; empty for a job that is not repeated.
     pub label: String,
-    /// Which of the plan's jobs it is.
-    pub(crate) spec: usize,
+    /// What the plan says of it.
+    pub(crate) spec: Arc<JobSpec>,
     /// The item's values.
     pub(crate) bindings: Bindings,
-    /// The job behind each input of the kind `{ job = … }`, in the order in which the plan has them.
-    pub(crate) upstream: Vec<JobId>,
+    /// What each input that names jobs leads to, in the order of [`crate::expand::sources`].
+    pub(crate) upstream: Vec<Upstream>,
+    /// The jobs that it needs from the beginning, ascending, each once.
+    pub(crate) needs: Vec<JobId>,
+    pub(crate) role: Role,
+    /// The plan that it is of.
+    pub(crate) scope: u32,
+    /// Of a node that closes: what there is between the one that opens and itself.
+    pub(crate) grown: OnceLock<Grown>,
+}
+
+/// What an input that names jobs leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Upstream {
+    /// The result of one.
+    One(JobId),
+    /// The results of several.
+    Items(Range<u32>),
+    /// The results of what a node that closes stands for.
+    Grown(JobId),
+}
+
+/// What a node does when it is its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It executes its action. If it may yield a plan, it opens that; with the node that closes.
+    Execute { closer: Option<JobId> },
+    /// It opens what its entry of the plan comes to; with the node that closes.
+    Expand { closer: JobId },
+    /// It closes what another opened.
+    Close { opener: JobId },
+}
+
+/// The jobs that were added between a node that opens and the one that closes.
+#[derive(Debug, Clone)]
+pub(crate) struct Grown {
+    /// Those whose results count.
+    pub(crate) results: Range<u32>,
+    /// The plan that they are of.
+    pub(crate) scope: u32,
+}
+
+/// A plan in the graph: the outermost one, or one that a job yielded.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    pub(crate) entries: Vec<Entry>,
+    /// Each entry by its name; made when it is first asked for.
+    pub(crate) by_name: OnceLock<HashMap<String, usize>>,
+    /// The folder that relative host paths start from. A plan that was yielded has none.
+    pub(crate) base: PathBuf,
+    /// What the names of its jobs begin with.
+    pub(crate) prefix: String,
+    /// How many plans are around it.
+    pub(crate) depth: u64,
+    /// Where it came from, if a job yielded it.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// Where a plan came from that a job yielded.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) job: JobId,
+    /// What the job saw.
+    pub(crate) mounts: BTreeMap<GuestPath, Input>,
+    /// What it left.
+    pub(crate) output: BlobRef,
+    /// The modules of this plan and of those around it.
+    pub(crate) modules: LoadedModules,
+    /// What stands for the job's output, and what that leads to.
+    pub(crate) result: InputSource,
+    pub(crate) upstream: Vec<Upstream>,
+}
+
+/// What became of one of a plan's job entries.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) spec: Arc<JobSpec>,
+    /// What stands for it among the jobs that are seen: its items, or what opens it.
+    pub(crate) jobs: Range<u32>,
+    /// Whose results are its own: the same jobs, or the nodes that close what they open.
+    pub(crate) results: Range<u32>,
+    /// Whether its items come to be during the run.
+    pub(crate) is_late: bool,
+}
+
+impl Scope {
+    /// The position of an entry.
+    pub(crate) fn entry(&self, name: &str) -> Option<usize> {
+        let by_name = self.by_name.get_or_init(|| {
+            self.entries.iter().enumerate().map(|(at, entry)| (entry.spec.name.value.clone(), at)).collect()
+        });
+        by_name.get(name).copied()
+    }
 }
 
 /// A plan's jobs and what they need of each other. Acyclic.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Graph {
-    pub(crate) plan: Plan,
-    /// The folder that relative host paths start from.
-    pub(crate) base: PathBuf,
-    pub(crate) jobs: Vec<Job>,
-    /// The jobs of each of the plan's job entries.
-    pub(crate) ranges: Vec<Range<u32>>,
-    /// What each job needs, ascending, each once.
-    pub(crate) dependencies: Vec<Vec<JobId>>,
+    pub(crate) name: String,
+    pub(crate) modules: BTreeMap<String, Spanned<ModuleSource>>,
+    pub(crate) resources: BTreeMap<String, u64>,
+    pub(crate) growth: Growth,
+    /// How many jobs have come to be since it was expanded.
+    pub(crate) grown: AtomicU64,
+    /// Held by whoever adds jobs.
+    pub(crate) growing: Mutex<()>,
+    /// Nodes that close come last among those that are there from the beginning.
+    pub(crate) jobs: boxcar::Vec<Job>,
+    /// The outermost plan is the first.
+    pub(crate) scopes: boxcar::Vec<Scope>,
     /// The jobs to execute, or all of them.
     pub(crate) selected: Option<BTreeSet<JobId>>,
 }
@@ -69,12 +173,12 @@ pub struct UnknownJob {
 impl Graph {
     /// The plan's name.
     pub fn name(&self) -> &str {
-        &self.plan.name
+        &self.name
     }
 
-    /// How many jobs will be executed.
+    /// How many jobs will be executed, as far as they are known.
     pub fn len(&self) -> usize {
-        self.selected.as_ref().map_or(self.jobs.len(), BTreeSet::len)
+        self.ids().filter(|id| self.is_selected(*id)).count()
     }
 
     /// Whether there is nothing to execute.
@@ -84,7 +188,7 @@ impl Graph {
 
     /// The number of edges.
     pub fn edges(&self) -> usize {
-        self.dependencies.iter().map(Vec::len).sum()
+        self.ids().map(|id| self.needs(id).len()).sum()
     }
 
     /// The job of an id.
@@ -93,8 +197,19 @@ impl Graph {
     }
 
     /// The jobs that a job needs, ascending.
-    pub fn needs(&self, id: JobId) -> &[JobId] {
-        &self.dependencies[id.index()]
+    pub fn needs(&self, id: JobId) -> Vec<JobId> {
+        let mut needs: Vec<JobId> = self.job(id).needs.iter().map(|needed| self.seen(*needed)).collect();
+        needs.sort_unstable();
+        needs.dedup();
+        needs
+    }
+
+    /// The job that people see in place of a node.
+    pub(crate) fn seen(&self, id: JobId) -> JobId {
+        match self.job(id).role {
+            Role::Close { opener } => opener,
+            Role::Execute { .. } | Role::Expand { .. } => id,
+        }
     }
 
     /// The name of the plan's job entry that a job came of.
@@ -102,32 +217,59 @@ impl Graph {
         &self.spec(id).name.value
     }
 
-    /// What there is, and what each job entry of the plan takes of it: processors, memory, then the plan's resources.
-    pub(crate) fn amounts(&self, workers: usize, memory_bytes: u64) -> (Amounts, Vec<Amounts>) {
-        let resources = &self.plan.resources;
+    /// Whether it is known only during the run how many jobs there are in this one's place.
+    pub fn is_late(&self, id: JobId) -> bool {
+        !matches!(self.job(id).role, Role::Execute { closer: None })
+    }
+
+    pub(crate) fn is_selected(&self, id: JobId) -> bool {
+        self.selected.as_ref().is_none_or(|selected| selected.contains(&id))
+    }
+
+    /// What there is only so much of: processors, memory, then the plan's resources.
+    pub(crate) fn budget(&self, workers: usize, memory_bytes: u64) -> Amounts {
         let budget = [u64::try_from(workers).unwrap_or(u64::MAX), memory_bytes];
-        let needs = self.plan.jobs.iter().map(|spec| {
-            let taken = resources.keys().map(|name| spec.place.resources.get(name).copied().unwrap_or(0));
-            [spec.place.cpus, spec.limits.memory_bytes].into_iter().chain(taken).collect()
-        });
-        (budget.into_iter().chain(resources.values().copied()).collect(), needs.collect())
+        budget.into_iter().chain(self.resources.values().copied()).collect()
+    }
+
+    /// What decides when a job may start, beside its dependencies. What only opens or closes takes nothing.
+    pub(crate) fn demand(&self, id: JobId) -> Demand {
+        let spec = self.spec(id);
+        let needs = match self.job(id).role {
+            Role::Expand { .. } | Role::Close { .. } => Amounts::new(),
+            Role::Execute { .. } => {
+                let taken = self.resources.keys().map(|name| spec.place.resources.get(name).copied().unwrap_or(0));
+                [spec.place.cpus, spec.limits.memory_bytes].into_iter().chain(taken).collect()
+            }
+        };
+        Demand { needs, priority: spec.place.priority, expected: 1 }
     }
 
     pub(crate) fn spec(&self, id: JobId) -> &JobSpec {
-        &self.plan.jobs[self.job(id).spec]
+        &self.job(id).spec
     }
 
-    /// All jobs, in the order of the plan.
-    pub fn ids(&self) -> impl Iterator<Item = JobId> + use<> {
-        (0..self.jobs.len()).map(|index| JobId(u32::try_from(index).unwrap_or(u32::MAX)))
+    pub(crate) fn scope(&self, id: JobId) -> &Scope {
+        &self.scopes[self.job(id).scope as usize]
     }
 
-    /// The names of the modules that the selected jobs run.
+    /// The jobs that are there from the beginning, in the order of the plan.
+    pub fn ids(&self) -> impl Iterator<Item = JobId> + '_ {
+        self.nodes().take_while(|id| !matches!(self.job(*id).role, Role::Close { .. }))
+    }
+
+    /// Everything that the scheduler knows, in the order of their ids.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = JobId> + use<> {
+        (0..self.jobs.count()).map(|index| JobId(u32::try_from(index).unwrap_or(u32::MAX)))
+    }
+
+    /// The names of the modules that the selected jobs run. What a job yields may run any.
     pub fn modules_used(&self) -> BTreeSet<&str> {
-        match &self.selected {
-            None => self.plan.jobs.iter().map(|spec| spec.module.value.as_str()).collect(),
-            Some(ids) => ids.iter().map(|&id| self.spec(id).module.value.as_str()).collect(),
+        let selected = || self.ids().filter(|id| self.is_selected(*id));
+        if selected().any(|id| self.spec(id).yields.is_some()) {
+            return self.modules.keys().map(String::as_str).collect();
         }
+        selected().map(|id| self.spec(id).module.value.as_str()).collect()
     }
 
     /// Narrows the graph down to some jobs and what they need. A name without brackets stands for every item.
@@ -136,27 +278,42 @@ impl Graph {
     /// The first name that no job has.
     pub fn select(&mut self, names: &[String]) -> Result<(), UnknownJob> {
         let mut queue = Vec::new();
+        let scope = &self.scopes[0];
         for name in names {
             let before = queue.len();
-            if let Some(spec) = self.plan.jobs.iter().position(|spec| spec.name.value == *name) {
-                queue.extend(self.ranges[spec].clone().map(JobId));
+            if let Some(at) = scope.entry(name) {
+                let entry = &scope.entries[at];
+                queue.extend(entry.jobs.clone().chain(entry.results.clone()).map(JobId));
                 continue;
             }
-            queue.extend(self.ids().filter(|&id| self.job(id).name == *name));
+            let found = self.ids().filter(|&id| self.job(id).name == *name);
+            for id in found {
+                queue.push(id);
+                queue.extend(self.closer(id));
+            }
             if queue.len() == before {
-                let all = self.plan.jobs.iter().map(|spec| spec.name.value.as_str());
-                let nearest = nearest(name, all.chain(self.jobs.iter().map(|job| job.name.as_str())));
+                let all = scope.entries.iter().map(|entry| entry.spec.name.value.as_str());
+                let nearest = nearest(name, all.chain(self.ids().map(|id| self.job(id).name.as_str())));
                 return Err(UnknownJob { name: name.clone(), nearest });
             }
         }
         let mut selected = BTreeSet::new();
         while let Some(id) = queue.pop() {
             if selected.insert(id) {
-                queue.extend(&self.dependencies[id.index()]);
+                queue.extend(&self.job(id).needs);
             }
         }
         self.selected = Some(selected);
         Ok(())
+    }
+
+    /// The node that closes what a job opens.
+    pub(crate) fn closer(&self, id: JobId) -> Option<JobId> {
+        match self.job(id).role {
+            Role::Execute { closer } => closer,
+            Role::Expand { closer } => Some(closer),
+            Role::Close { .. } => None,
+        }
     }
 }
 

@@ -12,12 +12,17 @@ mod expand;
 mod flight;
 mod glob;
 mod graph;
+mod grow;
+#[cfg(test)]
+mod grow_tests;
 mod guest_build;
 mod import;
 mod inbox;
+mod items;
 mod links;
 mod modules;
 mod platform;
+mod progress;
 mod resolve;
 #[cfg(test)]
 mod retry_tests;
@@ -29,7 +34,9 @@ mod verify;
 mod worker;
 
 pub use dispatcher::{ExecuteOptions, Ports, execute};
-pub use error::{ExecuteError, ImportError, ModuleLoadError, ModuleLoadErrorKind, ResolveError, SaveError, chain};
+pub use error::{
+    ExecuteError, GrowError, ImportError, ModuleLoadError, ModuleLoadErrorKind, ResolveError, SaveError, chain,
+};
 pub use expand::expand;
 pub use graph::{Graph, Job, JobId, UnknownJob};
 pub use guest_build::{BuildOutput, GuestBuildError, Toolchain};

@@ -31,17 +31,18 @@ impl Graph {
         output: BuildOutput,
     ) -> Result<LoadedModules, Vec<ModuleLoadError>> {
         let used = self.modules_used();
+        let base = &self.scopes[0].base;
         let mut loaded = LoadedModules::new();
         let mut errors = Vec::new();
-        for (name, source) in self.plan.modules.iter().filter(|(name, _)| used.contains(name.as_str())) {
+        for (name, source) in self.modules.iter().filter(|(name, _)| used.contains(name.as_str())) {
             let digest = match &source.value {
                 ModuleSource::Digest(digest) => stored(*digest, blobs),
-                ModuleSource::File { path } => load_file(&self.base.join(path), importer, blobs),
-                ModuleSource::Crate { path, bin } => {
-                    build_guest(&self.base.join(path), bin.as_deref(), toolchain, output)
-                        .map_err(ModuleLoadErrorKind::from)
-                        .and_then(|wasm| load_file(&wasm, importer, blobs))
-                }
+                // Only a plan that is yielded has these.
+                ModuleSource::Output { .. } => continue,
+                ModuleSource::File { path } => load_file(&base.join(path), importer, blobs),
+                ModuleSource::Crate { path, bin } => build_guest(&base.join(path), bin.as_deref(), toolchain, output)
+                    .map_err(ModuleLoadErrorKind::from)
+                    .and_then(|wasm| load_file(&wasm, importer, blobs)),
             };
             match digest {
                 Ok(digest) => drop(loaded.insert(name.clone(), digest)),

@@ -4,9 +4,8 @@
 //! the action's result is known, or how it is executed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
 
-use wasmill_model::plan::{Bindings, InputSource, JsonTemplate, Stdin};
+use wasmill_model::plan::{Bindings, InputSource, JsonTemplate, Stdin, Template};
 use wasmill_model::port::{BlobStore, Traits};
 use wasmill_model::{
     Action, ActionResult, BlobRef, Digest, Directory, DirectoryNode, FileNode, Floats, GuestPath, Input, Mount,
@@ -14,21 +13,32 @@ use wasmill_model::{
 };
 
 use crate::error::ResolveError;
-use crate::graph::{Graph, JobId};
+use crate::graph::{Graph, JobId, Scope, Upstream};
 use crate::import::{Importer, Staged, Trust};
+use crate::progress::Progress;
+
+/// How large a file may be that a condition compares with a text.
+const COMPARED_BYTES_MAX: u64 = 1 << 20;
 
 /// What every job of a run is resolved against.
 #[derive(Clone, Copy)]
 pub(crate) struct Resolver<'a> {
     pub(crate) graph: &'a Graph,
-    /// The digest of each module, by its name in the plan.
+    /// The digest of each module of the outermost plan, by its name.
     pub(crate) modules: &'a BTreeMap<String, Digest>,
-    /// The results of the jobs that have succeeded, by job.
-    pub(crate) results: &'a [OnceLock<ActionResult>],
+    pub(crate) progress: &'a boxcar::Vec<Progress>,
     pub(crate) importer: &'a Importer,
     pub(crate) blobs: &'a dyn BlobStore,
     /// What of the runner can decide a result.
     pub(crate) traits: &'a Traits,
+}
+
+/// What an input is resolved against.
+#[derive(Clone, Copy)]
+pub(crate) struct Within<'a> {
+    pub(crate) scope: &'a Scope,
+    pub(crate) bindings: &'a Bindings,
+    pub(crate) trust: Trust,
 }
 
 impl Resolver<'_> {
@@ -36,8 +46,9 @@ impl Resolver<'_> {
     pub(crate) fn resolve(&self, id: JobId, trust: Trust) -> Result<(Action, Staged), ResolveError> {
         let job = self.graph.job(id);
         let spec = self.graph.spec(id);
+        let within = Within { scope: self.graph.scope(id), bindings: &job.bindings, trust };
         let mut staged = Staged::default();
-        let mut upstream = job.upstream.iter().copied();
+        let mut upstream = job.upstream.iter();
 
         let mut args = Vec::with_capacity(spec.args.len() + 1);
         args.push(spec.entry.clone().unwrap_or_else(|| wasmill_abi::DEFAULT_ENTRY.to_owned()));
@@ -49,7 +60,10 @@ impl Resolver<'_> {
         let mut mounts: BTreeMap<GuestPath, Input> = BTreeMap::new();
         for mount in &spec.mounts {
             let at = mount.at.value.as_str();
-            let content = self.input(at, &mount.source.value, &job.bindings, &mut upstream, &mut staged, trust)?;
+            let content = match self.input(at, &mount.source.value, within, &mut upstream, &mut staged) {
+                Err(ResolveError::Omitted { .. } | ResolveError::NoSuchOutput { .. }) if mount.is_optional => continue,
+                content => content?,
+            };
             if matches!(content, Mount::File { .. }) && mount.at.value.names().next().is_none() {
                 return Err(ResolveError::FileAtRoot);
             }
@@ -59,16 +73,15 @@ impl Resolver<'_> {
             None => BlobRef::EMPTY,
             Some(Stdin::Json(value)) => staged.add(json(value, &job.bindings).to_string().into_bytes()),
             Some(Stdin::Blob(blob)) => *blob,
-            Some(Stdin::Source(source)) => {
-                match self.input("stdin", source, &job.bindings, &mut upstream, &mut staged, trust)? {
-                    Mount::File { blob, .. } => blob,
-                    Mount::Directory { .. } => return Err(ResolveError::StdinDirectory),
-                }
-            }
+            Some(Stdin::Source(source)) => match self.input("stdin", source, within, &mut upstream, &mut staged)? {
+                Mount::File { blob, .. } => blob,
+                Mount::Directory { .. } => return Err(ResolveError::StdinDirectory),
+            },
         };
+        let modules = within.scope.origin.as_ref().map_or(self.modules, |origin| &origin.modules);
         let action = Action {
             abi: wasmill_abi::VERSION,
-            module: self.modules.get(&spec.module.value).copied().unwrap_or(Digest::EMPTY),
+            module: modules.get(&spec.module.value).copied().unwrap_or(Digest::EMPTY),
             args,
             env,
             stdin,
@@ -85,42 +98,100 @@ impl Resolver<'_> {
         Ok((action, staged))
     }
 
-    fn input(
+    /// Whether a job is to be executed at all.
+    pub(crate) fn is_wanted(&self, id: JobId) -> Result<bool, ResolveError> {
+        let (job, spec) = (self.graph.job(id), self.graph.spec(id));
+        // Each condition takes from one job, and they come last.
+        let mut upstream = job.upstream.iter().skip(job.upstream.len().saturating_sub(spec.when.len()));
+        let within = Within { scope: self.graph.scope(id), bindings: &job.bindings, trust: Trust::Remembered };
+        for condition in &spec.when {
+            let source = &condition.source.value;
+            let found = match self.input("when", source, within, &mut upstream, &mut Staged::default()) {
+                Ok(found) => Some(found),
+                Err(ResolveError::Omitted { .. } | ResolveError::NoSuchOutput { .. }) => None,
+                Err(error) => return Err(error),
+            };
+            let holds = match (&condition.is, found) {
+                (None, found) => found.is_some(),
+                (Some(text), Some(Mount::File { blob, .. })) if blob.size_bytes <= COMPARED_BYTES_MAX => {
+                    let content = self.blobs.get(&blob)?;
+                    content.trim_ascii_end() == text.render(&job.bindings).trim_ascii_end().as_bytes()
+                }
+                (Some(_), _) => false,
+            };
+            if holds == condition.is_negated {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What a source stands for. `upstream` has what those sources lead to that name jobs.
+    pub(crate) fn input<'u>(
         &self,
         at: &str,
         source: &InputSource,
-        bindings: &Bindings,
-        upstream: &mut impl Iterator<Item = JobId>,
+        within: Within<'_>,
+        upstream: &mut impl Iterator<Item = &'u Upstream>,
         staged: &mut Staged,
-        trust: Trust,
     ) -> Result<Mount, ResolveError> {
         let import_error = |source| ResolveError::Import { at: at.to_owned(), source };
+        let Within { scope, bindings, trust } = within;
         match source {
             InputSource::Path(path) => {
-                let path = self.graph.base.join(path.render(bindings));
+                let path = scope.base.join(path.render(bindings));
                 self.importer.path(&path, staged, trust).map_err(import_error)
             }
             InputSource::Glob(pattern) => {
                 let pattern = pattern.render(bindings);
-                self.importer.glob(&self.graph.base, &pattern, staged, trust).map_err(import_error)
+                self.importer.glob(&scope.base, &pattern, staged, trust).map_err(import_error)
             }
             InputSource::Text(text) => {
                 let blob = staged.add(text.render(bindings).into_bytes());
                 Ok(Mount::File { blob, is_executable: false })
             }
             InputSource::Job { path, .. } => match upstream.next() {
-                Some(job) => self.output(job, path.as_ref()),
-                None => Err(ResolveError::TooEarly { job: at.to_owned() }),
+                Some(Upstream::One(job)) => self.output(*job, rendered(path.as_ref(), bindings)?.as_ref()),
+                _ => Err(ResolveError::TooEarly { job: at.to_owned() }),
             },
-            InputSource::Jobs { jobs, path } => {
-                let spec = self.graph.plan.jobs.iter().position(|spec| spec.name.value == *jobs);
-                let range = spec.map_or(0..0, |spec| self.graph.ranges[spec].clone());
-                self.gather(range.map(JobId), path.as_ref(), staged)
+            InputSource::Jobs { path, .. } => match upstream.next() {
+                Some(Upstream::Items(jobs)) => self.gather(jobs.clone().map(JobId), path.as_ref(), staged),
+                Some(Upstream::Grown(closer)) => {
+                    // There is nothing where what opens was omitted.
+                    let grown = self.graph.job(*closer).grown.get();
+                    let jobs = grown.map_or(0..0, |grown| grown.results.clone());
+                    self.gather(jobs.map(JobId), path.as_ref(), staged)
+                }
+                _ => Err(ResolveError::TooEarly { job: at.to_owned() }),
+            },
+            InputSource::Input(path) => self.inherited(scope, path),
+            InputSource::Output(path) => {
+                let Some(origin) = &scope.origin else { return Err(ResolveError::TooEarly { job: at.to_owned() }) };
+                let job = &self.graph.job(origin.job).name;
+                self.part(job, origin.output, rendered(path.as_ref(), bindings)?.as_ref())
             }
         }
     }
 
-    /// The outputs of several jobs as one directory, each under its label.
+    /// What the job that yielded a plan saw at a path.
+    fn inherited(&self, scope: &Scope, path: &GuestPath) -> Result<Mount, ResolveError> {
+        let Some(origin) = &scope.origin else { return Err(ResolveError::TooEarly { job: path.to_string() }) };
+        let missing =
+            || ResolveError::NoSuchInput { job: self.graph.job(origin.job).name.clone(), path: path.to_string() };
+        let above = origin.mounts.iter().filter(|(at, _)| at.contains(path));
+        let (at, input) = above.max_by_key(|(at, _)| at.names().count()).ok_or_else(missing)?;
+        let mut below = path.names().skip(at.names().count()).peekable();
+        match (&input.content, below.peek()) {
+            (content, None) => Ok(content.clone()),
+            (Mount::File { .. }, Some(_)) => Err(missing()),
+            (Mount::Directory { blob }, Some(_)) => match find_names(self.blobs, *blob, below) {
+                Ok(found) => found.and_then(Found::into_mount).ok_or_else(missing),
+                Err(error) => Err(error.of(&self.graph.job(origin.job).name)),
+            },
+        }
+    }
+
+    /// The outputs of several jobs as one directory, each under its label. Those that were omitted are not in it.
     fn gather(
         &self,
         jobs: impl Iterator<Item = JobId>,
@@ -131,31 +202,43 @@ impl Resolver<'_> {
         for id in jobs {
             let job = self.graph.job(id);
             let name = if job.label.is_empty() { job.name.clone() } else { job.label.clone() };
-            match self.output(id, path)? {
-                Mount::File { blob, is_executable } => all.files.push(FileNode { name, blob, is_executable }),
-                Mount::Directory { blob } => all.directories.push(DirectoryNode { name, blob }),
+            match self.output(id, path) {
+                Ok(Mount::File { blob, is_executable }) => all.files.push(FileNode { name, blob, is_executable }),
+                Ok(Mount::Directory { blob }) => all.directories.push(DirectoryNode { name, blob }),
+                Err(ResolveError::Omitted { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(Mount::Directory { blob: staged.add(all.encode()) })
     }
 
-    /// A job's output, or a part of it.
-    fn output(&self, id: JobId, path: Option<&OutputPath>) -> Result<Mount, ResolveError> {
-        let job = &self.graph.job(id).name;
-        let Some(result) = self.results[id.index()].get() else {
-            return Err(ResolveError::TooEarly { job: job.clone() });
-        };
-        let Some(path) = path else { return Ok(Mount::Directory { blob: result.output }) };
-        match find_in_tree(self.blobs, result.output, path) {
-            Ok(Some(Found::File(file))) => Ok(Mount::File { blob: file.blob, is_executable: file.is_executable }),
-            Ok(Some(Found::Directory(blob))) => Ok(Mount::Directory { blob }),
-            Ok(Some(Found::Link) | None) => {
-                Err(ResolveError::NoSuchOutput { job: job.clone(), path: path.to_string() })
-            }
-            Err(FindError::Store(source)) => Err(ResolveError::Store(source)),
-            Err(FindError::Tree(source)) => Err(ResolveError::Tree { job: job.clone(), source }),
+    /// The result of a job that has ended.
+    pub(crate) fn result(&self, id: JobId) -> Result<&ActionResult, ResolveError> {
+        let job = || self.graph.job(id).name.clone();
+        match self.progress[id.index()].result.get() {
+            None => Err(ResolveError::TooEarly { job: job() }),
+            Some(None) => Err(ResolveError::Omitted { job: job() }),
+            Some(Some(result)) => Ok(result),
         }
     }
+
+    /// A job's output, or a part of it.
+    fn output(&self, id: JobId, path: Option<&OutputPath>) -> Result<Mount, ResolveError> {
+        self.part(&self.graph.job(id).name, self.result(id)?.output, path)
+    }
+
+    fn part(&self, job: &str, output: BlobRef, path: Option<&OutputPath>) -> Result<Mount, ResolveError> {
+        let Some(path) = path else { return Ok(Mount::Directory { blob: output }) };
+        let found = find_in_tree(self.blobs, output, path).map_err(|error| error.of(job))?;
+        let missing = || ResolveError::NoSuchOutput { job: job.to_owned(), path: path.to_string() };
+        found.and_then(Found::into_mount).ok_or_else(missing)
+    }
+}
+
+/// A path of an output for one item.
+fn rendered(path: Option<&Template>, bindings: &Bindings) -> Result<Option<OutputPath>, ResolveError> {
+    let Some(path) = path.map(|path| path.render(bindings)) else { return Ok(None) };
+    OutputPath::new(&path).map(Some).map_err(|source| ResolveError::Path { path, source })
 }
 
 /// What lies at a path of a stored tree.
@@ -163,6 +246,17 @@ pub(crate) enum Found {
     File(FileNode),
     Directory(BlobRef),
     Link,
+}
+
+impl Found {
+    /// The same as an input, which a link by itself cannot be.
+    fn into_mount(self) -> Option<Mount> {
+        match self {
+            Found::File(file) => Some(Mount::File { blob: file.blob, is_executable: file.is_executable }),
+            Found::Directory(blob) => Some(Mount::Directory { blob }),
+            Found::Link => None,
+        }
+    }
 }
 
 /// Why a stored tree cannot be searched.
@@ -174,14 +268,32 @@ pub(crate) enum FindError {
     Tree(#[from] wasmill_model::TreeError),
 }
 
+impl FindError {
+    /// The same, of a tree that a job left.
+    pub(crate) fn of(self, job: &str) -> ResolveError {
+        match self {
+            FindError::Store(source) => ResolveError::Store(source),
+            FindError::Tree(source) => ResolveError::Tree { job: job.to_owned(), source },
+        }
+    }
+}
+
 /// Looks a path up in the tree at `root`.
 pub(crate) fn find_in_tree(
     blobs: &dyn BlobStore,
     root: BlobRef,
     path: &OutputPath,
 ) -> Result<Option<Found>, FindError> {
+    find_names(blobs, root, path.names())
+}
+
+fn find_names<'n>(
+    blobs: &dyn BlobStore,
+    root: BlobRef,
+    names: impl Iterator<Item = &'n str>,
+) -> Result<Option<Found>, FindError> {
     let mut here = Found::Directory(root);
-    for name in path.names() {
+    for name in names {
         let Found::Directory(blob) = here else { return Ok(None) };
         let directory = Directory::decode(&blobs.get(&blob)?)?;
         here = if let Some(file) = directory.files.into_iter().find(|file| file.name == name) {

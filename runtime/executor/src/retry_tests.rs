@@ -92,7 +92,7 @@ impl Ran {
 
 fn run(jobs: &str, attempts: &[(&str, &[Attempt])], keep_going: bool) -> Ran {
     let text = format!("[modules.m]\ndigest = \"{}\"\n[defaults]\nmodule = \"m\"\n{jobs}", Digest::of(b"m"));
-    let graph = Arc::new(expand(parse(&text, Format::Toml).unwrap(), Path::new(".")).unwrap());
+    let graph = expand(parse(&text, Format::Toml).unwrap(), Path::new(".")).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let storage = Arc::new(Storage::open(dir.path(), Options::default()).unwrap());
     let attempts = attempts.iter().map(|(job, attempts)| ((*job).to_owned(), attempts.to_vec())).collect();

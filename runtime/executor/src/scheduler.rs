@@ -65,10 +65,10 @@ pub enum Command {
 pub type Amounts = Vec<u64>;
 
 /// What decides when a job may start, beside its dependencies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Demand<'a> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
     /// What it takes while it runs. Where that is more than there is at all, it takes all there is.
-    pub needs: &'a [u64],
+    pub needs: Amounts,
     /// The higher goes first.
     pub priority: i64,
     /// How long it is expected to take, in any unit that is the same for all.
@@ -85,7 +85,8 @@ enum State {
     Running,
     /// Was taken before, and waits until it is due again.
     Delayed,
-    /// Succeeded, failed, skipped or cancelled.
+    Succeeded,
+    /// Failed, skipped or cancelled.
     Ended,
 }
 
@@ -115,6 +116,8 @@ pub struct Scheduler {
     dependants: Vec<Vec<JobId>>,
     places: Vec<Place>,
     classes: Vec<Class>,
+    class_of: HashMap<Amounts, u32>,
+    budget: Amounts,
     free: Amounts,
     ready: usize,
     running: usize,
@@ -125,52 +128,134 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// Starts with every job waiting. Jobs that run at the same time never take more than `budget` together.
-    pub fn new<'a>(graph: &Graph, budget: Amounts, keep_going: bool, demand: impl Fn(JobId) -> Demand<'a>) -> Self {
-        let count = graph.jobs.len();
+    pub fn new(graph: &Graph, budget: Amounts, keep_going: bool, demand: impl Fn(JobId) -> Demand) -> Self {
+        let count = graph.jobs.count();
         let mut states = vec![State::Excluded; count];
         let mut dependants = vec![Vec::new(); count];
         let mut unfinished = 0;
-        for id in graph.ids() {
-            if graph.selected.as_ref().is_some_and(|selected| !selected.contains(&id)) {
-                continue;
-            }
-            let needed = &graph.dependencies[id.index()];
+        for id in graph.nodes().filter(|id| graph.is_selected(*id)) {
+            let needed = &graph.job(id).needs;
             states[id.index()] = State::Waiting(u32::try_from(needed.len()).unwrap_or(u32::MAX));
             unfinished += 1;
             for dependency in needed {
                 dependants[dependency.index()].push(id);
             }
         }
-        let heights = heights(graph, &states, &dependants, |id| demand(id).expected);
-        let (mut classes, mut known) = (Vec::new(), HashMap::new());
-        let places = graph.ids().zip(heights).map(|(id, height)| {
-            let Demand { needs, priority, .. } = demand(id);
-            let class = *known.entry(needs).or_insert_with(|| {
-                let needs = needs.iter().zip(&budget).map(|(needed, all)| *needed.min(all)).collect();
-                classes.push(Class { needs, ready: BinaryHeap::new(), passed_over: 0 });
-                u32::try_from(classes.len() - 1).unwrap_or(u32::MAX)
-            });
-            Place { class, priority, height }
-        });
-        let places = places.collect();
         let mut scheduler = Self {
             states,
             dependants,
-            places,
-            classes,
-            free: budget,
+            places: Vec::with_capacity(count),
+            classes: Vec::new(),
+            class_of: HashMap::new(),
+            free: budget.clone(),
+            budget,
             ready: 0,
             running: 0,
             unfinished,
             keep_going,
             stopping: false,
         };
-        for id in graph.ids() {
+        scheduler.place(graph, 0, 0, demand);
+        for id in graph.nodes() {
             if scheduler.states[id.index()] == State::Waiting(0) {
                 scheduler.make_ready(id);
             }
         }
         scheduler
+    }
+
+    /// Adds the jobs that have come to be in `graph` since it last grew, on which `closer` waits from now on. What becomes of
+    /// those that will never start is appended to `commands`. Whoever opened them is running, so `closer` has not been taken.
+    pub fn grow(
+        &mut self,
+        graph: &Graph,
+        closer: JobId,
+        demand: impl Fn(JobId) -> Demand,
+        commands: &mut Vec<Command>,
+    ) {
+        let first = self.states.len();
+        let added: Vec<JobId> = graph.nodes().skip(first).collect();
+        self.dependants.resize_with(first + added.len(), Vec::new);
+        let mut lost = Vec::new();
+        for id in &added {
+            let mut open = 0;
+            for needed in &graph.job(*id).needs {
+                match self.states.get(needed.index()) {
+                    Some(State::Succeeded) => {}
+                    Some(State::Ended | State::Excluded) => lost.push((*id, *needed)),
+                    _ => {
+                        open += 1;
+                        self.dependants[needed.index()].push(*id);
+                    }
+                }
+            }
+            self.states.push(State::Waiting(open));
+            self.dependants[id.index()].push(closer);
+        }
+        // What is added may need what comes after it.
+        self.unfinished += added.len();
+        if let State::Waiting(open) = &mut self.states[closer.index()] {
+            *open += u32::try_from(added.len()).unwrap_or(u32::MAX);
+        }
+        self.place(graph, first, self.places[closer.index()].height, demand);
+        for (job, because) in lost {
+            if matches!(self.states[job.index()], State::Waiting(_)) {
+                self.end(job);
+                commands.push(Command::Skip { job, because });
+                self.skip_dependants(job, commands);
+            }
+        }
+        for id in added {
+            if self.stopping && matches!(self.states[id.index()], State::Waiting(_)) {
+                self.end(id);
+                commands.push(Command::Drop(id));
+            } else if self.states[id.index()] == State::Waiting(0) {
+                self.make_ready(id);
+            }
+        }
+    }
+
+    /// Finds out where the jobs from `first` on stand in the order in which jobs are taken. Behind the last of them there is
+    /// a way of the length `behind`.
+    fn place(&mut self, graph: &Graph, first: usize, behind: u64, demand: impl Fn(JobId) -> Demand) {
+        let heights = self.heights(graph, first, behind, |id| demand(id).expected);
+        for (id, height) in graph.nodes().skip(first).zip(heights) {
+            let Demand { needs, priority, .. } = demand(id);
+            let class = self.class_of.get(&needs).copied().unwrap_or_else(|| {
+                let class = u32::try_from(self.classes.len()).unwrap_or(u32::MAX);
+                let taken = needs.iter().zip(&self.budget).map(|(needed, all)| *needed.min(all)).collect();
+                self.classes.push(Class { needs: taken, ready: BinaryHeap::new(), passed_over: 0 });
+                self.class_of.insert(needs, class);
+                class
+            });
+            self.places.push(Place { class, priority, height });
+        }
+    }
+
+    /// What is expected of the longest way from each job, from `first` on, to one that nothing depends on, itself included.
+    fn heights(&self, graph: &Graph, first: usize, behind: u64, expected: impl Fn(JobId) -> u64) -> Vec<u64> {
+        let dependants = self.dependants.get(first..).unwrap_or_default();
+        let mut heights = vec![behind; dependants.len()];
+        let among = |id: JobId| id.index().checked_sub(first);
+        let mut open: Vec<usize> =
+            dependants.iter().map(|ids| ids.iter().filter(|id| among(**id).is_some()).count()).collect();
+        let is_end =
+            |id: &JobId| among(*id).is_some_and(|at| open[at] == 0) && self.states[id.index()] != State::Excluded;
+        let mut queue: Vec<JobId> = graph.nodes().skip(first).filter(is_end).collect();
+        while let Some(job) = queue.pop() {
+            let Some(at) = among(job) else { continue };
+            heights[at] = heights[at].saturating_add(expected(job).max(1));
+            let height = heights[at];
+            for dependency in graph.job(job).needs.iter().filter_map(|id| Some((*id, among(*id)?))) {
+                let (dependency, at) = dependency;
+                heights[at] = heights[at].max(height);
+                open[at] -= 1;
+                if open[at] == 0 {
+                    queue.push(dependency);
+                }
+            }
+        }
+        heights
     }
 
     /// Whether [`Scheduler::take`] gives a job.
@@ -236,8 +321,10 @@ impl Scheduler {
                 self.running -= 1;
                 let class = &self.classes[self.places[job.index()].class as usize];
                 class.needs.iter().zip(&mut self.free).for_each(|(needed, free)| *free += needed);
-                if ending != Ending::Again {
-                    self.end(job);
+                match ending {
+                    Ending::Again => {}
+                    Ending::Succeeded => self.end_as(job, State::Succeeded),
+                    Ending::Failed | Ending::Cancelled => self.end(job),
                 }
                 match ending {
                     Ending::Again if self.stopping => {
@@ -325,29 +412,13 @@ impl Scheduler {
     }
 
     fn end(&mut self, job: JobId) {
-        self.states[job.index()] = State::Ended;
+        self.end_as(job, State::Ended);
+    }
+
+    fn end_as(&mut self, job: JobId, state: State) {
+        self.states[job.index()] = state;
         self.unfinished -= 1;
     }
-}
-
-/// What is expected of the longest way from each job to one that nothing depends on, itself included.
-fn heights(graph: &Graph, states: &[State], dependants: &[Vec<JobId>], expected: impl Fn(JobId) -> u64) -> Vec<u64> {
-    let mut heights = vec![0_u64; dependants.len()];
-    let mut open: Vec<usize> = dependants.iter().map(Vec::len).collect();
-    let is_end = |id: &JobId| states[id.index()] != State::Excluded && dependants[id.index()].is_empty();
-    let mut queue: Vec<JobId> = graph.ids().filter(is_end).collect();
-    while let Some(job) = queue.pop() {
-        heights[job.index()] = heights[job.index()].saturating_add(expected(job).max(1));
-        for dependency in &graph.dependencies[job.index()] {
-            let index = dependency.index();
-            heights[index] = heights[index].max(heights[job.index()]);
-            open[index] -= 1;
-            if open[index] == 0 {
-                queue.push(*dependency);
-            }
-        }
-    }
-    heights
 }
 
 #[cfg(test)]

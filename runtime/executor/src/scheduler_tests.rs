@@ -1,31 +1,77 @@
-//! The scheduler against random graphs: whatever happens to jobs, each ends once and in order.
+//! The scheduler against random graphs that grow while they are executed: whatever happens to jobs, each ends once and in order.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use proptest::prelude::*;
 use wasmill_model::plan::{Bindings, Format, parse};
 
 use super::*;
-use crate::graph::Job;
+use crate::expand::expand;
+use crate::graph::{Job, Role};
 
 /// A graph with the given dependencies; job `i` may only need jobs before it.
 pub(crate) fn graph(dependencies: &[Vec<u32>]) -> Graph {
-    let count = u32::try_from(dependencies.len()).unwrap();
-    let job = |index: u32| Job {
+    let plan = parse("jobs.j.module = 'm'\nmodules.m.file = 'm.wasm'", Format::Toml).unwrap();
+    let mut graph = expand(plan, Path::new("")).unwrap();
+    let spec = Arc::clone(&graph.jobs[0].spec);
+    let job = |(index, needs): (usize, &Vec<u32>)| Job {
         name: format!("j{index}"),
         label: String::new(),
-        spec: 0,
+        spec: Arc::clone(&spec),
         bindings: Bindings::new(),
         upstream: Vec::new(),
+        needs: needs.iter().copied().map(JobId).collect(),
+        role: Role::Execute { closer: None },
+        scope: 0,
+        grown: OnceLock::new(),
     };
-    Graph {
-        plan: parse("jobs.j.module = 'm'\nmodules.m.file = 'm.wasm'", Format::Toml).unwrap(),
-        base: PathBuf::new(),
-        jobs: (0..count).map(job).collect(),
-        ranges: Vec::new(),
-        dependencies: dependencies.iter().map(|ids| ids.iter().copied().map(JobId).collect()).collect(),
-        selected: None,
+    graph.jobs = dependencies.iter().enumerate().map(job).collect();
+    graph
+}
+
+/// A graph in which some jobs open others, up to so deep. What needs a job that opens needs the one that closes.
+fn growing_graph(dependencies: &[Vec<u32>], opens: impl Fn(usize) -> bool) -> Graph {
+    let graph = graph(&[]);
+    add(&graph, &graph_of_one(), dependencies, opens, &[]);
+    graph
+}
+
+fn graph_of_one() -> Arc<wasmill_model::plan::JobSpec> {
+    Arc::clone(&graph(&[vec![]]).jobs[0].spec)
+}
+
+/// Adds jobs that need each other as `dependencies` say, and those that close what they open. The first needs `also`.
+fn add(
+    graph: &Graph,
+    spec: &Arc<wasmill_model::plan::JobSpec>,
+    dependencies: &[Vec<u32>],
+    opens: impl Fn(usize) -> bool,
+    also: &[JobId],
+) {
+    let first = graph.jobs.count();
+    let id = |index: usize| JobId(u32::try_from(index).unwrap());
+    let openers: Vec<usize> = (0..dependencies.len()).filter(|at| opens(first + at)).collect();
+    let closer =
+        |at: usize| openers.iter().position(|opener| *opener == at).map(|n| id(first + dependencies.len() + n));
+    let push = |needs: Vec<JobId>, role| {
+        let index = graph.jobs.count();
+        let (name, label, bindings) = (format!("j{index}"), String::new(), Bindings::new());
+        let (spec, upstream, grown) = (Arc::clone(spec), Vec::new(), OnceLock::new());
+        graph.jobs.push(Job { name, label, spec, bindings, upstream, needs, role, scope: 0, grown });
+    };
+    for (at, needs) in dependencies.iter().enumerate() {
+        let result = |needed: &u32| closer(*needed as usize).unwrap_or_else(|| id(first + *needed as usize));
+        let mut needs: BTreeSet<JobId> = needs.iter().map(result).collect();
+        if at == 0 {
+            needs.extend(also);
+        }
+        let role = closer(at).map_or(Role::Execute { closer: None }, |closer| Role::Expand { closer });
+        push(needs.into_iter().collect(), role);
+    }
+    for opener in &openers {
+        push(vec![id(first + opener)], Role::Close { opener: id(first + opener) });
     }
 }
 
@@ -49,11 +95,13 @@ fn one() -> Asks {
     Asks { needs: vec![1], priority: 0, expected: 1 }
 }
 
+fn demand(asks: &[Asks], job: JobId) -> Demand {
+    let Asks { needs, priority, expected } = asks[job.index() % asks.len()].clone();
+    Demand { needs, priority, expected }
+}
+
 fn scheduler(graph: &Graph, budget: &[u64], keep_going: bool, asks: &[Asks]) -> Scheduler {
-    Scheduler::new(graph, budget.to_vec(), keep_going, |job| {
-        let Asks { needs, priority, expected } = &asks[job.index()];
-        Demand { needs, priority: *priority, expected: *expected }
-    })
+    Scheduler::new(graph, budget.to_vec(), keep_going, |job| demand(asks, job))
 }
 
 /// What happens in a simulated run, in order.
@@ -68,12 +116,20 @@ enum Happened {
 struct Script<'a> {
     keep_going: bool,
     asks: &'a [Asks],
+    /// What is added by jobs that open others.
+    fragments: &'a [Vec<Vec<u32>>],
     /// How each job ends.
     endings: &'a [Ending],
     /// How often each job is put off before.
     retries: &'a [usize],
     /// Which of those that could is the next to end, or to be due again.
     choices: &'a [usize],
+}
+
+impl Script<'_> {
+    fn ending(&self, job: JobId) -> Ending {
+        self.endings[job.index() % self.endings.len()]
+    }
 }
 
 /// A run in which nothing takes time.
@@ -88,12 +144,16 @@ struct Simulation<'a> {
     tried: Vec<usize>,
     /// How often each ready job was passed over by one of a lower priority.
     passed_over: Vec<u32>,
+    /// How deep each job that was added is in others.
+    depth: HashMap<JobId, usize>,
+    /// What was added before each node that closes.
+    added: HashMap<JobId, Vec<JobId>>,
     log: Vec<Happened>,
 }
 
 /// Executes a graph; returns each job's fate and the log of all that happened.
-fn simulate(graph: &Graph, budget: &[u64], script: &Script<'_>) -> (Vec<Fate>, Vec<Happened>) {
-    let count = graph.jobs.len();
+fn simulate(graph: &Graph, budget: &[u64], script: &Script<'_>) -> (Vec<Fate>, Vec<Happened>, Vec<Vec<JobId>>) {
+    let count = graph.jobs.count();
     let mut simulation = Simulation {
         graph,
         budget,
@@ -104,12 +164,15 @@ fn simulate(graph: &Graph, budget: &[u64], script: &Script<'_>) -> (Vec<Fate>, V
         delayed: Vec::new(),
         tried: vec![0; count],
         passed_over: vec![0; count],
+        depth: HashMap::new(),
+        added: HashMap::new(),
         log: Vec::new(),
     };
     let mut steps = script.choices.iter().cycle();
     while simulation.step(*steps.next().expect("there are choices")) {}
     assert!(simulation.scheduler.is_done(), "the run stands still: {:?}", simulation.fates);
-    (simulation.fates.into_iter().map(|fate| fate.expect("every job ends")).collect(), simulation.log)
+    let needs = graph.nodes().map(|id| simulation.needs(id)).collect();
+    (simulation.fates.into_iter().map(|fate| fate.expect("every job ends")).collect(), simulation.log, needs)
 }
 
 impl Simulation<'_> {
@@ -132,9 +195,35 @@ impl Simulation<'_> {
         !(self.running.is_empty() && self.delayed.is_empty() && !self.scheduler.has_next())
     }
 
+    fn needs(&self, job: JobId) -> Vec<JobId> {
+        let added = self.added.get(&job).into_iter().flatten();
+        self.graph.job(job).needs.iter().chain(added).copied().collect()
+    }
+
+    /// Adds what a job opens.
+    fn open(&mut self, opener: JobId, closer: JobId) {
+        let first = self.graph.jobs.count();
+        let depth = self.depth.get(&opener).copied().unwrap_or(0) + 1;
+        let fragment = &self.script.fragments[opener.index() % self.script.fragments.len()];
+        // What is added may need what the opener needed, whether that is there or comes to be.
+        let also = self.graph.job(opener).needs.clone();
+        add(self.graph, &self.graph.job(opener).spec, fragment, |at| at % 3 == 0 && depth < 3, &also);
+        let added: Vec<JobId> = self.graph.nodes().skip(first).collect();
+        self.depth.extend(added.iter().map(|id| (*id, depth)));
+        let count = self.graph.jobs.count();
+        self.fates.resize(count, None);
+        self.tried.resize(count, 0);
+        self.passed_over.resize(count, 0);
+        self.added.insert(closer, added);
+        let asks = self.script.asks;
+        let mut commands = Vec::new();
+        self.scheduler.grow(self.graph, closer, |job| demand(asks, job), &mut commands);
+        self.hear(commands);
+    }
+
     fn is_ready(&self, job: JobId) -> bool {
         let succeeded = |needed: &JobId| self.fates[needed.index()] == Some(Fate::Executed(Ending::Succeeded));
-        self.graph.dependencies[job.index()].iter().all(succeeded)
+        self.needs(job).iter().all(succeeded)
     }
 
     fn taken(&mut self, job: JobId) {
@@ -144,29 +233,34 @@ impl Simulation<'_> {
         self.running.push(job);
         let asks = self.script.asks;
         for (resource, all) in self.budget.iter().enumerate() {
-            let needed = |job: &JobId| asks[job.index()].needs.get(resource).copied().unwrap_or(0).min(*all);
+            let needed =
+                |job: &JobId| asks[job.index() % asks.len()].needs.get(resource).copied().unwrap_or(0).min(*all);
             assert!(self.running.iter().map(needed).sum::<u64>() <= *all, "more of {resource} is taken than there is");
         }
-        for id in self.graph.ids() {
+        for id in self.graph.nodes() {
             let waits = self.is_ready(id) && self.fates[id.index()].is_none();
             let waits = waits && !self.running.contains(&id) && !self.delayed.contains(&id);
-            let is_passed_over = waits && asks[id.index()].priority > asks[job.index()].priority;
+            let is_passed_over =
+                waits && asks[id.index() % asks.len()].priority > asks[job.index() % asks.len()].priority;
             self.passed_over[id.index()] += u32::from(is_passed_over);
         }
         // One for each kind of needs that ranks higher, as each may have to wait for the one before it.
-        let most = (PASSED_OVER_MAX + 1) * u32::try_from(self.graph.jobs.len()).unwrap();
+        let most = (PASSED_OVER_MAX + 1) * u32::try_from(self.graph.jobs.count()).unwrap();
         let passed_over = self.passed_over[job.index()];
         assert!(passed_over <= most, "{job:?} was passed over {passed_over} times");
     }
 
     fn end(&mut self, job: JobId) {
         self.tried[job.index()] += 1;
-        if self.tried[job.index()] <= self.script.retries[job.index()] {
+        if self.tried[job.index()] <= self.script.retries[job.index() % self.script.retries.len()] {
             // Unless the run stops: it is dropped then.
             self.delayed.push(job);
             self.tell(Signal::Ended(job, Ending::Again));
         } else {
-            let ending = self.script.endings[job.index()];
+            let ending = self.script.ending(job);
+            if let (Role::Expand { closer }, Ending::Succeeded) = (self.graph.job(job).role, ending) {
+                self.open(job, closer);
+            }
             assert!(self.fates[job.index()].replace(Fate::Executed(ending)).is_none());
             self.tell(Signal::Ended(job, ending));
         }
@@ -175,12 +269,17 @@ impl Simulation<'_> {
     fn tell(&mut self, signal: Signal) {
         let mut commands = Vec::new();
         self.scheduler.on(signal, &mut commands);
+        self.hear(commands);
+    }
+
+    fn hear(&mut self, commands: Vec<Command>) {
         for command in commands {
             self.log.push(Happened::Told(command));
             match command {
                 Command::Skip { job, because } => {
                     assert!(self.fates[job.index()].replace(Fate::Skipped).is_none());
-                    assert_eq!(self.fates[because.index()], Some(Fate::Executed(Ending::Failed)));
+                    let because = self.fates[because.index()];
+                    assert!(!matches!(because, None | Some(Fate::Executed(Ending::Succeeded))), "{because:?}");
                 }
                 Command::Drop(job) => assert!(self.fates[job.index()].replace(Fate::Dropped).is_none()),
             }
@@ -188,8 +287,8 @@ impl Simulation<'_> {
     }
 }
 
-fn dags() -> impl Strategy<Value = Vec<Vec<u32>>> {
-    prop::collection::vec(prop::collection::vec(any::<u32>(), 0..4), 1..60).prop_map(|seeds| {
+fn dags(most: usize) -> impl Strategy<Value = Vec<Vec<u32>>> {
+    prop::collection::vec(prop::collection::vec(any::<u32>(), 0..4), 0..most).prop_map(|seeds| {
         let below = |index: usize, seeds: Vec<u32>| -> Vec<u32> {
             let index = u32::try_from(index).unwrap();
             if index == 0 {
@@ -222,7 +321,9 @@ proptest! {
 
     #[test]
     fn every_job_ends_once_and_after_what_it_needs(
-        dag in dags(),
+        dag in dags(60),
+        fragments in prop::collection::vec(dags(8), 1..4),
+        opens in prop::collection::vec(any::<bool>(), 60),
         endings in endings(),
         choices in prop::collection::vec(any::<usize>(), 1..20),
         asks in asks(),
@@ -230,10 +331,18 @@ proptest! {
         budget in prop::collection::vec(1_u64..9, 1..4),
         keep_going: bool,
     ) {
-        let graph = graph(&dag);
-        let script = Script { keep_going, asks: &asks, endings: &endings, retries: &retries, choices: &choices };
-        let (fates, log) = simulate(&graph, &budget, &script);
-        let (_, again) = simulate(&graph, &budget, &script);
+        let grows = |at: usize| opens[at] && at.is_multiple_of(2);
+        let graph = growing_graph(&dag, grows);
+        let script = Script {
+            keep_going,
+            asks: &asks,
+            fragments: &fragments,
+            endings: &endings,
+            retries: &retries,
+            choices: &choices,
+        };
+        let (fates, log, needs) = simulate(&graph, &budget, &script);
+        let (_, again, _) = simulate(&growing_graph(&dag, grows), &budget, &script);
         prop_assert_eq!(log, again, "the same signals must give the same commands");
         let cancelled = fates.contains(&Fate::Executed(Ending::Cancelled));
         let failed = fates.contains(&Fate::Executed(Ending::Failed));
@@ -241,14 +350,14 @@ proptest! {
             match fate {
                 Fate::Dropped => prop_assert!(cancelled || failed && !keep_going),
                 Fate::Skipped => prop_assert!(failed),
-                Fate::Executed(ending) => prop_assert_eq!(*ending, endings[index]),
+                Fate::Executed(ending) => prop_assert_eq!(*ending, endings[index % endings.len()]),
             }
         }
         if keep_going && !cancelled {
             // Everything that does not stand behind a failure is executed.
-            for (index, fate) in fates.iter().enumerate() {
-                let behind = dag[index].iter().any(|needed| {
-                    fates[*needed as usize] != Fate::Executed(Ending::Succeeded)
+            for (fate, needs) in fates.iter().zip(needs) {
+                let behind = needs.iter().any(|needed| {
+                    fates[needed.index()] != Fate::Executed(Ending::Succeeded)
                 });
                 prop_assert_eq!(*fate == Fate::Skipped, behind);
             }

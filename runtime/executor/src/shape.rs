@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::graph::{Graph, JobId};
-use crate::scheduler::{Demand, Ending, Scheduler, Signal};
+use crate::scheduler::{Ending, Scheduler, Signal};
 
 /// What a graph's selected jobs look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +28,12 @@ impl Graph {
     pub fn shape(&self, expected: impl Fn(JobId) -> u64) -> Shape {
         let mut shape = Shape { depth: 0, width: 0, critical_path: Vec::new(), critical: 0, total: 0 };
         // When each job ends at the earliest, at which depth it is, and which job it waits for last.
-        let mut ends: Vec<(u64, usize, Option<JobId>)> = vec![(0, 0, None); self.jobs.len()];
+        let mut ends: Vec<(u64, usize, Option<JobId>)> = vec![(0, 0, None); self.jobs.count()];
         let mut at_depth: Vec<usize> = Vec::new();
         let mut last: Option<(u64, Reverse<JobId>)> = None;
         for id in self.in_order() {
-            let needed = self.needs(id).iter().map(|needed| (ends[needed.index()], *needed));
+            let needs = self.needs(id);
+            let needed = needs.iter().map(|needed| (ends[needed.index()], *needed));
             let depth = needed.clone().map(|((_, depth, _), _)| depth).max().unwrap_or(0);
             let latest = needed.map(|((end, ..), needed)| (end, Reverse(needed))).max();
             let takes = expected(id);
@@ -60,12 +61,9 @@ impl Graph {
     /// How long the selected jobs take with so many workers and bytes of memory, started in the order in which a run would. What
     /// is between two jobs takes no time.
     pub fn makespan(&self, workers: usize, memory_bytes: u64, expected: impl Fn(JobId) -> u64) -> u64 {
-        let (budget, needs) = self.amounts(workers, memory_bytes);
-        let mut scheduler = Scheduler::new(self, budget, true, |id| Demand {
-            needs: &needs[self.job(id).spec],
-            priority: self.spec(id).place.priority,
-            expected: 1,
-        });
+        let budget = self.budget(workers, memory_bytes);
+        let mut scheduler = Scheduler::new(self, budget, true, |id| self.demand(id));
+        let expected = |id: JobId| if self.seen(id) == id { expected(id) } else { 0 };
         let (mut now, mut running) = (0, BinaryHeap::new());
         let mut commands = Vec::new();
         loop {
@@ -80,9 +78,9 @@ impl Graph {
 
     /// The selected jobs, each after those that it needs.
     fn in_order(&self) -> Vec<JobId> {
-        let is_selected = |id: &JobId| self.selected.as_ref().is_none_or(|selected| selected.contains(id));
-        let mut open = vec![0; self.jobs.len()];
-        let mut dependants = vec![Vec::new(); self.jobs.len()];
+        let is_selected = |id: &JobId| self.is_selected(*id);
+        let mut open = vec![0; self.jobs.count()];
+        let mut dependants = vec![Vec::new(); self.jobs.count()];
         for id in self.ids().filter(is_selected) {
             open[id.index()] = self.needs(id).len();
             for needed in self.needs(id) {

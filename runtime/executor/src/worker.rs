@@ -6,8 +6,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use wasmill_model::plan::Retries;
@@ -16,12 +16,14 @@ use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, JobStatus, Ou
 
 use crate::board::{Board, Told};
 use crate::dispatcher::Ports;
-use crate::error::{ResolveError, SaveError, chain};
+use crate::error::{GrowError, ResolveError, SaveError, chain};
 use crate::flight::{Boarding, Flights};
-use crate::graph::{Graph, JobId};
-use crate::import::{Importer, Trust};
+use crate::graph::{Graph, JobId, Role};
+use crate::grow;
+use crate::import::{Importer, Staged, Trust};
 use crate::inbox::{Inbox, Outbox};
 use crate::modules::LoadedModules;
+use crate::progress::Progress;
 use crate::resolve::Resolver;
 use crate::scheduler::{Command, Ending};
 
@@ -50,6 +52,8 @@ pub(crate) enum Message {
     Ended(JobId, Box<Ended>),
     /// What becomes of a job that will never start.
     Unstarted(Command),
+    /// So many jobs have come to be, by what `opener` left or by what it iterates over.
+    Grown { opener: JobId, jobs: usize },
     /// An attempt came to no result: which one it was, when there is to be another, and why.
     Retried { job: JobId, attempt: u32, due: Instant, wait: Duration, error: Vec<String> },
     /// What a job recorded is on disk, or cannot get there.
@@ -91,7 +95,7 @@ impl Ended {
     /// What that means for the jobs behind it.
     fn ending(&self) -> Ending {
         match self.status {
-            JobStatus::Succeeded => Ending::Succeeded,
+            JobStatus::Succeeded | JobStatus::Omitted => Ending::Succeeded,
             JobStatus::Cancelled => Ending::Cancelled,
             JobStatus::Failed | JobStatus::Error | JobStatus::Skipped => Ending::Failed,
         }
@@ -104,11 +108,7 @@ pub(crate) struct Shared {
     pub(crate) modules: LoadedModules,
     pub(crate) ports: Ports,
     pub(crate) importer: Importer,
-    pub(crate) results: Vec<OnceLock<ActionResult>>,
-    /// When each job ended, which is when those that need it may begin.
-    pub(crate) ended_ns: Vec<AtomicU64>,
-    /// How often each job was tried in vain.
-    pub(crate) tried: Vec<AtomicU32>,
+    pub(crate) progress: boxcar::Vec<Progress>,
     pub(crate) board: Board,
     pub(crate) flights: Flights,
     pub(crate) inbox: Arc<Inbox<Message>>,
@@ -130,11 +130,11 @@ impl Shared {
         !self.fresh && (record.result.outcome.is_success() || !self.retry_failed)
     }
 
-    fn resolver(&self) -> Resolver<'_> {
+    pub(crate) fn resolver(&self) -> Resolver<'_> {
         Resolver {
             graph: &self.graph,
             modules: &self.modules,
-            results: &self.results,
+            progress: &self.progress,
             importer: &self.importer,
             blobs: self.ports.blobs.as_ref(),
             traits: &self.traits,
@@ -155,25 +155,26 @@ pub(crate) fn work(shared: &Shared) {
             Task::Execute(job) => {
                 let ended = execute(shared, job, &mut outbox);
                 if let Some(wait) = wait_for_next(shared, job, &ended) {
-                    let attempt = shared.tried[job.index()].fetch_add(1, Ordering::Relaxed) + 1;
+                    let attempt = shared.progress[job.index()].tried.fetch_add(1, Ordering::Relaxed) + 1;
                     let due = Instant::now() + wait;
                     let message = Message::Retried { job, attempt, due, wait, error: ended.reasons() };
                     last = Some(Told { job, ending: Ending::Again, message });
                     continue;
                 }
-                if let Some(result) = &ended.result {
-                    // Dependants, and whoever shows the failure, find the result here; it is set once per job.
-                    let _ = shared.results[job.index()].set(result.clone());
-                }
                 let ending = ended.ending();
-                shared.ended_ns[job.index()].store(ended.ended_ns, Ordering::Release);
+                let progress = &shared.progress[job.index()];
+                if ending == Ending::Succeeded {
+                    // Dependants find the result here; it is set once per job.
+                    let _ = progress.result.set(ended.result.clone());
+                }
+                progress.ended_ns.store(ended.ended_ns, Ordering::Release);
                 last = Some(Told { job, ending, message: Message::Ended(job, Box::new(ended)) });
             }
             Task::Save(job) => {
                 outbox.flush();
                 let (paths, error) = catch_unwind(AssertUnwindSafe(|| save(shared, job))).unwrap_or_else(|_| {
                     let source = io::Error::other("a worker thread panicked; this is a bug in wasmill");
-                    (Vec::new(), Some(SaveError::Write { path: shared.graph.base.clone(), source }))
+                    (Vec::new(), Some(SaveError::Write { path: shared.graph.scope(job).base.clone(), source }))
                 });
                 outbox.post(Message::Saved(job, paths, error));
                 outbox.flush_and_wake();
@@ -184,7 +185,7 @@ pub(crate) fn work(shared: &Shared) {
 
 /// How long to wait before another attempt, if there is to be one.
 fn wait_for_next(shared: &Shared, job: JobId, ended: &Ended) -> Option<Duration> {
-    let tried = shared.tried[job.index()].load(Ordering::Relaxed);
+    let tried = shared.progress[job.index()].tried.load(Ordering::Relaxed);
     let Retries { count, backoff_ms } = shared.graph.spec(job).retries;
     if !ended.is_in_vain || tried >= count || shared.board.is_stopping() {
         return None;
@@ -197,8 +198,8 @@ fn wait_for_next(shared: &Shared, job: JobId, ended: &Ended) -> Option<Duration>
 
 fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Message>) -> Ended {
     let started_ns = shared.elapsed_ns();
-    let needed = shared.graph.dependencies[job.index()].iter();
-    let ready_ns = needed.map(|id| shared.ended_ns[id.index()].load(Ordering::Acquire)).max().unwrap_or(0);
+    let needed = shared.graph.job(job).needs.iter();
+    let ready_ns = needed.map(|id| shared.progress[id.index()].ended_ns.load(Ordering::Acquire)).max().unwrap_or(0);
     let mut ended = Ended {
         status: JobStatus::Cancelled,
         key: None,
@@ -217,7 +218,7 @@ fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Message>) -> End
         return ended;
     }
     // A bug in one job's handling must not hang the run: whatever was locked is consistent or recovered.
-    match catch_unwind(AssertUnwindSafe(|| attempt(shared, job, &mut ended, outbox))) {
+    match catch_unwind(AssertUnwindSafe(|| play(shared, job, &mut ended, outbox))) {
         Ok(Ok(())) => {}
         Ok(Err(failure)) => {
             ended.status = JobStatus::Error;
@@ -236,9 +237,48 @@ fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Message>) -> End
     ended
 }
 
+/// Does what is to be done for a node.
+fn play(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'_, Message>) -> Result<(), Failure> {
+    match shared.graph.job(job).role {
+        Role::Execute { closer } => {
+            let tried =
+                shared.resolver().is_wanted(job).map_err(Failure::Resolve).and_then(|is_wanted| {
+                    if is_wanted { attempt(shared, job, ended, outbox).map(Some) } else { Ok(None) }
+                });
+            match (tried, closer, &ended.result) {
+                (Ok(None), ..) | (Err(Failure::Resolve(ResolveError::Omitted { .. })), ..) => {
+                    ended.status = JobStatus::Omitted;
+                }
+                (Ok(Some((action, staged))), Some(closer), Some(result)) if ended.status == JobStatus::Succeeded => {
+                    // What it saw may be seen by its plan, and where its result was known it has not been stored.
+                    staged.put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
+                    grow::open_plan(shared, job, closer, action, result, outbox)?;
+                }
+                (tried, ..) => drop(tried?),
+            }
+        }
+        Role::Expand { closer } => {
+            let is_open = grow::open_entry(shared, job, closer, outbox)?;
+            ended.status = if is_open { JobStatus::Succeeded } else { JobStatus::Omitted };
+            ended.result = is_open.then(grow::nothing);
+        }
+        Role::Close { opener } => {
+            ended.result = grow::close(shared, job, opener)?;
+            ended.status = if ended.result.is_some() { JobStatus::Succeeded } else { JobStatus::Omitted };
+            // What it has put together may not be on disk yet.
+            let inbox = Arc::clone(&shared.inbox);
+            let on_durable = Box::new(move |durable| inbox.push(Message::Durable(job, durable)));
+            shared.ports.actions.barrier(on_durable).map_err(Failure::Store)?;
+            ended.awaits_durable = true;
+        }
+    }
+    Ok(())
+}
+
 /// Why a job has no outcome.
-enum Failure {
+pub(crate) enum Failure {
     Resolve(ResolveError),
+    Grow(GrowError),
     /// With the module's name in the plan.
     Module(String, ModuleError),
     Runner(RunnerError),
@@ -249,6 +289,12 @@ impl Failure {
     fn lines(&self) -> Vec<String> {
         match self {
             Failure::Resolve(error) => chain(error),
+            Failure::Grow(GrowError::Plan(lines)) => {
+                let mut all = vec!["the jobs that come of it cannot be executed".to_owned()];
+                all.extend(lines.iter().cloned());
+                all
+            }
+            Failure::Grow(error) => chain(error),
             Failure::Module(name, error) => {
                 let mut lines = vec![format!("module `{name}` cannot be used")];
                 lines.append(&mut chain(error));
@@ -265,7 +311,7 @@ impl Failure {
             Failure::Runner(RunnerError::Host { .. }) => return true,
             Failure::Runner(RunnerError::Store(store)) | Failure::Store(store) => store,
             Failure::Resolve(ResolveError::Store(store)) => store,
-            Failure::Resolve(_) | Failure::Module(..) | Failure::Runner(_) => return false,
+            Failure::Resolve(_) | Failure::Grow(_) | Failure::Module(..) | Failure::Runner(_) => return false,
         };
         matches!(store, StoreError::Backend { .. })
     }
@@ -273,6 +319,7 @@ impl Failure {
     fn hint(&self) -> Option<String> {
         match self {
             Failure::Resolve(error) => error.hint(),
+            Failure::Grow(error) => error.hint(),
             Failure::Module(_, ModuleError::CompileMemory(_)) => {
                 Some("if the module is to be trusted, allow more with `--compile-memory SIZE`".to_owned())
             }
@@ -284,7 +331,19 @@ impl Failure {
     }
 }
 
-fn attempt(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'_, Message>) -> Result<(), Failure> {
+impl From<GrowError> for Failure {
+    fn from(error: GrowError) -> Self {
+        Self::Grow(error)
+    }
+}
+
+/// Comes to the result of a job's action. Returns the action, and what of it is not in the store yet.
+fn attempt(
+    shared: &Shared,
+    job: JobId,
+    ended: &mut Ended,
+    outbox: &mut Outbox<'_, Message>,
+) -> Result<(Action, Staged), Failure> {
     let (mut action, mut staged) = shared.resolver().resolve(job, Trust::Remembered).map_err(Failure::Resolve)?;
     let mut key = action.key();
     ended.key = Some(key);
@@ -297,7 +356,7 @@ fn attempt(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'
                 shared.ports.actions.barrier(on_durable).map_err(Failure::Store)?;
                 ended.awaits_durable = true;
                 use_cached(record, ended);
-                return Ok(());
+                return Ok((action, staged));
             }
             None
         }
@@ -306,22 +365,23 @@ fn attempt(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'
     let mut miss = match shared.ports.actions.lookup(&key).map_err(Failure::Store)? {
         Lookup::Hit(record) if shared.accepts(&record) => {
             use_cached(record, ended);
-            return Ok(());
+            return Ok((action, staged));
         }
         Lookup::Hit(_) => shared.ports.actions.again(&key),
         Lookup::Miss(miss) => miss,
     };
-    staged.put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
+    std::mem::take(&mut staged).put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
     outbox.post(Message::Started(job));
     outbox.flush();
     let mut execution = run(shared, job, &action, key);
     if let Err(RunnerError::Store(StoreError::Missing(_))) = execution {
         // The store has lost an input that the stat cache still knows: read everything again, once.
+        grow::restore(shared, job)?;
         (action, staged) = shared.resolver().resolve(job, Trust::Nothing).map_err(Failure::Resolve)?;
         key = action.key();
         ended.key = Some(key);
         miss = shared.ports.actions.again(&key);
-        staged.put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
+        std::mem::take(&mut staged).put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
         execution = run(shared, job, &action, key);
     }
     let Execution { result, usage } = execution.map_err(|error| match error {
@@ -339,7 +399,7 @@ fn attempt(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'
         }
     }
     conclude(result, usage, ended);
-    Ok(())
+    Ok((action, staged))
 }
 
 fn run(shared: &Shared, job: JobId, action: &Action, key: ActionKey) -> Result<Execution, RunnerError> {
@@ -365,10 +425,12 @@ fn conclude(result: ActionResult, usage: Usage, ended: &mut Ended) {
 
 fn save(shared: &Shared, job: JobId) -> (Vec<String>, Option<SaveError>) {
     let mut paths = Vec::new();
-    let Some(result) = shared.results[job.index()].get() else { return (paths, None) };
+    // What a job yields stands for its output.
+    let node = shared.graph.closer(job).unwrap_or(job);
+    let Some(Some(result)) = shared.progress[node.index()].result.get() else { return (paths, None) };
     for save in &shared.graph.spec(job).save {
         let written = save.to.value.render(&shared.graph.job(job).bindings);
-        let target = shared.graph.base.join(&written);
+        let target = shared.graph.scope(job).base.join(&written);
         let blobs = shared.ports.blobs.as_ref();
         match crate::save::export(blobs, result.output, save.from.as_ref(), &target) {
             Ok(()) => paths.push(target.display().to_string()),

@@ -23,6 +23,13 @@ pub enum Event {
         /// How many worker threads execute them.
         workers: usize,
     },
+    /// Jobs came to be that were not known before: what a job yielded, or the items of its `for-each`, which stand in its place.
+    JobsAdded {
+        /// The job's name.
+        job: String,
+        /// How many.
+        jobs: usize,
+    },
     /// An attempt started; jobs whose result is cached have none.
     JobStarted {
         /// The job's name.
@@ -98,6 +105,8 @@ pub enum JobStatus {
     Skipped,
     /// The run ended before it was its turn, or while it was running.
     Cancelled,
+    /// It was not wanted: its `when` did not hold, or it takes from a job that was omitted.
+    Omitted,
 }
 
 /// How many jobs ended how.
@@ -117,6 +126,8 @@ pub struct RunCounts {
     pub skipped: usize,
     /// Those that a cancellation or an earlier failure kept from running.
     pub cancelled: usize,
+    /// Those that were not wanted.
+    pub omitted: usize,
 }
 
 impl RunCounts {
@@ -128,13 +139,14 @@ impl RunCounts {
             JobStatus::Error => self.errors += 1,
             JobStatus::Skipped => self.skipped += 1,
             JobStatus::Cancelled => self.cancelled += 1,
+            JobStatus::Omitted => self.omitted += 1,
         }
         self.cached += usize::from(cached);
     }
 
     /// How many jobs have ended, in whatever way.
     pub fn ended(&self) -> usize {
-        self.succeeded + self.failed + self.errors + self.skipped + self.cancelled
+        self.succeeded + self.failed + self.errors + self.skipped + self.cancelled + self.omitted
     }
 }
 
@@ -163,6 +175,6 @@ impl RunSummary {
 
     /// Whether every job succeeded.
     pub fn is_success(&self) -> bool {
-        !self.cancelled && self.counts.succeeded == self.counts.jobs
+        !self.cancelled && self.counts.succeeded + self.counts.omitted == self.counts.jobs
     }
 }

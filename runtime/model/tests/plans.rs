@@ -1,5 +1,5 @@
 //! Plans on disk against what is read from them: `good/NAME.{toml,json}` give `NAME.plan`, and everything in `bad`
-//! gives the errors in its `.err`. `UPDATE_EXPECTED=1` writes what is read in place of what is expected.
+//! gives the errors in its `.err`; plans in `yielded`, which are read against the job of another one, give either. `UPDATE_EXPECTED=1` writes what is read in place of what is expected.
 //!
 //! Does not know: how errors are shown to people.
 
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use wasmill_model::plan::{Diagnostic, Format, Plan, Span, parse};
+use wasmill_model::plan::{Diagnostic, Format, Outer, Plan, Span, parse, parse_yielded};
 
 fn plans(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans").join(folder);
@@ -99,6 +99,29 @@ fn bad_plans_have_all_their_errors_reported_at_once() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(plans("bad").len() >= 40);
+}
+
+#[test]
+fn plans_that_jobs_yield_reach_nothing_of_the_host() {
+    let by = "[modules.m]\nfile = 'm.wasm'\n[resources]\nlicence = 1\n[jobs.by]\nmodule = 'm'\nyields = 'p.json'\n\
+              limits = { memory = '64MiB', fuel = 1000, output = '1MiB', timeout = '1s' }\n";
+    let around = parse(by, Format::Toml).unwrap();
+    let modules = around.modules.keys().cloned().collect();
+    let outer = Outer { modules: &modules, resources: &around.resources, by: &around.jobs[0] };
+    let mut wrong = Vec::new();
+    for path in plans("yielded") {
+        let text = fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        match parse_yielded(&text, outer) {
+            Ok(plan) if name.starts_with("good") => {
+                assert!(plan.jobs.iter().all(|job| job.limits.fuel == Some(1000) && job.timeout.wall_ms == 1000));
+                wrong.extend(compare(&path.with_extension("plan"), &without_places(&plan)));
+            }
+            Ok(_) => wrong.push(format!("{} was accepted", path.display())),
+            Err(errors) => wrong.extend(compare(&path.with_extension("err"), &show(&text, &errors))),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -6,14 +6,16 @@
 
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
 use wasmill_model::port::{Stamp, StoreError};
-use wasmill_model::{ActionKey, ActionRecord, BlobRef, Digest, JobReport, RunId, RunRecord, RunState};
+use wasmill_model::{
+    ActionKey, ActionRecord, BlobRef, Digest, JobReport, RunCounts, RunId, RunRecord, RunState, RunSummary,
+};
 
 use crate::error::failed;
 use crate::layers::{ACTIONS, BLOBS, Places, PlacesMut};
 use crate::place::PlaceBytes;
 use crate::record::Key;
 
-/// Run number → postcard of [`RunRecord`].
+/// Run number → a [`RunRecord`], see [`encode_run`].
 pub(crate) const RUNS: TableDefinition<u64, &[u8]> = TableDefinition::new("runs-1");
 /// (run number, page from 0 on) → where some job reports are, see [`pages`].
 pub(crate) const RUN_JOBS: TableDefinition<(u64, u32), &PlaceBytes> = TableDefinition::new("run_jobs-3");
@@ -98,12 +100,57 @@ pub(crate) fn decode_action<'a>(key: &ActionKey, row: &'a [u8]) -> Option<(Actio
     decoded("action", key, postcard::take_from_bytes(row))
 }
 
+/// A run's record; behind it stands what was not counted from the beginning.
 pub(crate) fn encode_run(record: &RunRecord) -> Result<Vec<u8>, StoreError> {
-    postcard::to_stdvec(record).map_err(failed("encode a run"))
+    let mut row = postcard::to_stdvec(&row_of(record)).map_err(failed("encode a run"))?;
+    if let RunState::Ended(summary) = &record.state {
+        row = postcard::to_extend(&summary.counts.omitted, row).map_err(failed("encode a run"))?;
+    }
+    Ok(row)
 }
 
 pub(crate) fn decode_run(run: RunId, row: &[u8]) -> Option<RunRecord> {
-    decoded("run", &run, postcard::from_bytes(row))
+    let (row, later) = decoded("run", &run, postcard::take_from_bytes::<RunRow>(row))?;
+    let omitted = if later.is_empty() { 0 } else { decoded("run", &run, postcard::from_bytes(later))? };
+    Some(record_of(row, omitted))
+}
+
+/// What a run's record was when it was first written: its number, the plan's name, when it started, and how it ended.
+type RunRow = (RunId, String, u64, Option<EndRow>);
+
+/// The counts (all, succeeded, cached, failed, errors, skipped, cancelled), the times (wall, CPU, busy, saved), and whether it
+/// was cancelled.
+type EndRow = ([usize; 7], [u64; 4], bool);
+
+fn row_of(record: &RunRecord) -> RunRow {
+    let end = match &record.state {
+        RunState::Started => None,
+        RunState::Ended(RunSummary { counts, wall_ns, cpu_ns, busy_ns, saved_ns, cancelled }) => {
+            let counts = [
+                counts.jobs,
+                counts.succeeded,
+                counts.cached,
+                counts.failed,
+                counts.errors,
+                counts.skipped,
+                counts.cancelled,
+            ];
+            Some((counts, [*wall_ns, *cpu_ns, *busy_ns, *saved_ns], *cancelled))
+        }
+    };
+    (record.id, record.plan.clone(), record.started_unix_ms, end)
+}
+
+fn record_of((id, plan, started_unix_ms, end): RunRow, omitted: usize) -> RunRecord {
+    let state = match end {
+        None => RunState::Started,
+        Some((counts, [wall_ns, cpu_ns, busy_ns, saved_ns], is_cancelled)) => {
+            let [jobs, succeeded, cached, failed, errors, skipped, cancelled] = counts;
+            let counts = RunCounts { jobs, succeeded, cached, failed, errors, skipped, cancelled, omitted };
+            RunState::Ended(RunSummary { counts, wall_ns, cpu_ns, busy_ns, saved_ns, cancelled: is_cancelled })
+        }
+    };
+    RunRecord { id, plan, started_unix_ms, state }
 }
 
 /// Whether a row says that a run began, of which another one says how it ended.

@@ -42,7 +42,7 @@ fn is_core_only(program: &str) -> bool {
     program.starts_with("initialised") || program.starts_with("p1_")
 }
 
-const CASES: [Case; 26] = [
+const CASES: [Case; 29] = [
     case("clock_and_random", &[], &[Random]),
     case("copy", &["--in", "/in/leaf=single"], &[]),
     case("copy", &["--in", "/in=data"], &[]),
@@ -68,7 +68,10 @@ const CASES: [Case; 26] = [
     case("panics", &[], &[Backtrace]),
     case("probe_secret", &["--", "plant"], &[]),
     case("probe_secret", &["--", "search"], &[]),
+    case("script", &["--", "write", "a/b", "text", "copy", "/out/a/b", "c", "join", "/out", "all"], &[]),
+    case("script", &["--", "fail"], &[ExitCode]),
     case("sleepy", &[], &[]),
+    case("sum_tree", &["--", "0", "100"], &[]),
 ];
 
 /// The module of a guest program as a component.

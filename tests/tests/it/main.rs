@@ -10,6 +10,7 @@ mod crashes;
 mod example;
 mod exec;
 mod foreign;
+mod growing;
 mod history;
 mod initialised;
 mod large;

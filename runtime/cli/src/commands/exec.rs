@@ -6,12 +6,11 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use wasmill_executor::{BuildOutput, expand};
 use wasmill_model::plan::{
-    InputSource, JobSpec, ModuleSource, MountSpec, Place, Plan, Retries, SaveSpec, Spanned, Stdin, Template,
+    Growth, InputSource, JobSpec, ModuleSource, MountSpec, Place, Plan, Retries, SaveSpec, Spanned, Stdin, Template,
     check_mounts, check_outputs, parse_duration, parse_size,
 };
 use wasmill_model::port::BlobStore as _;
@@ -35,10 +34,10 @@ pub(crate) fn exec(global: &Global, args: ExecArgs) -> Result<u8, CliError> {
     let plan = plan_of(args, &mill)?;
     let base = std::env::current_dir()
         .map_err(|error| CliError::new(exit_code::HOST, "there is no current directory").because(&error))?;
-    let graph = Arc::new(expand(plan, &base).map_err(|diagnostics| {
+    let graph = expand(plan, &base).map_err(|diagnostics| {
         let said = diagnostics.into_iter().next().map(|diagnostic| diagnostic.message).unwrap_or_default();
         CliError::new(exit_code::USAGE, said)
-    })?);
+    })?;
     let modules = mill.load_modules(&graph, BuildOutput::Kept).map_err(|mut errors| {
         let mut error = errors.pop().unwrap_or_default();
         error.headline = format!("cannot load the module {shown}");
@@ -141,6 +140,9 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
         outputs: outputs.into_iter().map(spanned).collect(),
         save,
         for_each: Vec::new(),
+        fields: Vec::new(),
+        when: Vec::new(),
+        yields: None,
         limits,
         timeout,
         seed: args.seed,
@@ -158,7 +160,9 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
         name: format!("exec {name}"),
         modules: BTreeMap::from([(shown, spanned(module))]),
         resources: BTreeMap::new(),
+        growth: Growth::default(),
         jobs: vec![job],
+        result: None,
     })
 }
 
@@ -183,7 +187,12 @@ fn mount(pair: &str) -> Result<MountSpec, CliError> {
         (_, Some(host)) => (host, MountMode::ReadOnly),
         _ => (host, MountMode::ReadOnly),
     };
-    Ok(MountSpec { at: spanned(at), source: spanned(InputSource::Path(Template::literal(host))), mode })
+    Ok(MountSpec {
+        at: spanned(at),
+        source: spanned(InputSource::Path(Template::literal(host))),
+        mode,
+        is_optional: false,
+    })
 }
 
 /// What to copy where. All of `/out`, or some paths: what is not named is not kept.

@@ -114,6 +114,7 @@ fn status(status: JobStatus) -> &'static str {
         JobStatus::Error => "error",
         JobStatus::Skipped => "skipped",
         JobStatus::Cancelled => "cancelled",
+        JobStatus::Omitted => "omitted",
     }
 }
 

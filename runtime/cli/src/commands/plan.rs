@@ -186,6 +186,7 @@ fn jobs_of(graph: &Graph) -> Drawing {
     let boxes = graph.ids().map(|id| Drawn {
         name: graph.job(id).name.clone(),
         jobs: 1,
+        is_late: graph.is_late(id),
         needs: graph.needs(id).iter().map(|needed| needed.number()).collect(),
     });
     Drawing { name: graph.name().to_owned(), boxes: boxes.collect() }
@@ -199,7 +200,8 @@ fn families_of(graph: &Graph) -> Drawing {
         .ids()
         .map(|id| {
             *places.entry(graph.family(id)).or_insert_with(|| {
-                boxes.push((Drawn { name: graph.family(id).to_owned(), jobs: 0, needs: Vec::new() }, BTreeSet::new()));
+                let (name, is_late) = (graph.family(id).to_owned(), graph.is_late(id));
+                boxes.push((Drawn { name, jobs: 0, is_late, needs: Vec::new() }, BTreeSet::new()));
                 boxes.len() - 1
             })
         })

@@ -76,8 +76,8 @@ fn timeout(text: Option<&str>) -> Result<Option<Duration>, CliError> {
     Ok(Some(Duration::from_millis(wall_ms)))
 }
 
-fn select(graph: &mut Arc<Graph>, names: &[String]) -> Result<(), CliError> {
-    Arc::make_mut(graph).select(names).map_err(|unknown| {
+fn select(graph: &mut Graph, names: &[String]) -> Result<(), CliError> {
+    graph.select(names).map_err(|unknown| {
         let error = CliError::from_error(exit_code::USAGE, &unknown);
         match unknown.nearest {
             Some(near) => error.hint(format!("did you mean `{near}`?")),

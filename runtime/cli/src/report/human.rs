@@ -66,6 +66,10 @@ impl Human {
                 let wait = duration(wait_ms.saturating_mul(1_000_000));
                 self.line(&format!("`{job}`, attempt {attempt}: {why}; trying again in {wait}"));
             }
+            Event::JobsAdded { jobs, .. } => {
+                self.counts.jobs += jobs;
+                self.bar.set_length(self.counts.jobs as u64);
+            }
             Event::JobFinished(report) => self.job_finished(report),
             Event::Saved { path, .. } => self.saved.push(path.clone()),
             Event::Warning { message } => self.line(&format!("warning: {message}")),
@@ -215,6 +219,7 @@ pub(crate) fn verdict(summary: &RunSummary) -> String {
         (counts.errors, "could not be carried out"),
         (counts.skipped, "skipped"),
         (counts.cancelled, "not finished"),
+        (counts.omitted, "omitted"),
     ];
     parts.extend(others.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
     if summary.cancelled {

@@ -3,15 +3,18 @@
 //! Owns: the top of a plan, its modules and its defaults, and the order of the steps. Does not know: what a job
 //! says of itself (`job`), or what must hold between jobs (`graph`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Quoted, Span, listed};
 use super::document::{Key, Node, Value, read};
 use super::fields::{Field, Fields, Subject};
-use super::job::{self, Context, Variables};
+use super::graph::Reference;
+use super::job::{self, Context};
 use super::limits::LimitFields;
+use super::source::Reader;
 use super::spelling::nearest;
-use super::{ModuleSource, Plan, Retries, Spanned, Template, graph};
+use super::variables::Variables;
+use super::{Growth, InputSource, JobSpec, ModuleSource, Plan, Retries, Spanned, Template, graph};
 use crate::digest::{Digest, DigestError};
 
 /// Which notation a plan is written in.
@@ -36,40 +39,107 @@ pub(super) struct Defaults {
     pub(super) retries: Option<Retries>,
 }
 
+/// What a plan that a job yields is read against. It cannot name host files, digests, or resources of its own, so that it
+/// reaches nothing that the job could not.
+#[derive(Debug, Clone, Copy)]
+pub struct Outer<'a> {
+    /// The modules of the plans around it, which its jobs may run.
+    pub modules: &'a BTreeSet<String>,
+    /// The resources of the outermost plan.
+    pub resources: &'a BTreeMap<String, u64>,
+    /// The job that yields it, whose limits are the bounds of its jobs' and their defaults.
+    pub by: &'a JobSpec,
+}
+
 /// Reads a plan.
 ///
 /// # Errors
 /// Everything that is wrong with it, in the order of the text; of more than 100 errors the first 100 that were
 /// found, and a last diagnostic without a place that counts the others.
 pub fn parse(text: &str, format: Format) -> Result<Plan, Vec<Diagnostic>> {
+    read_plan(text, format, None)
+}
+
+/// Reads a plan that a job yields, as JSON.
+///
+/// # Errors
+/// As of [`parse`].
+pub fn parse_yielded(text: &str, outer: Outer<'_>) -> Result<Plan, Vec<Diagnostic>> {
+    read_plan(text, Format::Json, Some(outer))
+}
+
+fn read_plan(text: &str, format: Format, outer: Option<Outer<'_>>) -> Result<Plan, Vec<Diagnostic>> {
     let mut errors = Diagnostics::default();
     let root = read(text, format, &mut errors);
     // What is not well-formed is mostly misread: looking into it would only bring up errors that are none.
-    let plan = errors.is_empty().then(|| plan(&root, &mut errors));
+    let plan = errors.is_empty().then(|| plan(&root, outer, &mut errors));
     match plan {
         Some(plan) if errors.is_empty() => Ok(plan),
         _ => Err(errors.into_sorted()),
     }
 }
 
-fn plan(root: &Node<'_>, errors: &mut Diagnostics) -> Plan {
+fn plan(root: &Node<'_>, outer: Option<Outer<'_>>, errors: &mut Diagnostics) -> Plan {
     let root = Field { subject: Subject::Plan, key_span: &root.span, node: root };
     let mut fields = Fields::of(root.entries(errors), &root.subject);
     let name = fields.take("name").and_then(|field| label(&field, errors));
     let module_fields = fields.take("modules").map_or(&[][..], |field| field.entries(errors));
-    let modules: BTreeMap<_, _> = module_fields.iter().map(|entry| module(entry, errors)).collect();
-    let resources = fields.take("resources").map(|field| resources(&field, errors)).unwrap_or_default();
-    let defaults = fields.take("defaults").map(|field| defaults(&field, &modules, errors)).unwrap_or_default();
+    let modules: BTreeMap<_, _> = module_fields.iter().map(|entry| module(entry, outer, errors)).collect();
+    let resources = match outer {
+        Some(outer) => outer.resources.clone(),
+        None => fields.take("resources").map(|field| resources(&field, errors)).unwrap_or_default(),
+    };
+    let growth = if outer.is_some() { None } else { fields.take("growth") };
+    let growth = growth.map(|field| growth_of(&field, errors)).unwrap_or_default();
+    let none = Defaults::default();
+    let context = Context { modules: &modules, resources: &resources, defaults: &none, outer };
+    let defaults = fields.take("defaults").map(|field| defaults(&field, context, errors)).unwrap_or_default();
+    let context = Context { defaults: &defaults, ..context };
     let job_fields = fields.take("jobs").map_or(&[][..], |field| field.entries(errors));
+    let mut references = Vec::new();
+    let result =
+        outer.and_then(|_| result(fields.take("result"), job_fields.len(), root.span(), &mut references, errors));
     fields.finish(errors);
 
-    let context = Context { modules: &modules, resources: &resources, defaults: &defaults };
-    let mut references = Vec::new();
     let jobs: Vec<_> = (job_fields.iter().enumerate())
         .map(|(index, entry)| job::job(index, entry, context, &mut references, errors))
         .collect();
     graph::check(&jobs, &references, errors);
-    Plan { name: name.unwrap_or(NAME_DEFAULT).to_owned(), modules, resources, jobs }
+    Plan { name: name.unwrap_or(NAME_DEFAULT).to_owned(), modules, resources, growth, jobs, result }
+}
+
+/// Reads how many jobs may come to be.
+fn growth_of(field: &Field<'_>, errors: &mut Diagnostics) -> Growth {
+    let mut fields = Fields::of(field.entries(errors), &field.subject);
+    let (jobs, depth) = (fields.take("jobs"), fields.take("depth"));
+    fields.finish(errors);
+    let default = Growth::default();
+    Growth {
+        jobs_max: jobs.and_then(|field| field.whole(0, errors)).unwrap_or(default.jobs_max),
+        depth_max: depth.and_then(|field| field.whole(0, errors)).unwrap_or(default.depth_max),
+    }
+}
+
+/// Reads what stands for the output of the job that yields a plan. It refers to jobs as a job at position `index` would.
+fn result(
+    field: Option<Field<'_>>,
+    index: usize,
+    plan: Span,
+    references: &mut Vec<Reference>,
+    errors: &mut Diagnostics,
+) -> Option<Spanned<InputSource>> {
+    let Some(field) = field else {
+        let wrong = Diagnostic::new("the plan has no `result`", plan);
+        let hint = "say what stands for the output of the job that yields it: `\"result\": { \"job\": \"NAME\" }`";
+        errors.push(wrong.hint(hint));
+        return None;
+    };
+    let mut reader = Reader { job: index, variables: &Variables::default(), references, is_yielded: true };
+    let value = reader.source(&field, None, errors)?;
+    if let InputSource::Text(_) | InputSource::Input(_) = value {
+        field.wrong("it has to be an output: one of `job`, `jobs` and `output`", errors);
+    }
+    Some(Spanned { value, span: field.span() })
 }
 
 /// Reads what there is only so much of.
@@ -83,11 +153,18 @@ fn resources(field: &Field<'_>, errors: &mut Diagnostics) -> BTreeMap<String, u6
     resources
 }
 
-fn module((key, node): &(Key<'_>, Node<'_>), errors: &mut Diagnostics) -> (String, Spanned<ModuleSource>) {
+fn module(
+    (key, node): &(Key<'_>, Node<'_>),
+    outer: Option<Outer<'_>>,
+    errors: &mut Diagnostics,
+) -> (String, Spanned<ModuleSource>) {
     let subject = Subject::Module(&key.text);
     check_label("a module", key, errors);
     let field = Field { subject, key_span: &key.span, node };
     let mut fields = Fields::of(field.entries(errors), &subject);
+    if let Some(outer) = outer {
+        return (key.text.to_string(), yielded_module(&field, fields, key, outer, errors));
+    }
     let sources = [fields.take("crate"), fields.take("file"), fields.take("digest")];
     let bin = fields.take("bin");
     let meant = fields.finish(errors);
@@ -124,6 +201,29 @@ fn module((key, node): &(Key<'_>, Node<'_>), errors: &mut Diagnostics) -> (Strin
     (key.text.to_string(), Spanned { value: source, span: key.span.clone() })
 }
 
+/// Reads a module of a plan that a job yields: it can only be in what the job left.
+fn yielded_module(
+    field: &Field<'_>,
+    mut fields: Fields<'_>,
+    key: &Key<'_>,
+    outer: Outer<'_>,
+    errors: &mut Diagnostics,
+) -> Spanned<ModuleSource> {
+    let output = fields.take("output");
+    let meant = fields.finish(errors);
+    if outer.modules.contains(key.text.as_ref()) {
+        let message = format!("there is a {} around this plan already", field.subject);
+        errors.push(Diagnostic::new(message, key.span.clone()).hint("give this one another name"));
+    }
+    if output.is_none() && meant.is_empty() && matches!(field.node.value, Value::Table(_)) {
+        let wrong = Diagnostic::new(format!("{} has no source", field.subject), key.span.clone());
+        errors.push(wrong.hint("in a plan that a job yields, that is `output`: a file of the job's own output"));
+    }
+    let path = output.and_then(|field| Variables::default().output_path(&field, errors));
+    let value = path.map_or(ModuleSource::Digest(Digest::EMPTY), |path| ModuleSource::Output { path });
+    Spanned { value, span: key.span.clone() }
+}
+
 fn digest_of(field: &Field<'_>, errors: &mut Diagnostics) -> Digest {
     let Some(text) = field.name(errors) else { return Digest::EMPTY };
     text.parse().unwrap_or_else(|error: DigestError| {
@@ -132,14 +232,10 @@ fn digest_of(field: &Field<'_>, errors: &mut Diagnostics) -> Digest {
     })
 }
 
-fn defaults(
-    field: &Field<'_>,
-    modules: &BTreeMap<String, Spanned<ModuleSource>>,
-    errors: &mut Diagnostics,
-) -> Defaults {
+fn defaults(field: &Field<'_>, context: Context<'_>, errors: &mut Diagnostics) -> Defaults {
     let subject = Subject::Defaults;
     let mut fields = Fields::of(field.entries(errors), &subject);
-    let module = fields.take("module").map(|field| job::module_name(&field, modules, errors));
+    let module = fields.take("module").map(|field| job::module_name(&field, context, errors));
     let env = fields.take("env").map(|field| job::env(&field, &Variables::default(), errors));
     let limits = fields.take("limits").map(|field| LimitFields::read(&field, errors));
     let native_floats = fields.take("floats").and_then(|field| job::native_floats(&field, errors));

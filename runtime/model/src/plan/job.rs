@@ -1,19 +1,22 @@
 //! One job of a plan, as far as it can be judged by itself.
 //!
-//! Owns: a job's keys, its variables and templates. Does not know: the other jobs.
+//! Owns: a job's keys. Does not know: the other jobs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::decode::{Defaults, check_label, unknown};
 use super::diagnostic::{Diagnostic, Diagnostics, Quoted, Span};
 use super::document::{Key, Node, Value};
 use super::fields::{Field, Fields, Subject};
+use super::for_each::ForEach;
 use super::graph::Reference;
 use super::limits::LimitFields;
 use super::places::check_kept;
 use super::source::Reader;
-use super::{Items, JobSpec, ModuleSource, Place, Retries, SaveSpec, Spanned, Stdin, Target, Template, TemplateError};
+use super::variables::Variables;
+use super::{Items, JobSpec, ModuleSource, Outer, Place, Retries, SaveSpec, Spanned, Stdin, Target, Template};
 use crate::guest_path::OutputPath;
+use crate::limits::{Limits, Timeout};
 
 /// What a job is read against.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +24,8 @@ pub(super) struct Context<'a> {
     pub(super) modules: &'a BTreeMap<String, Spanned<ModuleSource>>,
     pub(super) resources: &'a BTreeMap<String, u64>,
     pub(super) defaults: &'a Defaults,
+    /// Where a job yielded the plan: what it may not go beyond.
+    pub(super) outer: Option<Outer<'a>>,
 }
 
 /// Reads the job at position `index`. Where something is wrong with it, something stands in for that.
@@ -33,62 +38,107 @@ pub(super) fn job(
 ) -> JobSpec {
     let subject = Subject::Job(&key.text);
     check_label("a job", key, errors);
-    let field = Field { subject, key_span: &key.span, node };
-    let mut fields = Fields::of(field.entries(errors), &subject);
+    let mut fields = Fields::of(Field { subject, key_span: &key.span, node }.entries(errors), &subject);
 
-    let for_each = fields.take("for-each").map_or_else(ForEach::default, |field| for_each(&field, errors));
+    let is_yielded = context.outer.is_some();
+    let for_each = fields.take("for-each").map_or_else(ForEach::default, |field| {
+        Reader { job: index, variables: &Variables::default(), references, is_yielded }.for_each(&field, errors)
+    });
     let variables = Variables::of(&for_each);
 
-    let module = fields.take("module").map(|field| module_name(&field, context.modules, errors));
+    let module = fields.take("module").map(|field| module_name(&field, context, errors));
     let entry = fields.take("entry").and_then(|field| field.name(errors)).map(str::to_owned);
     let args = fields.take("args").map(|field| args(&field, &variables, errors)).unwrap_or_default();
     let own_env = fields.take("env").map(|field| env(&field, &variables, errors)).unwrap_or_default();
-    let mut reader = Reader { job: index, variables: &variables, references };
+    let mut reader = Reader { job: index, variables: &variables, references, is_yielded };
     let mounts = fields.take("in").map(|field| reader.mounts(&field, errors)).unwrap_or_default();
     let stdin = stdin(&subject, &mut reader, fields.take("input"), fields.take("stdin"), errors);
+    let when = fields.take("when").map(|field| reader.when(&field, errors)).unwrap_or_default();
     let outputs = fields.take("out").map(|field| outputs(&field, &variables, errors)).unwrap_or_default();
-    let save = fields.take("save").map(|field| save(&field, &for_each, &variables, errors)).unwrap_or_default();
-    check_saved(&subject, &save, &outputs, errors);
-    let own_limits = fields.take("limits").map(|field| LimitFields::read(&field, errors)).unwrap_or_default();
-    let (limits, timeout) = own_limits.over(context.defaults.limits);
+    let yields = fields.take("yields").and_then(|field| yields(&field, &variables, &outputs, errors));
+    let save =
+        fields.take("save").map(|field| save(&field, context, &for_each, &variables, errors)).unwrap_or_default();
+    if yields.is_none() {
+        check_saved(&subject, &save, &outputs, errors);
+    }
+    let (limits, timeout) = limits(fields.take("limits"), context, key, errors);
     let seed = fields.take("seed").and_then(|field| field.whole(0, errors)).unwrap_or(0);
     let floats = fields.take("floats").and_then(|field| native_floats(&field, errors));
-    let place = place(&mut fields, context.resources, errors);
+    let place = place(&mut fields, context, errors);
     let own_retries = fields.take("retries").and_then(|field| retries(&field, errors));
     let target = fields.take("sla").and_then(|field| target(&field, errors));
     let meant = fields.finish(errors);
 
-    let module = module.or_else(|| context.defaults.module.clone()).unwrap_or_else(|| {
-        if !meant.contains(&"module") && matches!(node.value, Value::Table(_)) {
-            let missing = Diagnostic::new(format!("{subject} has no `module`"), key.span.clone());
-            errors.push(missing.hint("give it one, or give one to all jobs under `[defaults]`"));
-        }
-        Spanned { value: String::new(), span: key.span.clone() }
-    });
+    let module = module.or_else(|| context.defaults.module.clone());
+    if module.is_none() && !meant.contains(&"module") && matches!(node.value, Value::Table(_)) {
+        let missing = Diagnostic::new(format!("{subject} has no `module`"), key.span.clone());
+        errors.push(missing.hint("give it one, or give one to all jobs under `[defaults]`"));
+    }
     let mut env = context.defaults.env.clone();
     env.extend(own_env);
-    let name = Spanned { value: key.text.to_string(), span: key.span.clone() };
-    let save = save.into_iter().map(|(save, _)| save).collect();
-    let native_floats = floats.or(context.defaults.native_floats).unwrap_or(false);
     JobSpec {
-        name,
-        module,
+        name: Spanned { value: key.text.to_string(), span: key.span.clone() },
+        module: module.unwrap_or_else(|| Spanned { value: String::new(), span: key.span.clone() }),
         entry,
         args,
         env,
         stdin,
         mounts,
         outputs,
-        save,
+        save: save.into_iter().map(|(save, _)| save).collect(),
+        fields: variables.into_fields(),
         for_each,
+        when,
+        yields,
         limits,
         timeout,
         seed,
-        native_floats,
+        native_floats: floats.or(context.defaults.native_floats).unwrap_or(false),
         place,
         retries: own_retries.or(context.defaults.retries).unwrap_or_default(),
         target,
     }
+}
+
+/// Reads `limits`. What a job yields may use no more than the job itself.
+fn limits(
+    field: Option<Field<'_>>,
+    context: Context<'_>,
+    key: &Key<'_>,
+    errors: &mut Diagnostics,
+) -> (Limits, Timeout) {
+    let span = field.as_ref().map_or_else(|| key.span.clone(), Field::span);
+    let own = field.map(|field| LimitFields::read(&field, errors)).unwrap_or_default();
+    let Some(outer) = context.outer else { return own.over(context.defaults.limits) };
+    let (limits, timeout) = own.over(context.defaults.limits.over_those_of(&outer.by.limits, outer.by.timeout));
+    let exceeded = [
+        ("memory", limits.memory_bytes > outer.by.limits.memory_bytes),
+        ("fuel", limits.fuel.unwrap_or(u64::MAX) > outer.by.limits.fuel.unwrap_or(u64::MAX)),
+        ("output", limits.output_bytes > outer.by.limits.output_bytes),
+        ("timeout", timeout.wall_ms > outer.by.timeout.wall_ms),
+    ];
+    for (what, _) in exceeded.into_iter().filter(|(_, is_exceeded)| *is_exceeded) {
+        let message =
+            format!("the `{what}` limit of job {} is above that of the job that yields it", Quoted(&key.text));
+        errors.push(Diagnostic::new(message, span.clone()));
+    }
+    (limits, timeout)
+}
+
+/// Reads `yields`, a path of the job's own output.
+fn yields(
+    field: &Field<'_>,
+    variables: &Variables<'_>,
+    outputs: &[Spanned<OutputPath>],
+    errors: &mut Diagnostics,
+) -> Option<OutputPath> {
+    let path = variables.output_path(field, errors)?;
+    if !is_kept(&path, outputs) {
+        let message = format!("{} is not among the job's outputs", field.subject);
+        let kept = super::diagnostic::listed(outputs.iter().map(|output| output.value.as_str()));
+        errors.push(Diagnostic::new(message, field.span()).hint(format!("add it to `out`, which has {kept}")));
+    }
+    Some(path)
 }
 
 /// Reads `sla`.
@@ -156,7 +206,8 @@ pub(super) fn retries(field: &Field<'_>, errors: &mut Diagnostics) -> Option<Ret
 const PRIORITY_MAX: i64 = 1_000;
 
 /// Reads how a job stands to others.
-fn place(fields: &mut Fields<'_>, known: &BTreeMap<String, u64>, errors: &mut Diagnostics) -> Place {
+fn place(fields: &mut Fields<'_>, context: Context<'_>, errors: &mut Diagnostics) -> Place {
+    let known = context.resources;
     let cpus = fields.take("cpus").and_then(|field| field.whole(1, errors)).unwrap_or(1);
     let resources = fields.take("resources").map(|field| taken(&field, known, errors)).unwrap_or_default();
     let priority = fields.take("priority").and_then(|field| match field.node.value {
@@ -209,15 +260,13 @@ pub(super) fn native_floats(field: &Field<'_>, errors: &mut Diagnostics) -> Opti
 }
 
 /// Reads the name of a module that has to be there.
-pub(super) fn module_name(
-    field: &Field<'_>,
-    modules: &BTreeMap<String, Spanned<ModuleSource>>,
-    errors: &mut Diagnostics,
-) -> Spanned<String> {
+pub(super) fn module_name(field: &Field<'_>, context: Context<'_>, errors: &mut Diagnostics) -> Spanned<String> {
     let name = field.string(errors);
-    if let Some(name) = name.filter(|name| !modules.contains_key(*name)) {
+    let of_outer = context.outer.iter().flat_map(|outer| outer.modules.iter());
+    let mut known = context.modules.keys().chain(of_outer).map(String::as_str);
+    if let Some(name) = name.filter(|name| !known.clone().any(|known| known == *name)) {
         let message = format!("there is no module {}", Quoted(name));
-        let known = modules.keys().map(String::as_str).collect::<Vec<_>>();
+        let known = known.by_ref().collect::<Vec<_>>();
         unknown(message, name, field.span(), known.into_iter(), "modules", errors);
     }
     Spanned { value: name.unwrap_or_default().to_owned(), span: field.span() }
@@ -282,100 +331,20 @@ fn outputs(field: &Field<'_>, variables: &Variables<'_>, errors: &mut Diagnostic
     outputs
 }
 
-type ForEach = Vec<(Spanned<String>, Spanned<Items>)>;
-
-/// What stands in for the variable of a `for-each` that could not be read. Templates with any other variable are
-/// then let pass: nobody knows which ones there are.
-const UNREADABLE: &str = "";
-
-fn for_each(field: &Field<'_>, errors: &mut Diagnostics) -> ForEach {
-    if !matches!(field.node.value, Value::Table(_)) {
-        field.wrong_type("a table of variables", errors);
-        let stand_in = Spanned { value: UNREADABLE.to_owned(), span: field.span() };
-        return vec![(stand_in, Spanned { value: Items::List(Vec::new()), span: field.span() })];
-    }
-    let entries = field.entries(errors);
-    if entries.is_empty() {
-        let wrong = Diagnostic::new(format!("{} has no variable", field.subject), field.span());
-        errors.push(wrong.hint("name one, for instance `for-each = { file = \"data/*.csv\" }`"));
-    }
-    let mut variables = Vec::new();
-    for entry in entries {
-        let (key, node) = entry;
-        let mut chars = key.text.chars();
-        let is_identifier = chars.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
-            && chars.all(|char| char.is_ascii_alphanumeric() || char == '_');
-        if !is_identifier {
-            let wrong = Diagnostic::new(format!("{} cannot be a variable", Quoted(&key.text)), key.span.clone());
-            errors.push(wrong.saying("a variable has letters, digits and `_` only, and starts with no digit"));
-        }
-        let items = items(&Field::of(entry, &field.subject), errors);
-        let name = Spanned { value: key.text.to_string(), span: key.span.clone() };
-        variables.push((name, Spanned { value: items, span: node.span.clone() }));
-    }
-    variables
-}
-
-fn items(field: &Field<'_>, errors: &mut Diagnostics) -> Items {
-    let empty = || Items::List(Vec::new());
-    match &field.node.value {
-        Value::String(_) => field.name(errors).map_or_else(empty, |glob| Items::Glob(glob.to_owned())),
-        Value::Array(_) => Items::List(list(field, errors)),
-        Value::Table(entries) => {
-            let mut fields = Fields::of(entries, &field.subject);
-            let (lines, glob) = (fields.take("lines"), fields.take("glob"));
-            let meant = fields.finish(errors);
-            match (lines, glob) {
-                (Some(lines), None) => lines.name(errors).map_or_else(empty, |file| Items::Lines(file.to_owned())),
-                (None, Some(glob)) => glob.name(errors).map_or_else(empty, |glob| Items::Glob(glob.to_owned())),
-                (lines, _) => {
-                    if lines.is_some() || meant.is_empty() {
-                        let message = format!("{} must have either `lines` or `glob`", field.subject);
-                        errors.push(Diagnostic::new(message, field.span()));
-                    }
-                    empty()
-                }
-            }
-        }
-        _ => {
-            field.wrong_type("a glob, a list, or a table with `lines` or `glob`", errors);
-            empty()
-        }
-    }
-}
-
-fn list(field: &Field<'_>, errors: &mut Diagnostics) -> Vec<String> {
-    let mut seen: HashMap<String, Span> = HashMap::new();
-    let mut list = Vec::new();
-    for item in field.items(errors) {
-        let text = match &item.node.value {
-            Value::Int(number) => number.to_string(),
-            Value::String(text) => text.to_string(),
-            _ => {
-                item.wrong_type("a string or a whole number", errors);
-                continue;
-            }
-        };
-        if text.is_empty() || text.contains(char::is_control) {
-            item.wrong("it becomes part of a job's name, which is not empty and has no control characters", errors);
-        }
-        if let Some(first) = seen.insert(text.clone(), item.span()) {
-            let message = format!("{} is twice in {}", Quoted(&text), field.subject);
-            errors.push(Diagnostic::new(message, item.span()).and_at(first, "it stands here first"));
-        }
-        list.push(text);
-    }
-    list
-}
-
 /// Reads `save`; each entry comes with the place of its key.
 fn save(
     field: &Field<'_>,
+    context: Context<'_>,
     for_each: &ForEach,
     variables: &Variables<'_>,
     errors: &mut Diagnostics,
 ) -> Vec<(SaveSpec, Span)> {
     let mut saves = Vec::new();
+    if context.outer.is_some() {
+        let wrong = Diagnostic::new(format!("{}: a plan that a job yields saves nothing", field.subject), field.span());
+        errors.push(wrong.hint("what its `result` names can be saved by the job that yields it"));
+        return saves;
+    }
     for entry in field.entries(errors) {
         let (key, node) = entry;
         let from = if key.text == "." { None } else { variables.checked_output(&key.text, &key.span, errors) };
@@ -419,78 +388,4 @@ fn check_saved(
 pub(super) fn is_kept(path: &OutputPath, outputs: &[Spanned<OutputPath>]) -> bool {
     let overlaps = |output: &Spanned<OutputPath>| path.names().zip(output.value.names()).all(|(a, b)| a == b);
     outputs.is_empty() || outputs.iter().any(overlaps)
-}
-
-/// The variables that a job's templates may use.
-#[derive(Debug, Default)]
-pub(super) struct Variables<'a> {
-    names: Vec<&'a str>,
-}
-
-impl<'a> Variables<'a> {
-    fn of(for_each: &'a ForEach) -> Self {
-        Self { names: for_each.iter().map(|(name, _)| name.value.as_str()).collect() }
-    }
-
-    /// Reads any text.
-    pub(super) fn template(&self, field: &Field<'_>, errors: &mut Diagnostics) -> Option<Template> {
-        let template = Template::parse(field.string(errors)?, &self.names);
-        template.map_err(|error| self.report(field, &error, errors)).ok()
-    }
-
-    /// Reads an argument or the value of an environment variable.
-    pub(super) fn argument(&self, field: &Field<'_>, errors: &mut Diagnostics) -> Template {
-        if let Value::String(text) = &field.node.value {
-            field.without_nul(text, errors);
-        }
-        self.template(field, errors).unwrap_or_default()
-    }
-
-    /// Reads a host path or a glob.
-    pub(super) fn path(&self, field: &Field<'_>, errors: &mut Diagnostics) -> Option<Template> {
-        field.name(errors)?;
-        self.template(field, errors)
-    }
-
-    /// Reads a path of an output.
-    pub(super) fn output_path(&self, field: &Field<'_>, errors: &mut Diagnostics) -> Option<OutputPath> {
-        self.checked_output(field.string(errors)?, &field.span(), errors)
-    }
-
-    /// Checks a path of an output.
-    fn checked_output(&self, text: &str, span: &Span, errors: &mut Diagnostics) -> Option<OutputPath> {
-        self.refuse_in_path(text, span, errors);
-        let path = OutputPath::new(text);
-        path.map_err(|error| errors.push(Diagnostic::new(format!("unusable output path: {error}"), span.clone()))).ok()
-    }
-
-    /// Refuses a variable in a path inside the sandbox, where it would stand for itself.
-    pub(super) fn refuse_in_path(&self, text: &str, span: &Span, errors: &mut Diagnostics) {
-        let template = Template::parse(text, &self.names);
-        if let Some(variable) = template.iter().flat_map(Template::variables).next() {
-            let message = format!("`{{{variable}}}` has no meaning in a path inside the sandbox");
-            let wrong = Diagnostic::new(message, span.clone());
-            errors.push(wrong.hint("use the same path for every item: each has a sandbox of its own"));
-        }
-    }
-
-    fn report(&self, field: &Field<'_>, error: &TemplateError, errors: &mut Diagnostics) {
-        let subject = field.subject;
-        match error {
-            TemplateError::Unknown { .. } if self.names.contains(&UNREADABLE) => {}
-            TemplateError::Unknown { name } if self.names.is_empty() => errors.push(
-                Diagnostic::new(format!("there is no variable {} in {subject}", Quoted(name)), field.span())
-                    .hint("variables come from a job's `for-each`; write `{{` and `}}` for the braces themselves"),
-            ),
-            TemplateError::Unknown { name } => {
-                let message = format!("there is no variable {} in {subject}", Quoted(name));
-                unknown(message, name, field.span(), self.names.iter().copied(), "variables", errors);
-            }
-            TemplateError::View { name, view } => errors.push(
-                Diagnostic::new(format!("variable {} has no {}", Quoted(name), Quoted(view)), field.span())
-                    .hint("there are `.name`, the last part of a path, and `.stem`, that without its extension"),
-            ),
-            TemplateError::Brace(_) => field.wrong(error, errors),
-        }
-    }
 }

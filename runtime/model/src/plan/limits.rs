@@ -37,6 +37,16 @@ impl LimitFields {
         limits
     }
 
+    /// These, and for what is not among them given limits.
+    pub(super) fn over_those_of(self, limits: &Limits, timeout: Timeout) -> Self {
+        Self {
+            memory_bytes: self.memory_bytes.or(Some(limits.memory_bytes)),
+            fuel: self.fuel.or(limits.fuel),
+            output_bytes: self.output_bytes.or(Some(limits.output_bytes)),
+            wall_ms: self.wall_ms.or(Some(timeout.wall_ms)),
+        }
+    }
+
     /// These, and for what is not among them `defaults`, and for what is not among those the built-in ones.
     pub(super) fn over(self, defaults: Self) -> (Limits, Timeout) {
         let built_in = Limits::default();

@@ -7,6 +7,7 @@ mod decode;
 mod diagnostic;
 mod document;
 mod fields;
+mod for_each;
 mod graph;
 mod job;
 mod limits;
@@ -16,10 +17,12 @@ mod quantity;
 mod source;
 mod spelling;
 mod template;
+mod variables;
+mod when;
 
 use std::collections::BTreeMap;
 
-pub use decode::{Format, parse};
+pub use decode::{Format, Outer, parse, parse_yielded};
 pub use diagnostic::{Diagnostic, Label, Span};
 pub use places::{check_mounts, check_outputs};
 pub use quantity::{bytes as parse_size, milliseconds as parse_duration};
@@ -39,8 +42,28 @@ pub struct Plan {
     pub modules: BTreeMap<String, Spanned<ModuleSource>>,
     /// What there is only so much of, by name: what jobs that run at the same time may take together.
     pub resources: BTreeMap<String, u64>,
+    /// How many jobs may come to be during a run.
+    pub growth: Growth,
     /// The jobs in the order of the file.
     pub jobs: Vec<JobSpec>,
+    /// In a plan that a job yields: what stands for that job's output.
+    pub result: Option<Spanned<InputSource>>,
+}
+
+/// Bounds on the jobs that come to be during a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Growth {
+    /// How many there may be.
+    pub jobs_max: u64,
+    /// How deep plans may be nested that jobs yield, the jobs of which yield plans.
+    pub depth_max: u64,
+}
+
+impl Default for Growth {
+    /// 100,000 jobs, which take about 100 MB; 64 levels.
+    fn default() -> Self {
+        Self { jobs_max: 100_000, depth_max: 64 }
+    }
 }
 
 /// A value and where in the plan's text it stands.
@@ -69,6 +92,11 @@ pub enum ModuleSource {
     },
     /// A module that is in the store already.
     Digest(Digest),
+    /// In a plan that a job yields: a file of that job's output.
+    Output {
+        /// The file.
+        path: OutputPath,
+    },
 }
 
 /// A job as written: one node of the graph, or one for each item of its `for-each`.
@@ -94,6 +122,12 @@ pub struct JobSpec {
     pub save: Vec<SaveSpec>,
     /// The variables over which the job is repeated, each with its items; several give every combination.
     pub for_each: Vec<(Spanned<String>, Spanned<Items>)>,
+    /// The parts of variables that are used, `file` and `size` for `{file.size}`: every item has to have them.
+    pub fields: Vec<(String, String)>,
+    /// On what condition the job is executed; all have to hold.
+    pub when: Vec<Condition>,
+    /// Where in its output the job may leave a plan, whose result then stands for the output.
+    pub yields: Option<OutputPath>,
     /// The limits that decide a result.
     pub limits: Limits,
     /// The wall-clock limit.
@@ -198,6 +232,19 @@ pub struct MountSpec {
     pub source: Spanned<InputSource>,
     /// What the job may do with it.
     pub mode: MountMode,
+    /// Whether the job can do without, where the source is a job that was omitted or left no such output.
+    pub is_optional: bool,
+}
+
+/// A condition on which a job is executed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition {
+    /// The part of another job's output that it is about.
+    pub source: Spanned<InputSource>,
+    /// What the file has to be; without it, the path has to be there.
+    pub is: Option<Template>,
+    /// Whether it is the reverse that has to hold.
+    pub is_negated: bool,
 }
 
 /// What an input is.
@@ -214,7 +261,7 @@ pub enum InputSource {
         /// The job's name, with the item in brackets for one of a `for-each`: `scan[{crate.name}]`.
         job: Template,
         /// A path below its output; none means the whole.
-        path: Option<OutputPath>,
+        path: Option<Template>,
     },
     /// The outputs of every item of a `for-each` job, as a directory with one entry for each.
     Jobs {
@@ -223,6 +270,10 @@ pub enum InputSource {
         /// A path below each output; none means the whole.
         path: Option<OutputPath>,
     },
+    /// In a plan that a job yields: what that job saw at this place or below it.
+    Input(GuestPath),
+    /// In a plan that a job yields: that job's own output, or a path in it.
+    Output(Option<Template>),
 }
 
 /// One entry of a job's `save`.
@@ -241,6 +292,22 @@ pub enum Items {
     List(Vec<String>),
     /// The host paths that a glob matches, sorted.
     Glob(String),
-    /// The lines of a host file, empty ones left out.
-    Lines(String),
+    /// The lines of a file, empty ones left out.
+    Lines(InputSource),
+    /// The elements of the JSON list in a file.
+    Json(InputSource),
+    /// What is directly in a directory, by name.
+    Entries(InputSource),
+}
+
+impl Items {
+    /// Where the items are read during the run, if they are not known before it.
+    pub fn from_run(&self) -> Option<&InputSource> {
+        match self {
+            Self::Lines(InputSource::Path(_)) | Self::Json(InputSource::Path(_)) | Self::List(_) | Self::Glob(_) => {
+                None
+            }
+            Self::Lines(source) | Self::Json(source) | Self::Entries(source) => Some(source),
+        }
+    }
 }

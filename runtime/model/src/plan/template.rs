@@ -1,7 +1,7 @@
 //! Texts with `{variables}` in them.
 //!
 //! Owns: the syntax (`{name}`, `{name.name}` for the last part of a path, `{name.stem}` for that without its
-//! extension, `{{` and `}}` for braces) and its rendering. Does not know: where values come from.
+//! extension, `{name.field}` for a part of a JSON object, `{{` and `}}` for braces) and its rendering. Does not know: where values come from.
 
 use std::collections::BTreeMap;
 
@@ -20,11 +20,13 @@ enum Part {
     Variable { name: String, view: View },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum View {
     Whole,
     Name,
     Stem,
+    /// A part of a JSON object: what it is bound as.
+    Field(String),
 }
 
 /// Why a text is no template.
@@ -60,6 +62,14 @@ impl Template {
     /// # Errors
     /// Unbalanced braces, unknown variables and views.
     pub fn parse(text: &str, variables: &[&str]) -> Result<Self, TemplateError> {
+        Self::parse_with(text, variables, &[])
+    }
+
+    /// Reads a template that may use `variables`, and parts of those among them that are JSON objects.
+    ///
+    /// # Errors
+    /// Unbalanced braces, unknown variables and views.
+    pub fn parse_with(text: &str, variables: &[&str], objects: &[&str]) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut chars = text.chars().peekable();
@@ -82,7 +92,7 @@ impl Template {
                     if !literal.is_empty() {
                         parts.push(Part::Text(std::mem::take(&mut literal)));
                     }
-                    parts.push(variable(&inner, variables)?);
+                    parts.push(variable(&inner, variables, objects)?);
                 }
                 _ => literal.push(char),
             }
@@ -118,16 +128,25 @@ impl Template {
         })
     }
 
-    /// The text with values in place of the variables.
+    /// The parts of JSON objects that are used: the variable, and what it is called in there.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Variable { name, view: View::Field(bound) } => Some((name.as_str(), bound.split_once('.')?.1)),
+            _ => None,
+        })
+    }
+
+    /// The text with values in place of the variables. A part of an object is bound as `variable.field`.
     pub fn render(&self, bindings: &Bindings) -> String {
         let mut text = String::new();
         for part in &self.parts {
             match part {
                 Part::Text(literal) => text.push_str(literal),
                 Part::Variable { name, view } => {
-                    let value = bindings.get(name).map_or("", String::as_str);
+                    let bound = if let View::Field(bound) = view { bound } else { name };
+                    let value = bindings.get(bound).map_or("", String::as_str);
                     text.push_str(match view {
-                        View::Whole => value,
+                        View::Whole | View::Field(_) => value,
                         View::Name => last_name(value),
                         View::Stem => stem(last_name(value)),
                     });
@@ -138,9 +157,10 @@ impl Template {
     }
 }
 
-fn variable(inner: &str, variables: &[&str]) -> Result<Part, TemplateError> {
+fn variable(inner: &str, variables: &[&str], objects: &[&str]) -> Result<Part, TemplateError> {
     let (name, view) = match inner.split_once('.') {
         None => (inner, View::Whole),
+        Some((name, field)) if objects.contains(&name) && !field.is_empty() => (name, View::Field(inner.to_owned())),
         Some((name, "name")) => (name, View::Name),
         Some((name, "stem")) => (name, View::Stem),
         Some((name, view)) => {
@@ -182,6 +202,16 @@ mod tests {
         assert_eq!(render("{x.name}|{x.stem}", "dir\\.hidden\\"), ".hidden|.hidden");
         assert_eq!(render("{{x}}", "1"), "{x}");
         assert_eq!(render("", "1"), "");
+    }
+
+    #[test]
+    fn parts_of_objects_are_put_in() {
+        let bindings = [("x", "{..}"), ("x.name", "a/b"), ("x.a.b", "2"), ("y", "c/d")];
+        let bindings: Bindings = bindings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let template = Template::parse_with("{x} {x.name} {x.a.b} {y.name}", &["x", "y"], &["x"]).unwrap();
+        assert_eq!(template.render(&bindings), "{..} a/b 2 d");
+        assert_eq!(template.fields().collect::<Vec<_>>(), [("x", "name"), ("x", "a.b")]);
+        assert!(matches!(Template::parse_with("{y.b}", &["x", "y"], &["x"]), Err(TemplateError::View { .. })));
     }
 
     #[test]

@@ -1,0 +1,276 @@
+//! Jobs that come to be during a run: what opens them, and what closes what was opened.
+//!
+//! Owns: reading items and plans out of outputs, adding jobs to the graph, and the results of nodes that close. Does not know:
+//! how jobs of a plan are made and connected (`expand`), or when any of them is executed.
+//!
+//! A job never waits inside a sandbox for another one: what it yields is a plan whose result stands for its own (the tail calls
+//! of Fix, Deng et al., 2024). So its own result stays a function of its action, and is cached as any other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use wasmill_model::plan::{Bindings, Diagnostic, InputSource, Items, ModuleSource, Outer, parse_yielded};
+use wasmill_model::{Action, ActionResult, BlobRef, Directory, FileNode, Mount, Outcome, OutputPath};
+
+use crate::error::{GrowError, ResolveError};
+use crate::expand::{Fragment, expand_entry, expand_specs};
+use crate::graph::{Grown, JobId, Origin, Role, Scope};
+use crate::import::{Staged, Trust};
+use crate::inbox::Outbox;
+use crate::items::{self, Item, combine, values_of};
+use crate::modules::LoadedModules;
+use crate::progress::Progress;
+use crate::resolve::{Found, Within, find_in_tree};
+use crate::worker::{Failure, Message, Shared};
+
+/// How large a list or a plan may be that is read out of an output.
+const READ_BYTES_MAX: u64 = 256 << 20;
+
+/// How many errors of a plan are shown that a job yields.
+const SHOWN_MAX: usize = 10;
+
+/// Adds the jobs that an entry comes to, now that there is what it iterates over. False: it was omitted.
+pub(crate) fn open_entry(
+    shared: &Shared,
+    opener: JobId,
+    closer: JobId,
+    outbox: &mut Outbox<'_, Message>,
+) -> Result<bool, Failure> {
+    let values = match values(shared, opener) {
+        Err(Failure::Resolve(ResolveError::Omitted { .. })) => return Ok(false),
+        values => values?,
+    };
+    let spec = shared.graph.spec(opener);
+    let items = combine(spec, &values).map_err(|wrong| GrowError::Plan(vec![said(&wrong)]))?;
+    let _growing = shared.graph.growing.lock().unwrap_or_else(PoisonError::into_inner);
+    reserve(shared, items.len())?;
+    let (fragment, results) = expand_entry(&shared.graph, opener, items)
+        .map_err(|wrong| GrowError::Plan(wrong.iter().take(SHOWN_MAX).map(said).collect()))?;
+    let scope = shared.graph.job(opener).scope;
+    add(shared, fragment, closer, Grown { results, scope }, outbox);
+    Ok(true)
+}
+
+/// The values of each variable of a job.
+fn values(shared: &Shared, opener: JobId) -> Result<Vec<Vec<Item>>, Failure> {
+    let resolver = shared.resolver();
+    let job = shared.graph.job(opener);
+    let within = Within { scope: shared.graph.scope(opener), bindings: &Bindings::new(), trust: Trust::Remembered };
+    let mut upstream = job.upstream.iter();
+    let mut all = Vec::with_capacity(job.spec.for_each.len());
+    for (variable, items) in &job.spec.for_each {
+        let Some(source) = items.value.from_run() else {
+            let values = values_of(items, &within.scope.base);
+            all.push(values.map_err(|wrong| GrowError::Plan(vec![said(&wrong)]))?);
+            continue;
+        };
+        let mut staged = Staged::default();
+        let found =
+            resolver.input(&variable.value, source, within, &mut upstream, &mut staged).map_err(Failure::Resolve)?;
+        // Outputs of several jobs are a directory that only the store could read.
+        staged.put_all(resolver.blobs).map_err(Failure::Store)?;
+        let what = || variable.value.clone();
+        all.push(match &items.value {
+            Items::Entries(_) => match found {
+                Mount::Directory { blob } => {
+                    let directory = Directory::decode(&resolver.blobs.get(&blob).map_err(Failure::Store)?);
+                    let wrong = |source| ResolveError::Tree { job: job.name.clone(), source };
+                    items::entries(&directory.map_err(wrong).map_err(Failure::Resolve)?)
+                }
+                Mount::File { .. } => return Err(GrowError::NotADirectory { what: what() }.into()),
+            },
+            Items::Json(_) => {
+                let text = text_of(shared, &found, &variable.value)?;
+                items::json(&text).map_err(|wrong| GrowError::Items { what: what(), wrong })?
+            }
+            Items::List(_) | Items::Glob(_) | Items::Lines(_) => {
+                items::lines(&text_of(shared, &found, &variable.value)?)
+            }
+        });
+    }
+    Ok(all)
+}
+
+fn text_of(shared: &Shared, found: &Mount, what: &str) -> Result<String, Failure> {
+    let what = || what.to_owned();
+    let Mount::File { blob, .. } = found else { return Err(GrowError::NotAFile { what: what() }.into()) };
+    if blob.size_bytes > READ_BYTES_MAX {
+        return Err(GrowError::TooLarge { what: what(), bytes: blob.size_bytes, max: READ_BYTES_MAX }.into());
+    }
+    let bytes: Bytes = shared.ports.blobs.get(blob).map_err(Failure::Store)?;
+    String::from_utf8(bytes.into()).map_err(|_| GrowError::NotText { what: what() }.into())
+}
+
+/// Adds the jobs of the plan that a job has left, if it has.
+pub(crate) fn open_plan(
+    shared: &Shared,
+    job: JobId,
+    closer: JobId,
+    action: Action,
+    result: &ActionResult,
+    outbox: &mut Outbox<'_, Message>,
+) -> Result<(), Failure> {
+    let spec = shared.graph.spec(job);
+    let Some(path) = &spec.yields else { return Ok(()) };
+    let blobs = shared.ports.blobs.as_ref();
+    let name = &shared.graph.job(job).name;
+    let find =
+        |path: &OutputPath| find_in_tree(blobs, result.output, path).map_err(|error| Failure::Resolve(error.of(name)));
+    let text = match find(path)? {
+        None => return Ok(()),
+        Some(Found::File(FileNode { blob, is_executable, .. })) => {
+            text_of(shared, &Mount::File { blob, is_executable }, path.as_str())?
+        }
+        Some(Found::Directory(_) | Found::Link) => return Err(GrowError::NotAFile { what: path.to_string() }.into()),
+    };
+    let outer = shared.graph.scope(job);
+    let (depth, max) = (outer.depth + 1, shared.graph.growth.depth_max);
+    if depth > max {
+        return Err(GrowError::TooDeep { depth, max }.into());
+    }
+    let mut modules: LoadedModules = outer.origin.as_ref().map_or(&shared.modules, |origin| &origin.modules).clone();
+    let names: BTreeSet<String> = modules.keys().cloned().collect();
+    let outer = Outer { modules: &names, resources: &shared.graph.resources, by: spec };
+    let plan = parse_yielded(&text, outer).map_err(|wrong| {
+        GrowError::Plan(wrong.iter().take(SHOWN_MAX).map(|wrong| placed(&text, path.as_str(), wrong)).collect())
+    })?;
+    for (module, source) in plan.modules {
+        let ModuleSource::Output { path } = source.value else { continue };
+        let Some(Found::File(file)) = find(&path)? else {
+            return Err(GrowError::NoModule { module, path: path.to_string() }.into());
+        };
+        modules.insert(module, file.blob.digest);
+    }
+    // Without a result, nothing was read.
+    let Some(plan_result) = plan.result else { return Ok(()) };
+    let scope = Scope {
+        entries: Vec::new(),
+        by_name: OnceLock::new(),
+        base: shared.graph.scope(job).base.clone(),
+        prefix: format!("{name}/"),
+        depth,
+        origin: None,
+    };
+    let specs = plan.jobs.into_iter().map(Arc::new).collect();
+    let _growing = shared.graph.growing.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut fragment, mut scope) =
+        expand_specs(&shared.graph, specs, scope, Some(&plan_result.value)).map_err(|wrong| {
+            GrowError::Plan(wrong.iter().take(SHOWN_MAX).map(|wrong| placed(&text, path.as_str(), wrong)).collect())
+        })?;
+    reserve(shared, fragment.jobs.len())?;
+    let mounts: BTreeMap<_, _> = action.mounts;
+    let upstream = std::mem::take(&mut fragment.result);
+    let (output, result) = (result.output, plan_result.value);
+    scope.origin = Some(Origin { job, mounts, output, modules, result, upstream });
+    let number = shared.graph.scopes.push(scope);
+    let grown = Grown { results: fragment.range(), scope: u32::try_from(number).unwrap_or(u32::MAX) };
+    add(shared, fragment, closer, grown, outbox);
+    Ok(())
+}
+
+/// Counts jobs that are about to be added. Whoever calls it has the lock.
+fn reserve(shared: &Shared, more: usize) -> Result<(), GrowError> {
+    let (there, max) = (shared.graph.grown.load(Ordering::Relaxed), shared.graph.growth.jobs_max);
+    let sum = there.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
+    if sum > max {
+        return Err(GrowError::TooMany { more, there, max });
+    }
+    shared.graph.grown.store(sum, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Adds jobs to everything that has one place for each. Whoever calls it has the lock.
+fn add(shared: &Shared, fragment: Fragment, closer: JobId, grown: Grown, outbox: &mut Outbox<'_, Message>) {
+    let Role::Close { opener } = shared.graph.job(closer).role else { return };
+    let seen = fragment.jobs.iter().filter(|job| !matches!(job.role, Role::Close { .. })).count();
+    for job in fragment.jobs {
+        shared.progress.push(Progress::default());
+        shared.graph.jobs.push(job);
+    }
+    let _ = shared.graph.job(closer).grown.set(grown);
+    // Before anybody can begin with one of them.
+    outbox.post(Message::Grown { opener, jobs: seen });
+    outbox.flush();
+    for command in shared.board.grow(&shared.graph, closer) {
+        outbox.post(Message::Unstarted(command));
+    }
+}
+
+/// The result of a node that closes; none if what it closes was omitted.
+pub(crate) fn close(shared: &Shared, closer: JobId, opener: JobId) -> Result<Option<ActionResult>, Failure> {
+    let resolver = shared.resolver();
+    let opened = match resolver.result(opener) {
+        Err(ResolveError::Omitted { .. }) => return Ok(None),
+        opened => opened.map_err(Failure::Resolve)?,
+    };
+    let Some(grown) = shared.graph.job(closer).grown.get() else { return Ok(Some(opened.clone())) };
+    let scope = &shared.graph.scopes[grown.scope as usize];
+    if let Role::Expand { .. } = shared.graph.job(opener).role {
+        // Only a job without items has a result of its own.
+        let only = grown.results.clone().next().filter(|_| shared.graph.spec(opener).for_each.is_empty());
+        return match only.map(|id| resolver.result(JobId(id))) {
+            Some(Err(ResolveError::Omitted { .. })) => Ok(None),
+            Some(result) => result.map(|result| Some(result.clone())).map_err(Failure::Resolve),
+            None => Ok(Some(opened.clone())),
+        };
+    }
+    let Some(origin) = &scope.origin else { return Ok(Some(opened.clone())) };
+    let within = Within { scope, bindings: &Bindings::new(), trust: Trust::Remembered };
+    let mut staged = Staged::default();
+    let found = resolver.input("result", &origin.result, within, &mut origin.upstream.iter(), &mut staged);
+    let output = match found {
+        Err(ResolveError::Omitted { .. }) => return Ok(None),
+        Err(error) => return Err(Failure::Resolve(error)),
+        Ok(Mount::Directory { blob }) => blob,
+        Ok(Mount::File { blob, is_executable }) => {
+            let name = match &origin.result {
+                InputSource::Job { path: Some(path), .. } | InputSource::Output(Some(path)) => {
+                    path.render(&Bindings::new())
+                }
+                _ => String::new(),
+            };
+            let name = name.rsplit('/').find(|name| !name.is_empty()).unwrap_or("result").to_owned();
+            staged
+                .add(Directory { files: vec![FileNode { name, blob, is_executable }], ..Directory::default() }.encode())
+        }
+    };
+    staged.put_all(resolver.blobs).map_err(Failure::Store)?;
+    Ok(Some(ActionResult { output, ..opened.clone() }))
+}
+
+/// Puts into the store again what the jobs around a plan saw, as something of it is lost.
+pub(crate) fn restore(shared: &Shared, job: JobId) -> Result<(), Failure> {
+    let mut scope = shared.graph.scope(job);
+    while let Some(origin) = &scope.origin {
+        let (_, staged) = shared.resolver().resolve(origin.job, Trust::Nothing).map_err(Failure::Resolve)?;
+        staged.put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
+        scope = shared.graph.scope(origin.job);
+    }
+    Ok(())
+}
+
+/// What a node leaves that only stands for others.
+pub(crate) fn nothing() -> ActionResult {
+    let empty = BlobRef::EMPTY;
+    ActionResult { outcome: Outcome::Exited { code: 0 }, output: empty, stdout: empty, stderr: empty }
+}
+
+/// A diagnostic as one line, where there is no text to show.
+fn said(diagnostic: &Diagnostic) -> String {
+    let mut line = diagnostic.message.clone();
+    let labels = diagnostic.labels.iter().map(|label| label.text.as_str()).chain(diagnostic.hint.as_deref());
+    for text in labels.filter(|text| !text.is_empty()) {
+        line = format!("{line}; {text}");
+    }
+    line
+}
+
+/// A diagnostic as one line, with its place.
+fn placed(text: &str, path: &str, diagnostic: &Diagnostic) -> String {
+    let before = diagnostic.labels.first().and_then(|label| text.get(..label.span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("{path}:{line}:{column}: {}", said(diagnostic))
+}

@@ -1,0 +1,172 @@
+//! What a `for-each` iterates over.
+//!
+//! Owns: reading items (globs, lists in files, what is in an output), naming them, and every combination of several variables'.
+//! Does not know: what is done for each.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use wasmill_model::plan::{Bindings, Diagnostic, InputSource, Items, JobSpec, Span, Spanned};
+use wasmill_model::{Directory, check_name};
+
+use crate::expand::JOBS_MAX;
+use crate::glob::Glob;
+
+/// One value of a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// What the item is called by.
+    called: String,
+    value: String,
+    /// Its parts, where it is a JSON object.
+    fields: Vec<(String, String)>,
+}
+
+impl Item {
+    fn plain(value: impl Into<String>) -> Self {
+        let value = value.into();
+        Self { called: value.clone(), value, fields: Vec::new() }
+    }
+}
+
+/// The values of each variable of a job, where they are all known before the run.
+pub(crate) fn values_before(job: &JobSpec, base: &Path) -> Result<Vec<Vec<Item>>, Diagnostic> {
+    job.for_each.iter().map(|(_, source)| values_of(source, base)).collect()
+}
+
+/// The values of a variable that are known before the run.
+pub(crate) fn values_of(source: &Spanned<Items>, base: &Path) -> Result<Vec<Item>, Diagnostic> {
+    let read = |path: &InputSource| {
+        let InputSource::Path(path) = path else { return Ok(String::new()) };
+        let path = path.as_literal().unwrap_or_default();
+        let shown = base.join(path);
+        std::fs::read_to_string(&shown).map_err(|error| {
+            Diagnostic::new(format!("cannot read the list `{path}`"), source.span.clone())
+                .saying(error.to_string())
+                .hint(format!("it is looked for at {}", shown.display()))
+        })
+    };
+    match &source.value {
+        Items::List(values) => Ok(values.iter().map(Item::plain).collect()),
+        Items::Lines(path) => Ok(lines(&read(path)?)),
+        Items::Json(path) => json(&read(path)?).map_err(|wrong| Diagnostic::new(wrong, source.span.clone())),
+        // What is in an output is read during the run.
+        Items::Entries(_) => Ok(Vec::new()),
+        Items::Glob(pattern) => {
+            let fail = |error: &dyn std::fmt::Display| {
+                Diagnostic::new(format!("cannot expand the glob `{pattern}`"), source.span.clone())
+                    .saying(error.to_string())
+            };
+            let glob = Glob::new(pattern).map_err(|error| fail(&error))?;
+            let found = glob.expand(base).map_err(|error| fail(&error))?;
+            Ok(found.into_iter().map(|relative| Item::plain(glob.display(&relative))).collect())
+        }
+    }
+}
+
+/// The lines of a text, empty ones left out.
+pub(crate) fn lines(text: &str) -> Vec<Item> {
+    // Some editors put a byte order mark in front.
+    let text = text.trim_start_matches('\u{feff}');
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Item::plain).collect()
+}
+
+/// The elements of a JSON list. An object is called by its `name`, or by its place from 0 on.
+pub(crate) fn json(text: &str) -> Result<Vec<Item>, String> {
+    let text = text.trim_start_matches('\u{feff}');
+    let values: Vec<serde_json::Value> =
+        serde_json::from_str(text).map_err(|error| format!("this is no list in JSON: {error}"))?;
+    let item = |(place, value): (usize, serde_json::Value)| match value {
+        serde_json::Value::Object(entries) => {
+            let value = serde_json::Value::Object(entries.clone()).to_string();
+            let called = entries.get("name").and_then(serde_json::Value::as_str);
+            let called = called.map_or_else(|| place.to_string(), str::to_owned);
+            Item { called, value, fields: entries.into_iter().map(|(key, value)| (key, plain(&value))).collect() }
+        }
+        serde_json::Value::Array(_) => Item { called: place.to_string(), ..Item::plain(value.to_string()) },
+        other => Item::plain(plain(&other)),
+    };
+    Ok(values.into_iter().enumerate().map(item).collect())
+}
+
+/// A string without its quotes, anything else as JSON.
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What is directly in a directory, by name; links are left out, as they cannot be inputs.
+pub(crate) fn entries(directory: &Directory) -> Vec<Item> {
+    let files = directory.files.iter().map(|file| file.name.as_str());
+    let mut names: Vec<&str> = files.chain(directory.directories.iter().map(|below| below.name.as_str())).collect();
+    names.sort_unstable();
+    names.into_iter().map(Item::plain).collect()
+}
+
+/// Every combination of the values of a job's variables, each with a label that is unique among them.
+pub(crate) fn combine(job: &JobSpec, values: &[Vec<Item>]) -> Result<Vec<(String, Bindings)>, Diagnostic> {
+    let mut items = vec![(String::new(), Bindings::new())];
+    for ((variable, source), values) in job.for_each.iter().zip(values) {
+        check_fields(job, &variable.value, values, &source.span)?;
+        let labels = labels_of(values, &source.span)?;
+        if items.len().saturating_mul(values.len()) > JOBS_MAX {
+            let message = format!("job `{}` expands to more than {JOBS_MAX} jobs", job.name.value);
+            return Err(Diagnostic::new(message, source.span.clone()));
+        }
+        items = (items.iter())
+            .flat_map(|(label, bindings)| {
+                values.iter().zip(&labels).map(move |(item, own)| {
+                    let label = if label.is_empty() { own.clone() } else { format!("{label},{own}") };
+                    let mut bindings = bindings.clone();
+                    bindings.insert(variable.value.clone(), item.value.clone());
+                    let of_item =
+                        |(field, value): &(String, String)| (format!("{}.{field}", variable.value), value.clone());
+                    bindings.extend(item.fields.iter().map(of_item));
+                    (label, bindings)
+                })
+            })
+            .collect();
+    }
+    Ok(items)
+}
+
+/// What a job uses of its items has to be there in each.
+fn check_fields(job: &JobSpec, variable: &str, values: &[Item], span: &Span) -> Result<(), Diagnostic> {
+    for (_, field) in job.fields.iter().filter(|(of, _)| of == variable) {
+        if let Some(without) = values.iter().find(|item| !item.fields.iter().any(|(key, _)| key == field)) {
+            let shown: String = without.value.chars().take(80).collect();
+            let message = format!("`{{{variable}.{field}}}` is used, and an item has no `{field}`: {shown}");
+            return Err(Diagnostic::new(message, span.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Names items by the last part of their value where that tells them apart, else by all of it.
+fn labels_of(values: &[Item], span: &Span) -> Result<Vec<String>, Diagnostic> {
+    fn last(value: &str) -> &str {
+        value.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(value)
+    }
+    let distinct: BTreeSet<&str> = values.iter().map(|item| last(&item.called)).collect();
+    let labels: Vec<String> = if distinct.len() == values.len() {
+        values.iter().map(|item| last(&item.called).to_owned()).collect()
+    } else {
+        values.iter().map(|item| item.called.replace(['/', '\\'], "-")).collect()
+    };
+    let mut seen = BTreeSet::new();
+    for (label, value) in labels.iter().zip(values.iter().map(|item| &item.called)) {
+        if value.contains(char::is_control) {
+            let message = format!("`{}` cannot name an item of a `for-each`", value.escape_debug());
+            return Err(Diagnostic::new(message, span.clone()).saying("there are control characters in it"));
+        }
+        if let Err(error) = check_name(label) {
+            let message = format!("`{value}` cannot name an item of a `for-each`");
+            return Err(Diagnostic::new(message, span.clone()).saying(error.to_string()));
+        }
+        if !seen.insert(label) {
+            let message = format!("two items of this `for-each` have the same name `{label}`");
+            return Err(Diagnostic::new(message, span.clone())
+                .hint("an item is named by the last part of its path, or by the whole where that is not unique"));
+        }
+    }
+    Ok(labels)
+}

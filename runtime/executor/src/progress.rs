@@ -1,0 +1,19 @@
+//! What a run knows of each of its jobs.
+//!
+//! Owns: results, and when and how often jobs were tried. Does not know: what that means for others.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use wasmill_model::ActionResult;
+
+/// What a run knows of one job. It grows with its graph, one for each job, under the same lock.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Its result, once it has one; none inside if it was omitted.
+    pub(crate) result: OnceLock<Option<ActionResult>>,
+    /// When it ended, which is when those that need it may begin, in nanoseconds since the run began.
+    pub(crate) ended_ns: AtomicU64,
+    /// How often it was tried in vain.
+    pub(crate) tried: AtomicU32,
+}
