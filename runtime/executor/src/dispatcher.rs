@@ -21,6 +21,7 @@ use crate::import::Importer;
 use crate::inbox::Inbox;
 use crate::modules::LoadedModules;
 use crate::progress::Progress;
+use crate::races::Races;
 use crate::scheduler::{Command, Scheduler};
 use crate::targets::{self, Targets};
 use crate::worker::{Ended, Message, STACK_BYTES, Shared, work};
@@ -98,6 +99,7 @@ pub async fn execute(
         traits: ports.runner.traits(),
         ports,
         flights: Flights::default(),
+        races: Races::default(),
         inbox: Arc::new(Inbox::new()),
         cancel: options.cancel.clone(),
         retry_failed: options.retry_failed,
@@ -300,7 +302,8 @@ impl Dispatcher<'_> {
         let role = graph.job(id).role;
         let is_success = ended.status == JobStatus::Succeeded;
         let awaits_closer = is_success && matches!(role, Role::Execute { closer: Some(_) });
-        let awaits_save = is_success && !graph.spec(id).save.is_empty() && matches!(role, Role::Execute { .. });
+        let saves = matches!(role, Role::Execute { .. } | Role::Judge { .. });
+        let awaits_save = is_success && saves && !graph.spec(id).save.is_empty();
         let awaits_durable = !self.durable_early.remove(&id) && ended.awaits_durable;
         let report = JobReport {
             job: graph.job(id).name.clone(),
@@ -334,7 +337,7 @@ impl Dispatcher<'_> {
             Some(_) => match self.pending.remove(&job) {
                 Some(pending) => match self.shared.graph.job(job).role {
                     Role::Close { opener } => self.close(opener, pending.report),
-                    Role::Execute { .. } | Role::Expand { .. } => self.report(pending.report),
+                    _ => self.report(pending.report),
                 },
                 None => Ok(()),
             },
@@ -391,7 +394,7 @@ impl Dispatcher<'_> {
         };
         match role {
             Role::Close { opener } => self.close(opener, report),
-            Role::Execute { .. } | Role::Expand { .. } => self.report(report),
+            _ => self.report(report),
         }
     }
 

@@ -68,11 +68,6 @@ impl Fragment {
         self.first.saturating_add(id_of(self.jobs.len()))
     }
 
-    /// The ids of its jobs.
-    pub(crate) fn range(&self) -> Range<u32> {
-        self.first..self.next()
-    }
-
     fn job(&self, id: JobId) -> Option<&Job> {
         self.jobs.get(id.0.checked_sub(self.first)? as usize)
     }
@@ -86,6 +81,14 @@ impl Fragment {
                 false => format!("{prefix}{}[{label}]", spec.name.value),
             };
             self.push(name, label, spec, bindings, Role::Execute { closer: None }, scope);
+        }
+        if spec.race.is_some() {
+            let (judge, end) = (JobId(self.next()), JobId(self.next()));
+            for job in self.jobs.iter_mut().skip((first - self.first) as usize) {
+                job.role = Role::Candidate { judge };
+            }
+            let (name, role) = (format!("{prefix}{}", spec.name.value), Role::Judge { first: JobId(first), end });
+            self.push(name, String::new(), spec, Bindings::new(), role, scope);
         }
         first..self.next()
     }
@@ -104,12 +107,17 @@ impl Fragment {
             job.role = match job.role {
                 Role::Expand { .. } => Role::Expand { closer },
                 Role::Execute { .. } if job.spec.yields.is_some() => Role::Execute { closer: Some(closer) },
-                Role::Execute { .. } | Role::Close { .. } => continue,
+                _ => continue,
             };
             let (name, label, spec, scope) = (job.name.clone(), job.label.clone(), Arc::clone(&job.spec), job.scope);
             self.push(name, label, &spec, Bindings::new(), Role::Close { opener: JobId(id) }, scope);
         }
-        if self.next() == first { jobs } else { first..self.next() }
+        if self.next() > first {
+            return first..self.next();
+        }
+        // Of a race, the judge comes last.
+        let last = jobs.end.checked_sub(1).and_then(|last| self.job(JobId(last)));
+        if last.is_some_and(|job| job.spec.race.is_some()) { jobs.end - 1..jobs.end } else { jobs }
     }
 }
 
@@ -147,7 +155,7 @@ pub(crate) fn expand_specs(
         scope.entries.push(Entry { spec, results: jobs.clone(), jobs, is_late });
     }
     for entry in &mut scope.entries {
-        if entry.is_late || entry.spec.yields.is_some() {
+        if entry.is_late || entry.spec.yields.is_some() || entry.spec.race.is_some() {
             entry.results = fragment.close(entry.jobs.clone());
         }
     }
@@ -271,7 +279,13 @@ impl Connector<'_> {
                     needs.insert(opener);
                     Vec::new()
                 }
-                Role::Execute { .. } => self.upstream(fragment, job, sources(&job.spec), &mut needs, diagnostics),
+                Role::Judge { first, end } => {
+                    needs.extend((first.0..end.0).map(JobId));
+                    Vec::new()
+                }
+                Role::Execute { .. } | Role::Candidate { .. } => {
+                    self.upstream(fragment, job, sources(&job.spec), &mut needs, diagnostics)
+                }
                 Role::Expand { .. } => {
                     self.openers(&job.spec, &mut needs);
                     self.upstream(fragment, job, items_sources(&job.spec), &mut needs, diagnostics)
@@ -338,25 +352,26 @@ impl Connector<'_> {
         let Some((entry, label)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) else {
             let entry = &self.scope.entries[self.scope.entry(name)?];
             // Of an entry with items, one has to be named.
-            return entry.spec.for_each.is_empty().then_some(JobId(entry.results.start));
+            let has_one = entry.spec.for_each.is_empty() || entry.spec.race == Some(1);
+            return has_one.then_some(JobId(entry.results.start));
         };
         let at = self.scope.entry(entry)?;
         if !self.labels.contains_key(&at) {
             let results = self.items(at)?;
             let label = |id| fragment.job(id).unwrap_or_else(|| self.graph.job(id)).label.clone();
-            self.labels.insert(at, results.map(|id| (label(JobId(id)), JobId(id))).collect());
+            self.labels.insert(at, results.into_iter().map(|id| (label(id), id)).collect());
         }
         self.labels.get(&at)?.get(label).copied()
     }
 
     /// The items of an entry: what of them has the results.
-    fn items(&self, at: usize) -> Option<Range<u32>> {
+    fn items(&self, at: usize) -> Option<Vec<JobId>> {
         let entry = &self.scope.entries[at];
         match &self.own {
-            Some((own, results)) if *own == at => Some(results.clone()),
-            _ if entry.spec.for_each.is_empty() => None,
+            _ if entry.spec.for_each.is_empty() || entry.spec.race.is_some() => None,
+            Some((own, results)) if *own == at => Some(results.clone().map(JobId).collect()),
             _ if entry.is_late => Some(self.graph.jobs.get(entry.results.start as usize)?.grown.get()?.results.clone()),
-            _ => Some(entry.results.clone()),
+            _ => Some(entry.results.clone().map(JobId).collect()),
         }
     }
 
@@ -460,8 +475,15 @@ fn shorten(names: &[&str]) -> String {
 /// Two jobs that would write to one host path, or one inside what the other writes.
 fn check_saves(fragment: &Fragment, base: &Path, diagnostics: &mut Vec<Diagnostic>) {
     let mut targets = Vec::new();
-    // What opens other jobs does not save by itself, and what closes is the same job once more.
-    for job in fragment.jobs.iter().filter(|job| matches!(job.role, Role::Execute { .. })) {
+    // What opens other jobs does not save by itself, and what closes is the same job once more. Where a race has one winner, its
+    // candidates may all save to one place.
+    let first = |at: usize, job: &Job| at == 0 || !Arc::ptr_eq(&fragment.jobs[at - 1].spec, &job.spec);
+    let saves = |(at, job): &(usize, &Job)| match job.role {
+        Role::Execute { .. } => true,
+        Role::Candidate { .. } => job.spec.race != Some(1) || first(*at, job),
+        Role::Judge { .. } | Role::Expand { .. } | Role::Close { .. } => false,
+    };
+    for (_, job) in fragment.jobs.iter().enumerate().filter(saves) {
         for save in &job.spec.save {
             let written = save.to.value.render(&job.bindings);
             let path = crate::save::lexical(&base.join(&written));

@@ -53,7 +53,7 @@ pub struct Job {
     pub(crate) role: Role,
     /// The plan that it is of.
     pub(crate) scope: u32,
-    /// Of a node that closes: what there is between the one that opens and itself.
+    /// Of a node that closes: what there is between the one that opens and itself. Of one that judges: the winners.
     pub(crate) grown: OnceLock<Grown>,
 }
 
@@ -73,17 +73,21 @@ pub(crate) enum Upstream {
 pub(crate) enum Role {
     /// It executes its action. If it may yield a plan, it opens that; with the node that closes.
     Execute { closer: Option<JobId> },
+    /// It executes its action as one candidate of a race; with the node that judges.
+    Candidate { judge: JobId },
+    /// It finds the winners among its candidates, which are all from the first on up to, and without, the last.
+    Judge { first: JobId, end: JobId },
     /// It opens what its entry of the plan comes to; with the node that closes.
     Expand { closer: JobId },
     /// It closes what another opened.
     Close { opener: JobId },
 }
 
-/// The jobs that were added between a node that opens and the one that closes.
+/// Jobs that another node stands for.
 #[derive(Debug, Clone)]
 pub(crate) struct Grown {
     /// Those whose results count.
-    pub(crate) results: Range<u32>,
+    pub(crate) results: Vec<JobId>,
     /// The plan that they are of.
     pub(crate) scope: u32,
 }
@@ -208,7 +212,7 @@ impl Graph {
     pub(crate) fn seen(&self, id: JobId) -> JobId {
         match self.job(id).role {
             Role::Close { opener } => opener,
-            Role::Execute { .. } | Role::Expand { .. } => id,
+            _ => id,
         }
     }
 
@@ -219,7 +223,7 @@ impl Graph {
 
     /// Whether it is known only during the run how many jobs there are in this one's place.
     pub fn is_late(&self, id: JobId) -> bool {
-        !matches!(self.job(id).role, Role::Execute { closer: None })
+        matches!(self.job(id).role, Role::Expand { .. } | Role::Execute { closer: Some(_) })
     }
 
     pub(crate) fn is_selected(&self, id: JobId) -> bool {
@@ -236,8 +240,8 @@ impl Graph {
     pub(crate) fn demand(&self, id: JobId) -> Demand {
         let spec = self.spec(id);
         let needs = match self.job(id).role {
-            Role::Expand { .. } | Role::Close { .. } => Amounts::new(),
-            Role::Execute { .. } => {
+            Role::Expand { .. } | Role::Close { .. } | Role::Judge { .. } => Amounts::new(),
+            Role::Execute { .. } | Role::Candidate { .. } => {
                 let taken = self.resources.keys().map(|name| spec.place.resources.get(name).copied().unwrap_or(0));
                 [spec.place.cpus, spec.limits.memory_bytes].into_iter().chain(taken).collect()
             }
@@ -312,7 +316,7 @@ impl Graph {
         match self.job(id).role {
             Role::Execute { closer } => closer,
             Role::Expand { closer } => Some(closer),
-            Role::Close { .. } => None,
+            Role::Close { .. } | Role::Candidate { .. } | Role::Judge { .. } => None,
         }
     }
 }

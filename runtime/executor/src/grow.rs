@@ -7,12 +7,14 @@
 //! of Fix, Deng et al., 2024). So its own result stays a function of its action, and is cached as any other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use wasmill_model::plan::{Bindings, Diagnostic, InputSource, Items, ModuleSource, Outer, parse_yielded};
-use wasmill_model::{Action, ActionResult, BlobRef, Directory, FileNode, Mount, Outcome, OutputPath};
+use wasmill_model::port::Lookup;
+use wasmill_model::{Action, ActionResult, BlobRef, Directory, FileNode, JobStatus, Mount, Outcome, OutputPath};
 
 use crate::error::{GrowError, ResolveError};
 use crate::expand::{Fragment, expand_entry, expand_specs};
@@ -23,7 +25,7 @@ use crate::items::{self, Item, combine, values_of};
 use crate::modules::LoadedModules;
 use crate::progress::Progress;
 use crate::resolve::{Found, Within, find_in_tree};
-use crate::worker::{Failure, Message, Shared};
+use crate::worker::{Ended, Failure, Message, Shared};
 
 /// How large a list or a plan may be that is read out of an output.
 const READ_BYTES_MAX: u64 = 256 << 20;
@@ -49,6 +51,7 @@ pub(crate) fn open_entry(
     let (fragment, results) = expand_entry(&shared.graph, opener, items)
         .map_err(|wrong| GrowError::Plan(wrong.iter().take(SHOWN_MAX).map(said).collect()))?;
     let scope = shared.graph.job(opener).scope;
+    let results = results.map(JobId).collect();
     add(shared, fragment, closer, Grown { results, scope }, outbox);
     Ok(true)
 }
@@ -165,7 +168,7 @@ pub(crate) fn open_plan(
     let (output, result) = (result.output, plan_result.value);
     scope.origin = Some(Origin { job, mounts, output, modules, result, upstream });
     let number = shared.graph.scopes.push(scope);
-    let grown = Grown { results: fragment.range(), scope: u32::try_from(number).unwrap_or(u32::MAX) };
+    let grown = Grown { results: Vec::new(), scope: u32::try_from(number).unwrap_or(u32::MAX) };
     add(shared, fragment, closer, grown, outbox);
     Ok(())
 }
@@ -208,9 +211,11 @@ pub(crate) fn close(shared: &Shared, closer: JobId, opener: JobId) -> Result<Opt
     let Some(grown) = shared.graph.job(closer).grown.get() else { return Ok(Some(opened.clone())) };
     let scope = &shared.graph.scopes[grown.scope as usize];
     if let Role::Expand { .. } = shared.graph.job(opener).role {
-        // Only a job without items has a result of its own.
-        let only = grown.results.clone().next().filter(|_| shared.graph.spec(opener).for_each.is_empty());
-        return match only.map(|id| resolver.result(JobId(id))) {
+        // Only a job without items, or a race with one winner, has a result of its own.
+        let spec = shared.graph.spec(opener);
+        let has_one = spec.for_each.is_empty() || spec.race == Some(1);
+        let only = grown.results.first().filter(|_| has_one);
+        return match only.map(|id| resolver.result(*id)) {
             Some(Err(ResolveError::Omitted { .. })) => Ok(None),
             Some(result) => result.map(|result| Some(result.clone())).map_err(Failure::Resolve),
             None => Ok(Some(opened.clone())),
@@ -238,6 +243,57 @@ pub(crate) fn close(shared: &Shared, closer: JobId, opener: JobId) -> Result<Opt
     };
     staged.put_all(resolver.blobs).map_err(Failure::Store)?;
     Ok(Some(ActionResult { output, ..opened.clone() }))
+}
+
+/// The candidates of a race that are known to succeed, and have so few before them that they win.
+pub(crate) fn known_winners(shared: &Shared, judge: JobId, wanted: usize) -> BTreeSet<JobId> {
+    let Role::Judge { first, end } = shared.graph.job(judge).role else { return BTreeSet::new() };
+    let resolver = shared.resolver();
+    let is_known = |id: &JobId| -> Result<bool, ResolveError> {
+        if !resolver.is_wanted(*id)? {
+            return Ok(false);
+        }
+        let (action, _) = resolver.resolve(*id, Trust::Remembered)?;
+        match shared.ports.actions.lookup(&action.key())? {
+            Lookup::Hit(record) => Ok(shared.accepts(&record) && record.result.outcome.is_success()),
+            Lookup::Miss(_) => Ok(false),
+        }
+    };
+    // What cannot be resolved yet, or at all, is found out when it is its turn.
+    (first.0..end.0).map(JobId).filter(|id| is_known(id).unwrap_or(false)).take(wanted).collect()
+}
+
+/// Finds the winners of a race: of those that succeeded, the first.
+pub(crate) fn judge(shared: &Shared, judge: JobId, candidates: Range<JobId>, ended: &mut Ended) -> Result<(), Failure> {
+    let wanted = usize::try_from(shared.graph.spec(judge).race.unwrap_or(1)).unwrap_or(usize::MAX);
+    let resolver = shared.resolver();
+    let succeeded = (candidates.start.0..candidates.end.0).map(JobId).filter(|id| resolver.result(*id).is_ok());
+    let winners: Vec<JobId> = succeeded.take(wanted).collect();
+    if winners.len() < wanted {
+        let has_begun = shared.races.has_begun(judge);
+        ended.status = if has_begun { JobStatus::Failed } else { JobStatus::Omitted };
+        if has_begun {
+            let of = candidates.end.0 - candidates.start.0;
+            ended.error = vec![format!("{} of {of} candidates succeeded, and {wanted} are wanted", winners.len())];
+        }
+        return Ok(());
+    }
+    let mut result = nothing();
+    if let [winner] = winners[..] {
+        result = resolver.result(winner).map_err(Failure::Resolve)?.clone();
+    } else {
+        let mut staged = Staged::default();
+        let gathered = resolver.gather(winners.iter().copied(), None, &mut staged).map_err(Failure::Resolve)?;
+        if let Mount::Directory { blob } = gathered {
+            result.output = blob;
+        }
+        staged.put_all(resolver.blobs).map_err(Failure::Store)?;
+    }
+    ended.cached = winners.iter().all(|id| shared.progress[id.index()].cached.load(Ordering::Acquire));
+    let scope = shared.graph.job(judge).scope;
+    let _ = shared.graph.job(judge).grown.set(Grown { results: winners, scope });
+    (ended.status, ended.result) = (JobStatus::Succeeded, Some(result));
+    Ok(())
 }
 
 /// Puts into the store again what the jobs around a plan saw, as something of it is lost.

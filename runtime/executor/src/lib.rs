@@ -23,6 +23,7 @@ mod links;
 mod modules;
 mod platform;
 mod progress;
+mod races;
 mod resolve;
 #[cfg(test)]
 mod retry_tests;

@@ -3,7 +3,7 @@
 //! Owns: results, and when and how often jobs were tried. Does not know: what that means for others.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use wasmill_model::ActionResult;
 
@@ -12,6 +12,8 @@ use wasmill_model::ActionResult;
 pub(crate) struct Progress {
     /// Its result, once it has one; none inside if it was omitted.
     pub(crate) result: OnceLock<Option<ActionResult>>,
+    /// Whether that was known before the run.
+    pub(crate) cached: AtomicBool,
     /// When it ended, which is when those that need it may begin, in nanoseconds since the run began.
     pub(crate) ended_ns: AtomicU64,
     /// How often it was tried in vain.

@@ -13,7 +13,7 @@ use wasmill_model::{
 };
 
 use crate::error::ResolveError;
-use crate::graph::{Graph, JobId, Scope, Upstream};
+use crate::graph::{Graph, JobId, Role, Scope, Upstream};
 use crate::import::{Importer, Staged, Trust};
 use crate::progress::Progress;
 
@@ -159,8 +159,8 @@ impl Resolver<'_> {
                 Some(Upstream::Grown(closer)) => {
                     // There is nothing where what opens was omitted.
                     let grown = self.graph.job(*closer).grown.get();
-                    let jobs = grown.map_or(0..0, |grown| grown.results.clone());
-                    self.gather(jobs.map(JobId), path.as_ref(), staged)
+                    let jobs = grown.into_iter().flat_map(|grown| grown.results.iter().copied());
+                    self.gather(jobs, path.as_ref(), staged)
                 }
                 _ => Err(ResolveError::TooEarly { job: at.to_owned() }),
             },
@@ -192,13 +192,18 @@ impl Resolver<'_> {
     }
 
     /// The outputs of several jobs as one directory, each under its label. Those that were omitted are not in it.
-    fn gather(
+    pub(crate) fn gather(
         &self,
         jobs: impl Iterator<Item = JobId>,
         path: Option<&OutputPath>,
         staged: &mut Staged,
     ) -> Result<Mount, ResolveError> {
         let mut all = Directory::default();
+        // The winners stand in for their judge.
+        let jobs = jobs.flat_map(|id| match self.graph.job(id).role {
+            Role::Judge { .. } => self.graph.job(id).grown.get().map_or_else(Vec::new, |grown| grown.results.clone()),
+            _ => vec![id],
+        });
         for id in jobs {
             let job = self.graph.job(id);
             let name = if job.label.is_empty() { job.name.clone() } else { job.label.clone() };

@@ -24,6 +24,7 @@ use crate::import::{Importer, Staged, Trust};
 use crate::inbox::{Inbox, Outbox};
 use crate::modules::LoadedModules;
 use crate::progress::Progress;
+use crate::races::Races;
 use crate::resolve::Resolver;
 use crate::scheduler::{Command, Ending};
 
@@ -111,6 +112,7 @@ pub(crate) struct Shared {
     pub(crate) progress: boxcar::Vec<Progress>,
     pub(crate) board: Board,
     pub(crate) flights: Flights,
+    pub(crate) races: Races,
     pub(crate) inbox: Arc<Inbox<Message>>,
     pub(crate) cancel: Cancel,
     pub(crate) retry_failed: bool,
@@ -126,7 +128,7 @@ impl Shared {
     }
 
     /// Whether a recorded result is good enough for this run.
-    fn accepts(&self, record: &ActionRecord) -> bool {
+    pub(crate) fn accepts(&self, record: &ActionRecord) -> bool {
         !self.fresh && (record.result.outcome.is_success() || !self.retry_failed)
     }
 
@@ -165,7 +167,9 @@ pub(crate) fn work(shared: &Shared) {
                 let progress = &shared.progress[job.index()];
                 if ending == Ending::Succeeded {
                     // Dependants find the result here; it is set once per job.
-                    let _ = progress.result.set(ended.result.clone());
+                    let result = ended.result.clone().filter(|_| ended.status == JobStatus::Succeeded);
+                    progress.cached.store(ended.cached, Ordering::Release);
+                    let _ = progress.result.set(result);
                 }
                 progress.ended_ns.store(ended.ended_ns, Ordering::Release);
                 last = Some(Told { job, ending, message: Message::Ended(job, Box::new(ended)) });
@@ -183,13 +187,19 @@ pub(crate) fn work(shared: &Shared) {
     }
 }
 
+/// Whether there is to be another attempt.
+fn is_tried_again(shared: &Shared, job: JobId, ended: &Ended) -> bool {
+    let tried = shared.progress[job.index()].tried.load(Ordering::Relaxed);
+    ended.is_in_vain && tried < shared.graph.spec(job).retries.count && !shared.board.is_stopping()
+}
+
 /// How long to wait before another attempt, if there is to be one.
 fn wait_for_next(shared: &Shared, job: JobId, ended: &Ended) -> Option<Duration> {
-    let tried = shared.progress[job.index()].tried.load(Ordering::Relaxed);
-    let Retries { count, backoff_ms } = shared.graph.spec(job).retries;
-    if !ended.is_in_vain || tried >= count || shared.board.is_stopping() {
+    if !is_tried_again(shared, job, ended) {
         return None;
     }
+    let tried = shared.progress[job.index()].tried.load(Ordering::Relaxed);
+    let backoff_ms = shared.graph.spec(job).retries.backoff_ms;
     // Twice as long each time, and up to a quarter more: what failed together is not to come back together.
     let wait_ms = backoff_ms.saturating_mul(1 << tried.min(16)).min(Retries::BACKOFF_MS_MAX);
     let jitter = RandomState::new().hash_one((job, tried)) % (wait_ms / 4 + 1);
@@ -241,10 +251,9 @@ fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Message>) -> End
 fn play(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'_, Message>) -> Result<(), Failure> {
     match shared.graph.job(job).role {
         Role::Execute { closer } => {
-            let tried =
-                shared.resolver().is_wanted(job).map_err(Failure::Resolve).and_then(|is_wanted| {
-                    if is_wanted { attempt(shared, job, ended, outbox).map(Some) } else { Ok(None) }
-                });
+            let tried = shared.resolver().is_wanted(job).map_err(Failure::Resolve).and_then(|is_wanted| {
+                if is_wanted { attempt(shared, job, &shared.cancel, ended, outbox).map(Some) } else { Ok(None) }
+            });
             match (tried, closer, &ended.result) {
                 (Ok(None), ..) | (Err(Failure::Resolve(ResolveError::Omitted { .. })), ..) => {
                     ended.status = JobStatus::Omitted;
@@ -257,6 +266,8 @@ fn play(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'_, 
                 (tried, ..) => drop(tried?),
             }
         }
+        Role::Candidate { judge } => compete(shared, job, judge, ended, outbox)?,
+        Role::Judge { first, end } => grow::judge(shared, job, first..end, ended)?,
         Role::Expand { closer } => {
             let is_open = grow::open_entry(shared, job, closer, outbox)?;
             ended.status = if is_open { JobStatus::Succeeded } else { JobStatus::Omitted };
@@ -265,11 +276,58 @@ fn play(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'_, 
         Role::Close { opener } => {
             ended.result = grow::close(shared, job, opener)?;
             ended.status = if ended.result.is_some() { JobStatus::Succeeded } else { JobStatus::Omitted };
-            // What it has put together may not be on disk yet.
-            let inbox = Arc::clone(&shared.inbox);
-            let on_durable = Box::new(move |durable| inbox.push(Message::Durable(job, durable)));
-            shared.ports.actions.barrier(on_durable).map_err(Failure::Store)?;
-            ended.awaits_durable = true;
+        }
+    }
+    if let (Role::Close { .. } | Role::Judge { .. }, JobStatus::Succeeded) = (shared.graph.job(job).role, ended.status)
+    {
+        // What it has put together may not be on disk yet.
+        let inbox = Arc::clone(&shared.inbox);
+        let on_durable = Box::new(move |durable| inbox.push(Message::Durable(job, durable)));
+        shared.ports.actions.barrier(on_durable).map_err(Failure::Store)?;
+        ended.awaits_durable = true;
+    }
+    Ok(())
+}
+
+/// Does what is to be done for a candidate of a race. That one does not succeed, or is beaten, is no failure: nobody wants it then.
+fn compete(
+    shared: &Shared,
+    job: JobId,
+    judge: JobId,
+    ended: &mut Ended,
+    outbox: &mut Outbox<'_, Message>,
+) -> Result<(), Failure> {
+    let is_wanted = match shared.resolver().is_wanted(job) {
+        Err(ResolveError::Omitted { .. }) => false,
+        is_wanted => is_wanted.map_err(Failure::Resolve)?,
+    };
+    let beaten = || vec!["candidates before it have won the race".to_owned()];
+    let wanted = usize::try_from(shared.graph.spec(job).race.unwrap_or(1)).unwrap_or(usize::MAX);
+    let known = || grow::known_winners(shared, judge, wanted);
+    let begun = is_wanted.then(|| shared.races.begin(judge, job, wanted, &shared.cancel, known));
+    let Some(Some(cancel)) = begun else {
+        ended.status = JobStatus::Omitted;
+        ended.error = if is_wanted { beaten() } else { Vec::new() };
+        return Ok(());
+    };
+    let tried = attempt(shared, job, &cancel, ended, outbox);
+    let is_success = tried.is_ok() && ended.status == JobStatus::Succeeded;
+    if is_tried_again(shared, job, ended) {
+        return Ok(());
+    }
+    let is_beaten = shared.races.end(judge, job, is_success);
+    match tried {
+        Err(failure) if !is_beaten && !matches!(failure, Failure::Resolve(ResolveError::Omitted { .. })) => {
+            return Err(failure);
+        }
+        Ok(_) if is_success || shared.cancel.is_cancelled() => {}
+        _ => {
+            ended.status = JobStatus::Omitted;
+            ended.error = match &ended.result {
+                Some(result) if !is_beaten => vec![format!("it did not win the race: {}", result.outcome)],
+                None if !is_beaten => Vec::new(),
+                _ => beaten(),
+            };
         }
     }
     Ok(())
@@ -341,6 +399,7 @@ impl From<GrowError> for Failure {
 fn attempt(
     shared: &Shared,
     job: JobId,
+    cancel: &Cancel,
     ended: &mut Ended,
     outbox: &mut Outbox<'_, Message>,
 ) -> Result<(Action, Staged), Failure> {
@@ -373,7 +432,7 @@ fn attempt(
     std::mem::take(&mut staged).put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
     outbox.post(Message::Started(job));
     outbox.flush();
-    let mut execution = run(shared, job, &action, key);
+    let mut execution = run(shared, job, &action, key, cancel);
     if let Err(RunnerError::Store(StoreError::Missing(_))) = execution {
         // The store has lost an input that the stat cache still knows: read everything again, once.
         grow::restore(shared, job)?;
@@ -382,7 +441,7 @@ fn attempt(
         ended.key = Some(key);
         miss = shared.ports.actions.again(&key);
         std::mem::take(&mut staged).put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
-        execution = run(shared, job, &action, key);
+        execution = run(shared, job, &action, key, cancel);
     }
     let Execution { result, usage } = execution.map_err(|error| match error {
         RunnerError::Module { source, .. } => Failure::Module(shared.graph.spec(job).module.value.clone(), source),
@@ -402,9 +461,15 @@ fn attempt(
     Ok((action, staged))
 }
 
-fn run(shared: &Shared, job: JobId, action: &Action, key: ActionKey) -> Result<Execution, RunnerError> {
+fn run(
+    shared: &Shared,
+    job: JobId,
+    action: &Action,
+    key: ActionKey,
+    cancel: &Cancel,
+) -> Result<Execution, RunnerError> {
     let timeout = shared.graph.spec(job).timeout;
-    shared.ports.runner.run(Request { action, key, timeout }, &shared.cancel)
+    shared.ports.runner.run(Request { action, key, timeout }, cancel)
 }
 
 fn use_cached(record: ActionRecord, ended: &mut Ended) {
@@ -425,11 +490,13 @@ fn conclude(result: ActionResult, usage: Usage, ended: &mut Ended) {
 
 fn save(shared: &Shared, job: JobId) -> (Vec<String>, Option<SaveError>) {
     let mut paths = Vec::new();
-    // What a job yields stands for its output.
-    let node = shared.graph.closer(job).unwrap_or(job);
-    let Some(Some(result)) = shared.progress[node.index()].result.get() else { return (paths, None) };
-    for save in &shared.graph.spec(job).save {
-        let written = save.to.value.render(&shared.graph.job(job).bindings);
+    // What a job yields stands for its output, and winners for their judge.
+    let winners = shared.graph.job(job).grown.get().map(|grown| grown.results.iter().map(|id| (*id, *id)).collect());
+    let savers = winners.unwrap_or_else(|| vec![(job, shared.graph.closer(job).unwrap_or(job))]);
+    let saves = savers.iter().flat_map(|saver| shared.graph.spec(job).save.iter().map(move |save| (saver, save)));
+    for ((saver, node), save) in saves {
+        let Some(Some(result)) = shared.progress[node.index()].result.get() else { continue };
+        let written = save.to.value.render(&shared.graph.job(*saver).bindings);
         let target = shared.graph.scope(job).base.join(&written);
         let blobs = shared.ports.blobs.as_ref();
         match crate::save::export(blobs, result.output, save.from.as_ref(), &target) {

@@ -282,7 +282,11 @@ pub trait ArtifactCache: Send + Sync {
 
 /// Tells a running job, from another thread, that nobody waits for it any more.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    own: Arc<AtomicBool>,
+    /// Whoever stops more than this.
+    of: Option<Arc<AtomicBool>>,
+}
 
 impl Cancel {
     /// Not cancelled.
@@ -292,12 +296,18 @@ impl Cancel {
 
     /// Cancels; cannot be taken back.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.own.store(true, Ordering::Release);
     }
 
     /// Whether it was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.own.load(Ordering::Acquire) || self.of.as_ref().is_some_and(|of| of.load(Ordering::Acquire))
+    }
+
+    /// One that is cancelled with this one, and can be without it. Of that one's own children, only it is the parent.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self { own: Arc::default(), of: Some(Arc::clone(&self.own)) }
     }
 }
 

@@ -16,6 +16,7 @@ mod initialised;
 mod large;
 mod plans;
 
+mod races;
 mod sharing;
 mod store;
 mod support;

@@ -142,6 +142,7 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
         for_each: Vec::new(),
         fields: Vec::new(),
         when: Vec::new(),
+        race: None,
         yields: None,
         limits,
         timeout,

@@ -98,6 +98,12 @@ fn check_reference(reference: &Reference, target: &JobSpec, errors: &mut Diagnos
     let span = reference.span.clone();
     let written = &target.name.value;
     match (&reference.target, is_repeated) {
+        // One winner can stand for all candidates.
+        (Target::One(_), true) if target.race == Some(1) => {}
+        (Target::Item(_), true) if target.race.is_some() => errors.push(
+            Diagnostic::new(format!("job {name} is a race: its items cannot be taken by their names"), span)
+                .hint(format!("write `jobs = \"{written}\"` for the winners")),
+        ),
         (Target::One(_), true) => errors.push(
             Diagnostic::new(format!("job {name} has a `for-each`: say which of its items"), span)
                 .hint(format!("write `{written}[…]` for one item, or `jobs = \"{written}\"` for all of them")),

@@ -45,6 +45,7 @@ pub(super) fn job(
         Reader { job: index, variables: &Variables::default(), references, is_yielded }.for_each(&field, errors)
     });
     let variables = Variables::of(&for_each);
+    let race = fields.take("race").and_then(|field| race(&field, &for_each, errors));
 
     let module = fields.take("module").map(|field| module_name(&field, context, errors));
     let entry = fields.take("entry").and_then(|field| field.name(errors)).map(str::to_owned);
@@ -55,9 +56,11 @@ pub(super) fn job(
     let stdin = stdin(&subject, &mut reader, fields.take("input"), fields.take("stdin"), errors);
     let when = fields.take("when").map(|field| reader.when(&field, errors)).unwrap_or_default();
     let outputs = fields.take("out").map(|field| outputs(&field, &variables, errors)).unwrap_or_default();
-    let yields = fields.take("yields").and_then(|field| yields(&field, &variables, &outputs, errors));
-    let save =
-        fields.take("save").map(|field| save(&field, context, &for_each, &variables, errors)).unwrap_or_default();
+    let yields = fields.take("yields").and_then(|field| yields(&field, race, &variables, &outputs, errors));
+    let save = fields
+        .take("save")
+        .map(|field| save(&field, context, (&for_each, race), &variables, errors))
+        .unwrap_or_default();
     if yields.is_none() {
         check_saved(&subject, &save, &outputs, errors);
     }
@@ -89,6 +92,7 @@ pub(super) fn job(
         fields: variables.into_fields(),
         for_each,
         when,
+        race,
         yields,
         limits,
         timeout,
@@ -125,13 +129,34 @@ fn limits(
     (limits, timeout)
 }
 
+/// Reads `race`.
+fn race(field: &Field<'_>, for_each: &ForEach, errors: &mut Diagnostics) -> Option<u64> {
+    let mut fields = Fields::of(field.entries(errors), &field.subject);
+    let first = fields.take("first");
+    let meant = fields.finish(errors);
+    if first.is_none() && meant.is_empty() && matches!(field.node.value, Value::Table(_)) {
+        let wrong = Diagnostic::new(format!("{} has no `first`", field.subject), field.span());
+        errors.push(wrong.hint("say how many are wanted: `race = { first = 1 }`"));
+    }
+    if for_each.is_empty() {
+        let wrong = Diagnostic::new(format!("{}: there is only one candidate", field.subject), field.key_span.clone());
+        errors.push(wrong.hint("the candidates are the items of a `for-each`, best first"));
+    }
+    first?.whole(1, errors)
+}
+
 /// Reads `yields`, a path of the job's own output.
 fn yields(
     field: &Field<'_>,
+    race: Option<u64>,
     variables: &Variables<'_>,
     outputs: &[Spanned<OutputPath>],
     errors: &mut Diagnostics,
 ) -> Option<OutputPath> {
+    if race.is_some() {
+        let wrong = Diagnostic::new(format!("{}: a candidate of a race yields nothing", field.subject), field.span());
+        errors.push(wrong.hint("let a job that takes the winner yield the plan"));
+    }
     let path = variables.output_path(field, errors)?;
     if !is_kept(&path, outputs) {
         let message = format!("{} is not among the job's outputs", field.subject);
@@ -335,7 +360,7 @@ fn outputs(field: &Field<'_>, variables: &Variables<'_>, errors: &mut Diagnostic
 fn save(
     field: &Field<'_>,
     context: Context<'_>,
-    for_each: &ForEach,
+    (for_each, race): (&ForEach, Option<u64>),
     variables: &Variables<'_>,
     errors: &mut Diagnostics,
 ) -> Vec<(SaveSpec, Span)> {
@@ -354,6 +379,8 @@ fn save(
         let untold = for_each.iter().find(|(name, items)| {
             !matches!(&items.value, Items::List(list) if list.len() <= 1)
                 && !to.variables().any(|used| used == name.value)
+                // One winner is all that is saved.
+                && race != Some(1)
         });
         if let Some((name, _)) = untold {
             let message = format!("{} is one path for every `{{{}}}`", value.subject, name.value);

@@ -126,6 +126,8 @@ pub struct JobSpec {
     pub fields: Vec<(String, String)>,
     /// On what condition the job is executed; all have to hold.
     pub when: Vec<Condition>,
+    /// How many of its items are wanted, the first of those that succeed; they are the candidates of a race.
+    pub race: Option<u64>,
     /// Where in its output the job may leave a plan, whose result then stands for the output.
     pub yields: Option<OutputPath>,
     /// The limits that decide a result.

@@ -1,6 +1,6 @@
 //! Does what its arguments say, one after the other, for plans in which it only matters who takes what from whom:
 //! `write PATH TEXT`, `join DIR PATH` (the texts of all files below a directory, by name, one line each), `copy FROM PATH`,
-//! `fail`.
+//! `fail`, `spin` (for ever).
 
 use std::fs;
 use std::path::Path;
@@ -21,6 +21,9 @@ fn main() -> std::io::Result<()> {
                 write(&next(), text.as_bytes())?;
             }
             "fail" => std::process::exit(7),
+            "spin" => loop {
+                std::hint::black_box(&command);
+            },
             other => panic!("there is no command {other}"),
         }
     }
