@@ -16,12 +16,9 @@ use wasmill_model::{BlobRef, Digest, Hasher};
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::{failed, is_of_the_host};
+use crate::intake::UNSYNCED_BYTES_MAX;
 use crate::packed::Packed;
 use crate::platform;
-
-/// Larger blobs are synced by whoever hands them in, so that nobody else has to wait for that; smaller ones together with
-/// what else becomes durable.
-const SYNCED_AT_ONCE_BYTES_MAX: u64 = 4 << 20;
 
 /// How much of a file is read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -116,7 +113,7 @@ impl Files {
         let path = self.temp.join(self.temp_next.fetch_add(1, Ordering::Relaxed).to_string());
         let file = self.disk.create_sealed(&path).map_err(failed(format!("create `{}`", path.display())))?;
         let disk = Arc::clone(&self.disk);
-        Ok(TempFile { file, written: 0, is_synced: true, leftover: Leftover { path, disk } })
+        Ok(TempFile { file, written: 0, synced: 0, leftover: Leftover { path, disk } })
     }
 
     /// A temporary file that shares the content of a host file, and what that is. `None` where the filesystem cannot do that.
@@ -125,7 +122,7 @@ impl Files {
         let Some(file) = self.disk.share(host, &path) else { return Ok(None) };
         let leftover = Leftover { path, disk: Arc::clone(&self.disk) };
         let blob = digest_of(&leftover.path).map_err(failed(format!("read `{}`", leftover.path.display())))?;
-        Ok(Some((TempFile { file, written: blob.size_bytes, is_synced: false, leftover }, blob)))
+        Ok(Some((TempFile { file, written: blob.size_bytes, synced: 0, leftover }, blob)))
     }
 
     /// Makes a compiled module durable under its final name.
@@ -148,10 +145,10 @@ impl Files {
         }
         let dirs = vec![dir];
         // What is there may be durable, and relied on by another process; it is not replaced by what is not.
-        if temp.written > SYNCED_AT_ONCE_BYTES_MAX || path.try_exists().unwrap_or(true) {
+        if temp.unsynced() > UNSYNCED_BYTES_MAX || path.try_exists().unwrap_or(true) {
             temp.sync()?;
         }
-        let bytes = if temp.is_synced { 0 } else { temp.written };
+        let bytes = temp.unsynced();
         let file = temp.publish(&path)?;
         Ok(Unsynced { file: (bytes > 0).then_some(file), bytes, dirs })
     }
@@ -176,30 +173,30 @@ pub(crate) struct Unsynced {
 pub(crate) struct TempFile {
     file: Box<dyn DiskFile>,
     written: u64,
-    is_synced: bool,
+    /// How much of that is durable.
+    synced: u64,
     /// Removes what is there under the old name, which after a rename is nothing.
     leftover: Leftover,
 }
 
 impl TempFile {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.is_synced = false;
         let written = self.file.write_at(bytes, self.written);
         written.map_err(|error| failed(format!("write `{}`", self.leftover.path.display()))(error))?;
         self.written += bytes.len() as u64;
         Ok(())
     }
 
-    /// How many bytes were written.
-    pub(crate) fn written(&self) -> u64 {
-        self.written
+    /// How many bytes are not durable yet.
+    pub(crate) fn unsynced(&self) -> u64 {
+        self.written - self.synced
     }
 
     /// Makes it durable.
     pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
-        if !self.is_synced {
+        if self.unsynced() > 0 {
             self.file.sync().map_err(failed(format!("sync `{}`", self.leftover.path.display())))?;
-            self.is_synced = true;
+            self.synced = self.written;
         }
         Ok(())
     }

@@ -17,10 +17,12 @@ use crate::packed::{self, CHUNK_BYTES, Packer};
 pub(crate) const PIECE_BYTES: usize = 256 << 10;
 
 /// How many pieces may wait to be written.
-const PIECES_WAITING: usize = 16;
+const PIECES_WAITING: usize = 64;
 
-/// After so many bytes, the disk is made to take them. That is as many as may wait, so that meanwhile digesting goes on.
-const SYNC_EVERY_BYTES: u64 = (PIECE_BYTES * PIECES_WAITING) as u64;
+/// The disk is made to take what is written before it is more than that. Meanwhile as much may wait to be written, so that digesting
+/// goes on. What is left at the end is synced by whoever makes everything durable, while the next blob is digested: with less than
+/// this, blobs of 4 to 16 MiB were slower by a quarter.
+pub(crate) const UNSYNCED_BYTES_MAX: u64 = (PIECE_BYTES * PIECES_WAITING) as u64;
 
 /// Digests and writes the pieces that `next` gives until there are none. `next` gets back what was written, to use its
 /// space again.
@@ -33,19 +35,17 @@ pub(crate) fn take_in<P: AsRef<[u8]> + Send>(
     let (back, written) = mpsc::channel::<P>();
     thread::scope(|scope| {
         let write = move || {
-            let mut synced = 0;
             let mut packing = None;
             for (number, piece) in pieces.into_iter().enumerate() {
                 if number == 0 && packs && packed::pays(piece.as_ref()) {
                     packing = Some(Packing::default());
                 }
+                if temp.unsynced() + piece.as_ref().len() as u64 > UNSYNCED_BYTES_MAX {
+                    temp.sync()?;
+                }
                 match &mut packing {
                     Some(packing) => packing.write(temp, piece.as_ref())?,
                     None => temp.write(piece.as_ref())?,
-                }
-                if temp.written() - synced >= SYNC_EVERY_BYTES {
-                    temp.sync()?;
-                    synced = temp.written();
                 }
                 // Who reads may have come to the end.
                 let _ = back.send(piece);

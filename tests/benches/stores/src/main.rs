@@ -149,7 +149,7 @@ fn large(dir: &Path) -> Result<(), Failure> {
         "\nLarge blobs, durable, in MB/s: one thread\n\n| size | wasmill | from a reader | disk | SHA-256 | of the lesser | both at once | of that |"
     );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|");
-    for (len, count) in [((1 << 20) + 1, 128), (16 << 20, 8), (256 << 20, 1_u64)] {
+    for (len, count) in [((1 << 20) + 1, 128), (8 << 20, 16), (16 << 20, 8), (256 << 20, 1_u64)] {
         touch_memory();
         // Kept for a while: ext4 takes milliseconds to create a file where many were removed just before.
         let mut kept = Vec::new();
