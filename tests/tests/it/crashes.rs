@@ -135,6 +135,89 @@ fn two_hundred_kills_at_any_moment_lose_nothing_that_was_reported() {
     assert!(in_the_middle > 5, "only {in_the_middle} of {kills} kills came in the middle of reports");
 }
 
+/// Everything that a plan may do while it grows, with numbers that `round` decides.
+fn growing(space: &TestSpace, round: u64) {
+    let plan = r#"
+        [modules.script]
+        file = "script.wasm"
+        [modules.sum]
+        file = "sum_tree.wasm"
+        [defaults]
+        module = "script"
+        [jobs.sum]
+        module = "sum"
+        args = ["0", "LAST"]
+        yields = "plan.json"
+        save = { "sum" = "sum.txt" }
+        [jobs.split]
+        in = { "/in/sum" = { job = "sum", path = "sum" } }
+        args = ["write", "parts/a", "ROUND a", "write", "parts/b", "ROUND b", "write", "parts/c", "ROUND c"]
+        [jobs.scan]
+        for-each = { part = { entries = { job = "split", path = "parts" } } }
+        in = { "/in/part" = { job = "split", path = "parts/{part}" } }
+        args = ["copy", "/in/part", "scanned"]
+        [jobs.grade]
+        for-each = { part = { entries = { job = "split", path = "parts" } } }
+        in = { "/in/scan" = { job = "scan[{part}]" } }
+        args = ["join", "/in/scan", "grade"]
+        save = { "grade" = "grades/{part}" }
+        [jobs.solve]
+        for-each = { c = ["fail", "write", "spin"] }
+        in = { "/in/sum" = { job = "sum", path = "sum" } }
+        race = { first = 1 }
+        args = ["{c}", "found", "ROUND by {c}"]
+        [jobs.all]
+        in = { "/in/1" = { jobs = "grade" }, "/in/2" = { job = "solve" }, "/in/3" = { job = "sum", path = "sum" } }
+        args = ["join", "/in", "all"]
+        save = { "all" = "all.txt" }
+    "#;
+    let last = (300 + round).to_string();
+    space.write("mill.toml", plan.replace("ROUND", &round.to_string()).replace("LAST", &last));
+}
+
+#[test]
+fn a_hundred_kills_while_a_plan_grows_change_nothing_about_what_comes_of_it() {
+    let space = TestSpace::new();
+    space.guest("script").guest("sum_tree");
+    growing(&space, 9_999);
+    assert_eq!(space.jobs(&[]).code, 0);
+    // As long as a whole run takes here and now, once its modules are compiled.
+    growing(&space, 999);
+    let began = std::time::Instant::now();
+    assert_eq!(space.jobs(&[]).code, 0);
+    let whole_us = u64::try_from(began.elapsed().as_micros()).unwrap().min(400_000);
+    let wanted = std::env::var("WASMILL_TEST_KILLS").map_or(100, |text| text.parse().unwrap());
+    let seed: u64 = std::env::var("WASMILL_TEST_SEED").map_or(0, |text| text.parse().unwrap());
+    let (mut kills, mut in_the_middle, mut chance) = (0, 0, 0x9e37_79b9_7f4a_7c15_u64 ^ seed);
+    for round in 0.. {
+        growing(&space, round);
+        let mut reported = BTreeSet::new();
+        for _ in 0..5 {
+            chance ^= chance << 13;
+            chance ^= chance >> 7;
+            chance ^= chance << 17;
+            let more = run_until(&space, Duration::from_micros(chance % whole_us));
+            in_the_middle += usize::from(!more.is_empty() && !more.contains("all"));
+            reported.extend(more);
+            kills += 1;
+        }
+        let last = space.jobs(&[]);
+        assert_eq!(last.code, 0, "{last:#?}");
+        for job in last.executed() {
+            assert!(!reported.contains(job), "{job} was reported as done in round {round}, and ran again");
+        }
+        let sum: u64 = (0..300 + round).sum();
+        assert_eq!(space.read("sum.txt"), sum.to_string());
+        assert_eq!(space.read("grades/b"), format!("{round} b\n"));
+        let all = format!("{round} a\n{round} b\n{round} c\n{round} by write\n{sum}\n");
+        assert_eq!(space.read("all.txt"), all);
+        if kills >= wanted {
+            break;
+        }
+    }
+    assert!(in_the_middle > 5, "only {in_the_middle} of {kills} kills came in the middle of reports");
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_stops_cleanly_and_the_next_run_goes_on() {
