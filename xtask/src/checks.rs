@@ -1,4 +1,4 @@
-//! `cargo xtask test` and `cargo xtask doc`.
+//! `cargo xtask test`, `cargo xtask sim` and `cargo xtask doc`.
 //!
 //! Owns: what "all tests" is. Does not know: what is tested.
 
@@ -26,6 +26,21 @@ const REQUIRED_VARIABLE: &str = "WASMILL_TEST_ALL";
 pub(crate) struct TestArgs {
     /// Only tests with this in their names.
     filter: Option<String>,
+}
+
+/// Which simulated run.
+#[derive(Args)]
+pub(crate) struct SimArgs {
+    /// Its seed, as the test says that fails.
+    #[arg(long)]
+    seed: u64,
+}
+
+/// `cargo xtask sim`.
+pub(crate) fn sim(workspace: &Workspace, args: &SimArgs) -> Result<()> {
+    let mut test = workspace.cargo("test");
+    test.args(["--quiet", "--package", "wasmill-executor", "--lib", "simulation", "--", "--nocapture"]);
+    process::run(test.env("WASMILL_SIM_SEED", args.seed.to_string()))
 }
 
 /// `cargo xtask test`.

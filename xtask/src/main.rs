@@ -34,6 +34,8 @@ enum Task {
     Demo(demo::DemoArgs),
     /// Builds everything and runs all tests.
     Test(checks::TestArgs),
+    /// Shows one simulated run of the scheduler: all that happens in it.
+    Sim(checks::SimArgs),
     /// Builds the guests that the tests run, and prints where they are.
     Guests,
     /// Gets CPython and puts it where `examples/python-grader` looks for it.
@@ -62,6 +64,7 @@ fn run(task: Task) -> Result<()> {
         Task::Demo(args) => demo::demo(&Workspace::find()?, &args),
         Task::Python => foreign::python_example(&Workspace::find()?),
         Task::Test(args) => checks::test(&Workspace::find()?, &args),
+        Task::Sim(args) => checks::sim(&Workspace::find()?, &args),
         Task::Guests => guests::print(&Workspace::find()?),
         Task::Doc => checks::doc(&Workspace::find()?),
         Task::Bench(args) => bench::bench(&Workspace::find()?, &args),

@@ -30,6 +30,8 @@ mod retry_tests;
 mod save;
 mod scheduler;
 mod shape;
+#[cfg(test)]
+mod simulation;
 mod targets;
 mod verify;
 mod worker;

@@ -21,7 +21,7 @@ use std::collections::{BinaryHeap, HashMap};
 use crate::graph::{Graph, JobId};
 
 /// How often a job may be passed over for want of what it needs before those behind it have to wait.
-const PASSED_OVER_MAX: u32 = 16;
+pub(crate) const PASSED_OVER_MAX: u32 = 16;
 
 /// What the scheduler is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
