@@ -42,7 +42,7 @@ impl Workspace {
     /// Builds the `wasmill` binary and returns where it is.
     pub(crate) fn build_wasmill(&self, is_offline: bool) -> Result<PathBuf> {
         let mut build = self.cargo("build");
-        build.args(["--package", "wasmill", "--release"]);
+        build.args(["--package", "wasmill-cli", "--release"]);
         if is_offline {
             build.arg("--offline");
         }

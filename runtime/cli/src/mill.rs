@@ -1,21 +1,21 @@
-//! Puts the crates together: one store, one sandbox, one executor.
+//! What every command works on: a store, opened as the command line says, and the library that executes things with it.
 //!
-//! Owns: the default places, and that the sandbox is made when the first job needs it and not before. Does not
-//! know: commands.
+//! Owns: the default places, what Ctrl-C does, and what is said of errors. Does not know: commands.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use wasmill::LazySandbox;
 use wasmill_executor::{
-    BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, LoadedModules, Ports, Recorded, Toolchain, Verdict,
+    BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, LoadedModules, Recorded, Toolchain, Verdict,
     VerifyPorts, execute,
 };
 use wasmill_model::plan::{parse_duration, parse_size};
-use wasmill_model::port::{Cancel, Execution, Request, Runner, RunnerError, Traits};
+use wasmill_model::port::Cancel;
 use wasmill_model::{Event, RunSummary};
-use wasmill_sandbox::{Backend, CompileLimits, Compiler, Sandbox};
-use wasmill_storage::{Keep, OpenError, Storage};
+use wasmill_sandbox::{CompileLimits, Compiler};
+use wasmill_storage::{OpenError, Storage};
 
 use crate::args::Global;
 use crate::error::{CliError, usage};
@@ -27,9 +27,7 @@ const CACHE_BYTES_MAX: u64 = 8 << 30;
 /// A store with everything that works on it.
 pub(crate) struct Mill {
     pub(crate) storage: Arc<Storage>,
-    pub(crate) importer: Importer,
-    backend: Backend,
-    compile_limits: CompileLimits,
+    inner: wasmill::Mill,
 }
 
 impl Mill {
@@ -41,23 +39,30 @@ impl Mill {
 
     /// Works on a store that is open.
     pub(crate) fn with(global: &Global, storage: Storage) -> Result<Self, CliError> {
-        let storage = Arc::new(storage);
-        let importer = Importer::new(Arc::clone(&storage) as _, Arc::clone(&storage) as _);
-        let mut compile_limits = CompileLimits::default();
+        let mut limits = CompileLimits::default();
         if let Some(text) = &global.compile_memory {
-            compile_limits.memory_bytes = parse_size(text).map_err(|wrong| usage("--compile-memory", &wrong))?;
+            limits.memory_bytes = parse_size(text).map_err(|wrong| usage("--compile-memory", &wrong))?;
         }
         if let Some(text) = &global.compile_time {
             let wall_ms = parse_duration(text).map_err(|wrong| usage("--compile-time", &wrong))?;
-            compile_limits.cpu_time = Duration::from_millis(wall_ms);
+            limits.cpu_time = Duration::from_millis(wall_ms);
         }
-        Ok(Self { storage, importer, backend: global.engine.into(), compile_limits })
+        let program = std::env::current_exe()
+            .map_err(|error| CliError::new(exit_code::HOST, "wasmill cannot find its own program").because(&error))?;
+        let compiler = Compiler::Child { program, limits };
+        let options = wasmill::Options { backend: global.engine.into(), compiler, toolchain: toolchain() };
+        let inner = wasmill::Mill::with(storage, options);
+        Ok(Self { storage: Arc::clone(inner.storage()), inner })
+    }
+
+    /// What brings host files into the store.
+    pub(crate) fn importer(&self) -> &Importer {
+        self.inner.importer()
     }
 
     /// Gets the modules that `graph` needs.
     pub(crate) fn load_modules(&self, graph: &Graph, output: BuildOutput) -> Result<LoadedModules, Vec<CliError>> {
-        let loaded = graph.load_modules(&self.importer, self.storage.as_ref(), &toolchain(), output);
-        loaded.map_err(|errors| {
+        self.inner.load_modules(graph, output).map_err(|errors| {
             (errors.iter())
                 .map(|error| {
                     let shown = CliError::from_error(exit_code::INPUT, error);
@@ -80,13 +85,7 @@ impl Mill {
     ) -> Result<RunSummary, CliError> {
         let runtime = event_loop()?;
         let cancel = Cancel::new();
-        let ports = Ports {
-            blobs: Arc::clone(&self.storage) as _,
-            actions: Arc::clone(&self.storage) as _,
-            runs: Arc::clone(&self.storage) as _,
-            stats: Arc::clone(&self.storage) as _,
-            runner: Arc::new(LazySandbox::new(self.sandbox_options(how.workers, true)?, Arc::clone(&self.storage))),
-        };
+        let ports = self.inner.ports(how.workers);
         let options = ExecuteOptions {
             workers: how.workers,
             memory_bytes: how.memory_bytes,
@@ -101,7 +100,7 @@ impl Mill {
             tokio::spawn(cancel_on_interrupt(cancel));
             execute(graph, modules, ports, options, on_event).await
         });
-        self.importer.remember().map_err(|error| CliError::store(&error))?;
+        self.importer().remember().map_err(|error| CliError::store(&error))?;
         result.map_err(|error| match &error {
             ExecuteError::Store(_) | ExecuteError::Keep(_) => CliError::store(&error)
                 .hint("everything that was reported is safe; run again once the store can be written"),
@@ -116,7 +115,7 @@ impl Mill {
         workers: usize,
         mut on_done: impl FnMut(&Recorded, Verdict) + Send + 'static,
     ) -> Result<(), CliError> {
-        let runner = LazySandbox::new(self.sandbox_options(workers, false)?, Arc::clone(&self.storage));
+        let runner: LazySandbox = self.inner.sandbox(workers, false);
         let storage = Arc::clone(&self.storage);
         let cancel = Cancel::new();
         let done = event_loop()?.block_on(async {
@@ -130,40 +129,16 @@ impl Mill {
         done.map_err(|error| CliError::new(exit_code::HOST, "verifying did not come to its end").because(&error))
     }
 
-    /// Collects garbage where that is due. What comes of it changes nothing about what was done.
+    /// Collects garbage where that is due.
     pub(crate) fn collect_if_due(&self) {
-        match self.storage.collect_if_due(&Keep::default()) {
-            Ok(Some(collected)) => tracing::info!(?collected, "collected garbage"),
-            Ok(None) => {}
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "garbage could not be collected"),
-        }
-    }
-
-    fn sandbox_options(&self, slots: usize, pooled: bool) -> Result<wasmill_sandbox::Options, CliError> {
-        let program = std::env::current_exe()
-            .map_err(|error| CliError::new(exit_code::HOST, "wasmill cannot find its own program").because(&error))?;
-        let compiler = Compiler::Child { program, limits: self.compile_limits };
-        // Beside the blobs that they become, where there is room for them.
-        let spill_dir = self.storage.temp_dir().to_owned();
-        Ok(wasmill_sandbox::Options {
-            slots,
-            pooled,
-            snapshots: pooled,
-            backend: self.backend,
-            compiler,
-            spill_dir,
-            ..wasmill_sandbox::Options::default()
-        })
+        self.inner.collect_if_due();
     }
 
     /// Writes out what is still waiting.
     pub(crate) fn close(self) -> Result<(), CliError> {
-        let Self { storage, importer, .. } = self;
-        drop(importer);
-        match Arc::into_inner(storage) {
-            Some(storage) => storage.close().map_err(|error| CliError::store(&error)),
-            None => Ok(()),
-        }
+        let Self { storage, inner } = self;
+        drop(storage);
+        inner.close().map_err(|error| CliError::store(&error))
     }
 }
 
@@ -214,48 +189,6 @@ pub(crate) fn default_memory() -> u64 {
 /// One worker for each core that this process may use.
 pub(crate) fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// A sandbox that is made when the first action has to be executed: a run in which everything is cached needs no
-/// engine.
-struct LazySandbox {
-    options: wasmill_sandbox::Options,
-    storage: Arc<Storage>,
-    made: OnceLock<Sandbox>,
-    making: Mutex<()>,
-}
-
-impl LazySandbox {
-    fn new(options: wasmill_sandbox::Options, storage: Arc<Storage>) -> Self {
-        Self { options, storage, made: OnceLock::new(), making: Mutex::new(()) }
-    }
-
-    fn sandbox(&self) -> Result<&Sandbox, RunnerError> {
-        if let Some(sandbox) = self.made.get() {
-            return Ok(sandbox);
-        }
-        let _one_at_a_time = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sandbox) = self.made.get() {
-            return Ok(sandbox);
-        }
-        let sandbox =
-            Sandbox::new(self.options.clone(), Arc::clone(&self.storage) as _, Arc::clone(&self.storage) as _)
-                .map_err(|error| RunnerError::Host {
-                    doing: "start the WebAssembly engine",
-                    source: Box::new(error),
-                })?;
-        Ok(self.made.get_or_init(|| sandbox))
-    }
-}
-
-impl Runner for LazySandbox {
-    fn run(&self, request: Request<'_>, cancel: &Cancel) -> Result<Execution, RunnerError> {
-        self.sandbox()?.run(request, cancel)
-    }
-
-    fn traits(&self) -> Traits {
-        wasmill_sandbox::traits(self.options.backend)
-    }
 }
 
 fn default_store() -> Result<PathBuf, CliError> {

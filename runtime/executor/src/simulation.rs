@@ -2,7 +2,7 @@
 //! each job does, how long it takes, and when the run is cancelled. `cargo xtask sim --seed N` shows one.
 //!
 //! Owns: what must hold whatever happens: each job ends once and after what it needs, budgets are kept, nobody is passed over for
-//! ever, the same seed is the same run, and a run that is cut off anywhere comes, when it goes on, to the same as if it had not been.
+//! ever, the same seed is the same run, and a run that is cut off anywhere comes, when it goes on, to the same as if it had not been. Does not know: threads, stores, or what a job really does.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};

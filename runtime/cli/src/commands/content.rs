@@ -20,7 +20,7 @@ use crate::report::text::harmless;
 pub(crate) fn put(global: &Global, paths: &[PathBuf], pinned: bool) -> Result<u8, CliError> {
     let mill = Mill::open(global)?;
     for path in paths {
-        let mount = mill.importer.import(path).map_err(|error| {
+        let mount = mill.importer().import(path).map_err(|error| {
             let shown = CliError::from_error(exit_code::INPUT, &error);
             if matches!(error, ImportError::Store(_)) { CliError::store(&error) } else { shown }
         })?;

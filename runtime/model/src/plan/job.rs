@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::decode::{Defaults, check_label, unknown};
-use super::diagnostic::{Diagnostic, Diagnostics, Quoted, Span};
+use super::diagnostic::{Diagnostic, Diagnostics, Quoted};
 use super::document::{Key, Node, Value};
 use super::fields::{Field, Fields, Subject};
 use super::for_each::ForEach;
@@ -57,13 +57,8 @@ pub(super) fn job(
     let when = fields.take("when").map(|field| reader.when(&field, errors)).unwrap_or_default();
     let outputs = fields.take("out").map(|field| outputs(&field, &variables, errors)).unwrap_or_default();
     let yields = fields.take("yields").and_then(|field| yields(&field, race, &variables, &outputs, errors));
-    let save = fields
-        .take("save")
-        .map(|field| save(&field, context, (&for_each, race), &variables, errors))
-        .unwrap_or_default();
-    if yields.is_none() {
-        check_saved(&subject, &save, &outputs, errors);
-    }
+    let kept = if yields.is_some() { None } else { Some(&outputs[..]) };
+    let save = fields.take("save").map(|field| save(&field, context, (&for_each, race), &variables, kept, errors));
     let (limits, timeout) = limits(fields.take("limits"), context, key, errors);
     let seed = fields.take("seed").and_then(|field| field.whole(0, errors)).unwrap_or(0);
     let floats = fields.take("floats").and_then(|field| native_floats(&field, errors));
@@ -88,7 +83,7 @@ pub(super) fn job(
         stdin,
         mounts,
         outputs,
-        save: save.into_iter().map(|(save, _)| save).collect(),
+        save: save.unwrap_or_default(),
         fields: variables.into_fields(),
         for_each,
         when,
@@ -356,14 +351,15 @@ fn outputs(field: &Field<'_>, variables: &Variables<'_>, errors: &mut Diagnostic
     outputs
 }
 
-/// Reads `save`; each entry comes with the place of its key.
+/// Reads `save`. What is saved has to be among what the job keeps, where that is known.
 fn save(
     field: &Field<'_>,
     context: Context<'_>,
     (for_each, race): (&ForEach, Option<u64>),
     variables: &Variables<'_>,
+    kept: Option<&[Spanned<OutputPath>]>,
     errors: &mut Diagnostics,
-) -> Vec<(SaveSpec, Span)> {
+) -> Vec<SaveSpec> {
     let mut saves = Vec::new();
     if context.outer.is_some() {
         let wrong = Diagnostic::new(format!("{}: a plan that a job yields saves nothing", field.subject), field.span());
@@ -390,25 +386,16 @@ fn save(
                     .hint(format!("put `{{{}}}` or `{{{}.name}}` into the path", name.value, name.value)),
             );
         }
-        saves.push((SaveSpec { from, to: Spanned { value: to, span: node.span.clone() } }, key.span.clone()));
+        if let Some((from, outputs)) = from.as_ref().zip(kept).filter(|(from, outputs)| !is_kept(from, outputs)) {
+            let message =
+                format!("{} has {}, which is not among the job's outputs", field.subject, Quoted(from.as_str()));
+            let listed = super::diagnostic::listed(outputs.iter().map(|output| output.value.as_str()));
+            errors
+                .push(Diagnostic::new(message, key.span.clone()).hint(format!("add it to `out`, which has {listed}")));
+        }
+        saves.push(SaveSpec { from, to: Spanned { value: to, span: node.span.clone() } });
     }
     saves
-}
-
-/// What is saved has to be kept: where `out` says what is, it must lie in there.
-fn check_saved(
-    subject: &Subject<'_>,
-    saves: &[(SaveSpec, Span)],
-    outputs: &[Spanned<OutputPath>],
-    errors: &mut Diagnostics,
-) {
-    for (save, span) in saves {
-        if let Some(from) = save.from.as_ref().filter(|from| !is_kept(from, outputs)) {
-            let message = format!("{subject} saves {}, which is not among its outputs", Quoted(from.as_str()));
-            let kept = super::diagnostic::listed(outputs.iter().map(|output| output.value.as_str()));
-            errors.push(Diagnostic::new(message, span.clone()).hint(format!("add it to `out`, which has {kept}")));
-        }
-    }
 }
 
 /// Whether there is something at `path` once only `outputs` are kept; none means that all are.

@@ -1,6 +1,6 @@
 //! Which crate may know which, by its manifest and by what its sources name (ARCHITECTURE.md has the picture).
 //!
-//! cli → executor → {storage, sandbox} only through model's ports; model imports nothing of ours; a guest knows
+//! cli → mill → {executor, storage, sandbox}, and executor → {storage, sandbox} only through model's ports; model imports nothing of ours; a guest knows
 //! nothing of the host.
 
 use super::rules::find;
@@ -16,7 +16,7 @@ struct Rule {
     crates: &'static [&'static str],
 }
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 7] = [
     Rule {
         folder: "runtime/model/",
         ours: &[],
@@ -27,6 +27,11 @@ const RULES: [Rule; 6] = [
     Rule {
         folder: "runtime/executor/",
         ours: &["wasmill-model", "wasmill-abi"],
+        crates: &["wasmtime", "redb", "axum", "clap"],
+    },
+    Rule {
+        folder: "runtime/mill/",
+        ours: &["wasmill-executor", "wasmill-model", "wasmill-sandbox", "wasmill-storage"],
         crates: &["wasmtime", "redb", "axum", "clap"],
     },
     Rule { folder: "guest-sdk/", ours: &["wasmill-abi", "wasmill-sdk-macro"], crates: &["tokio", "wasmtime", "redb"] },

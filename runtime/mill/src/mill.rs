@@ -1,0 +1,153 @@
+//! Puts the crates together: one store, one sandbox, one executor.
+//!
+//! Owns: which parts work on which. Does not know: where the store is by default, or commands.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wasmill_executor::{BuildOutput, Graph, Importer, LoadedModules, ModuleLoadError, Ports, Toolchain};
+use wasmill_model::port::{BlobStore as _, StoreError};
+use wasmill_model::{BlobRef, Digest};
+use wasmill_sandbox::{Backend, Compiler};
+use wasmill_storage::{Keep, OpenError, Storage};
+
+use crate::lazy::LazySandbox;
+
+/// How jobs are executed.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Who executes machine code.
+    pub backend: Backend,
+    /// Who makes it. In the process itself (the default), nothing bounds the memory and the time that a hostile module costs when it is
+    /// compiled; the `wasmill` program compiles in a child.
+    pub compiler: Compiler,
+    /// Where compilers for guests are looked for, for modules that are Rust crates.
+    pub toolchain: Toolchain,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let toolchain = Toolchain { rustc: None, private: None };
+        Self { backend: Backend::Cranelift, compiler: Compiler::Here, toolchain }
+    }
+}
+
+/// A module cannot be put into the store. Whether it is valid shows when it is first executed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreModuleError {
+    /// Its text is wrong.
+    #[error("the module is no WebAssembly text: {0}")]
+    Text(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A store with everything that works on it.
+pub struct Mill {
+    storage: Arc<Storage>,
+    importer: Importer,
+    options: Options,
+}
+
+impl Mill {
+    /// Opens the store in a folder, or makes it.
+    ///
+    /// # Errors
+    /// The folder is no store, or one of another format; it cannot be written.
+    pub fn open(store: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let storage = Storage::open(store.as_ref(), wasmill_storage::Options::default())?;
+        Ok(Self::with(storage, Options::default()))
+    }
+
+    /// Works on a store that is open.
+    pub fn with(storage: Storage, options: Options) -> Self {
+        let storage = Arc::new(storage);
+        let importer = Importer::new(Arc::clone(&storage) as _, Arc::clone(&storage) as _);
+        Self { storage, importer, options }
+    }
+
+    /// The store.
+    pub fn storage(&self) -> &Arc<Storage> {
+        &self.storage
+    }
+
+    /// What brings host files into the store.
+    pub fn importer(&self) -> &Importer {
+        &self.importer
+    }
+
+    /// The content of a blob: what a job wrote to its standard output, for instance.
+    ///
+    /// # Errors
+    /// It is not there, or the disk fails.
+    pub fn read(&self, blob: &BlobRef) -> Result<Bytes, StoreError> {
+        self.storage.get(blob)
+    }
+
+    /// Puts a module into the store, so that plans can name it by its digest ([`crate::PlanBuilder::module_stored`]).
+    ///
+    /// # Errors
+    /// It is no WebAssembly and no WebAssembly text; the store cannot be written.
+    pub fn store_module(&self, module: &[u8]) -> Result<Digest, StoreModuleError> {
+        let wasm = wat::parse_bytes(module).map_err(|error| StoreModuleError::Text(error.to_string()))?;
+        Ok(self.storage.put(Bytes::copy_from_slice(&wasm))?.digest)
+    }
+
+    /// Gets the modules that a graph needs, building those that are crates.
+    ///
+    /// # Errors
+    /// Every module that cannot be had.
+    pub fn load_modules(&self, graph: &Graph, output: BuildOutput) -> Result<LoadedModules, Vec<ModuleLoadError>> {
+        graph.load_modules(&self.importer, self.storage.as_ref(), &self.options.toolchain, output)
+    }
+
+    /// A sandbox for so many jobs at once, pooled unless each instance is to be made from nothing.
+    pub fn sandbox(&self, slots: usize, pooled: bool) -> LazySandbox {
+        let options = wasmill_sandbox::Options {
+            slots,
+            pooled,
+            snapshots: pooled,
+            backend: self.options.backend,
+            compiler: self.options.compiler.clone(),
+            // Beside the blobs that they become, where there is room for them.
+            spill_dir: self.storage.temp_dir().to_owned(),
+            ..wasmill_sandbox::Options::default()
+        };
+        LazySandbox::new(options, Arc::clone(&self.storage))
+    }
+
+    /// What a run needs of this.
+    pub fn ports(&self, slots: usize) -> Ports {
+        Ports {
+            blobs: Arc::clone(&self.storage) as _,
+            actions: Arc::clone(&self.storage) as _,
+            runs: Arc::clone(&self.storage) as _,
+            stats: Arc::clone(&self.storage) as _,
+            runner: Arc::new(self.sandbox(slots, true)),
+        }
+    }
+
+    /// Collects garbage where that is due. What comes of it changes nothing about what was done.
+    pub fn collect_if_due(&self) {
+        match self.storage.collect_if_due(&Keep::default()) {
+            Ok(Some(collected)) => tracing::info!(?collected, "collected garbage"),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "garbage could not be collected"),
+        }
+    }
+
+    /// Writes out what is still waiting, unless a run goes on. Without it, that is done a little later; nothing is lost.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn close(self) -> Result<(), StoreError> {
+        let Self { storage, importer, .. } = self;
+        drop(importer);
+        match Arc::into_inner(storage) {
+            Some(storage) => storage.close(),
+            None => Ok(()),
+        }
+    }
+}

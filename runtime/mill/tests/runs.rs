@@ -1,0 +1,89 @@
+//! The library as another program uses it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use wasmill::{Event, Job, Mill, PlanBuilder, RunError, RunOptions};
+
+#[path = "../../../examples/embed/main.rs"]
+#[expect(dead_code, reason = "its `main` is that of a program")]
+mod embed;
+
+const SPINS: &[u8] =
+    br#"(module (func (export "_start") (loop $for_ever (br $for_ever))) (memory (export "memory") 1))"#;
+
+#[test]
+fn the_example_tells_each_result_and_knows_it_the_next_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("texts");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("a.txt"), "hello, world").unwrap();
+    std::fs::write(folder.join("b.txt"), "x".repeat(200_000)).unwrap();
+    for cached in [0, 2] {
+        let mut told = BTreeMap::new();
+        let note = &mut |file: &str, text: &str| drop(told.insert(file.to_owned(), text.to_owned()));
+        let summary = embed::shout(&dir.path().join("store"), &folder, note).unwrap();
+        assert_eq!((summary.counts.succeeded, summary.counts.cached), (2, cached));
+        assert_eq!(told["shout[a.txt]"], "HELLO, WORLD");
+        assert_eq!(told["shout[b.txt]"], "X".repeat(200_000));
+    }
+}
+
+fn spinning(mill: &Mill) -> wasmill::Plan {
+    let module = mill.store_module(SPINS).unwrap();
+    let job = Job::new("spin", "m").for_each("n", ["1", "2", "3"]);
+    PlanBuilder::new("spin").module_stored("m", module).job(job).build().unwrap()
+}
+
+#[test]
+fn a_run_is_cancelled_by_who_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mill = Mill::open(dir.path()).unwrap();
+    let began = Instant::now();
+    // Dropped: nobody wants it.
+    drop(mill.run(spinning(&mill), ".", RunOptions::default()).unwrap());
+    let mut run = mill.run(spinning(&mill), ".", RunOptions::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        while let Some(event) = run.next().await {
+            if let Event::JobStarted { .. } = event {
+                run.cancel();
+            }
+        }
+    });
+    let summary = run.finish().unwrap();
+    assert!(summary.cancelled && summary.counts.cancelled == 3, "{summary:?}");
+    assert!(began.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn who_takes_no_events_still_gets_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let mill = Mill::open(dir.path()).unwrap();
+    let module = mill.store_module(br#"(module (func (export "_start")) (memory (export "memory") 1))"#).unwrap();
+    // More events than may wait.
+    let items: Vec<String> = (0..2_000).map(|n| n.to_string()).collect();
+    let job = Job::new("many", "m").for_each("n", items).arg("{n}");
+    let plan = PlanBuilder::new("many").module_stored("m", module).job(job).build().unwrap();
+    let run = mill.run(plan, ".", RunOptions::default()).unwrap();
+    assert_eq!(run.finish().unwrap().counts.succeeded, 2_000);
+}
+
+#[test]
+fn what_cannot_be_run_is_an_error_before_anything_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let mill = Mill::open(dir.path()).unwrap();
+    assert!(mill.store_module(b"(module").is_err());
+    let plan = |job: Job| PlanBuilder::new("p").module_file("m", "missing.wasm").job(job).build().unwrap();
+    let run = |plan, options| mill.run(plan, dir.path(), options);
+    let none = run(plan(Job::new("a", "m")), RunOptions::default()).unwrap_err();
+    assert!(matches!(none, RunError::Module(_)), "{none}");
+    let select = RunOptions { select: vec!["b".to_owned()], ..RunOptions::default() };
+    assert!(matches!(run(plan(Job::new("a", "m")), select).unwrap_err(), RunError::UnknownJob(_)));
+    let twice = run(
+        plan(Job::new("a", "m").for_each("x", wasmill::Items::Lines(wasmill::Input::Path("none".to_owned())))),
+        RunOptions::default(),
+    );
+    assert!(twice.unwrap_err().to_string().contains("cannot read the list"));
+}
