@@ -119,6 +119,11 @@ impl Board {
         commands
     }
 
+    /// Says how long jobs are expected to take.
+    pub(crate) fn expect(&self, graph: &Graph, expected: impl Fn(JobId) -> u64) {
+        self.state().scheduler.expect(graph, expected);
+    }
+
     /// Lets a job be tried again.
     pub(crate) fn due(&self, job: JobId) {
         let mut state = self.state();

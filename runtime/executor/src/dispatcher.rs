@@ -14,6 +14,7 @@ use wasmill_model::port::{ActionCache, BlobStore, Cancel, RunLog, Runner, StatCa
 use wasmill_model::{Event, JobReport, JobStatus, RunCounts, RunId, RunRecord, RunState, RunSummary};
 
 use crate::board::Board;
+use crate::durations::Durations;
 use crate::error::{ExecuteError, chain};
 use crate::flight::Flights;
 use crate::graph::{Graph, JobId, Role};
@@ -28,6 +29,9 @@ use crate::worker::{Ended, Message, STACK_BYTES, Shared, work};
 
 /// Jobs in one page of a run's record.
 const PAGE: usize = 256;
+
+/// Of more jobs, looking up what each took would take longer than it is worth.
+const EXPECTED_JOBS_MAX: usize = 200_000;
 
 /// How long a cancellation may go unnoticed here (running jobs notice it by themselves), and what the threads have to say
 /// while they are busy.
@@ -114,6 +118,7 @@ pub async fn execute(
         timeout: options.timeout,
         delayed: BinaryHeap::new(),
         targets: Targets::default(),
+        expecting: None,
         pending: HashMap::new(),
         closed_early: HashMap::new(),
         durable_early: HashSet::new(),
@@ -132,6 +137,9 @@ pub async fn execute(
     if finished.is_err() {
         dispatcher.shared.board.cancel();
         dispatcher.shared.cancel.cancel();
+    }
+    if let Some(expecting) = dispatcher.expecting.take() {
+        let _ = expecting.join();
     }
     // The threads come to their end once the jobs that run have been stopped.
     dispatcher.shared.board.close();
@@ -176,6 +184,8 @@ struct Dispatcher<'a> {
     /// Jobs that are to be tried again, and when.
     delayed: BinaryHeap<Reverse<(Instant, JobId)>>,
     targets: Targets,
+    /// What looks up how long jobs are expected to take.
+    expecting: Option<JoinHandle<()>>,
     pending: HashMap<JobId, Pending>,
     /// What became of nodes that close, where those that open had not said yet that they ended: one of the jobs between them
     /// may fail before.
@@ -230,6 +240,21 @@ impl Dispatcher<'_> {
         Ok(())
     }
 
+    /// Has it looked up, once, how long jobs took in earlier runs. Where everything is cached nobody needs to know.
+    fn expect(&mut self) {
+        if self.expecting.is_some() || !(2..=EXPECTED_JOBS_MAX).contains(&self.counts.jobs) {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let look_up = move || match Durations::find(shared.ports.runs.as_ref(), &shared.graph) {
+            Ok(Some(durations)) => shared.board.expect(&shared.graph, |id| durations.expected(&shared.graph, id)),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "no durations are expected"),
+        };
+        // Without it, jobs are only taken in another order.
+        self.expecting = std::thread::Builder::new().name("wasmill-expect".to_owned()).spawn(look_up).ok();
+    }
+
     /// Starts nothing further.
     fn stop(&mut self) -> Result<(), ExecuteError> {
         self.shared.board.cancel().into_iter().try_for_each(|command| self.hear_unstarted(command))
@@ -238,6 +263,7 @@ impl Dispatcher<'_> {
     fn hear(&mut self, message: Message) -> Result<(), ExecuteError> {
         match message {
             Message::Started(job) => {
+                self.expect();
                 self.targets.started(job, self.shared.graph.spec(job).target, Instant::now());
                 let job = self.shared.graph.job(job).name.clone();
                 (self.on_event)(&Event::JobStarted { job });

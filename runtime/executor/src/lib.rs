@@ -7,6 +7,7 @@
 
 mod board;
 mod dispatcher;
+mod durations;
 mod error;
 mod expand;
 mod flight;
@@ -37,6 +38,7 @@ mod verify;
 mod worker;
 
 pub use dispatcher::{ExecuteOptions, Ports, execute};
+pub use durations::Durations;
 pub use error::{
     ExecuteError, GrowError, ImportError, ModuleLoadError, ModuleLoadErrorKind, ResolveError, SaveError, chain,
 };

@@ -215,6 +215,20 @@ impl Scheduler {
         }
     }
 
+    /// Says how long jobs are expected to take, now that it is known: of those that could start, the one with the longest way behind
+    /// it goes first.
+    pub fn expect(&mut self, graph: &Graph, expected: impl Fn(JobId) -> u64) {
+        let heights = self.heights(graph, 0, 0, expected);
+        for (place, height) in self.places.iter_mut().zip(heights) {
+            place.height = height;
+        }
+        let places = &self.places;
+        for class in &mut self.classes {
+            let rank = |(priority, _, job): Rank| (priority, places[job.0.index()].height, job);
+            class.ready = class.ready.drain().map(rank).collect();
+        }
+    }
+
     /// Finds out where the jobs from `first` on stand in the order in which jobs are taken. Behind the last of them there is
     /// a way of the length `behind`.
     fn place(&mut self, graph: &Graph, first: usize, behind: u64, demand: impl Fn(JobId) -> Demand) {
@@ -236,12 +250,15 @@ impl Scheduler {
     fn heights(&self, graph: &Graph, first: usize, behind: u64, expected: impl Fn(JobId) -> u64) -> Vec<u64> {
         let dependants = self.dependants.get(first..).unwrap_or_default();
         let mut heights = vec![behind; dependants.len()];
-        let among = |id: JobId| id.index().checked_sub(first);
+        // What has ended is behind nothing any more.
+        let is_open = |id: JobId| !matches!(self.states[id.index()], State::Excluded | State::Succeeded | State::Ended);
+        let among = |id: JobId| id.index().checked_sub(first).filter(|_| is_open(id));
         let mut open: Vec<usize> =
             dependants.iter().map(|ids| ids.iter().filter(|id| among(**id).is_some()).count()).collect();
-        let is_end =
-            |id: &JobId| among(*id).is_some_and(|at| open[at] == 0) && self.states[id.index()] != State::Excluded;
-        let mut queue: Vec<JobId> = graph.nodes().skip(first).filter(is_end).collect();
+        let is_end = |id: &JobId| among(*id).is_some_and(|at| open[at] == 0);
+        // Somebody may be about to add more to the graph.
+        let nodes = graph.nodes().take(self.states.len()).skip(first);
+        let mut queue: Vec<JobId> = nodes.filter(is_end).collect();
         while let Some(job) = queue.pop() {
             let Some(at) = among(job) else { continue };
             heights[at] = heights[at].saturating_add(expected(job).max(1));

@@ -69,6 +69,23 @@ fn the_longest_way_goes_first() {
 }
 
 #[test]
+fn what_is_expected_later_counts_from_then_on() {
+    // 0 -> 1, 2 -> 3, and 4 alone.
+    let graph = graph(&[vec![], vec![0], vec![], vec![2], vec![]]);
+    let mut scheduler = scheduler(&graph, &[1], false, &vec![one(); 5]);
+    assert_eq!(taken(&mut scheduler), [0]);
+    scheduler.on(Signal::Ended(JobId(0), Ending::Succeeded), &mut Vec::new());
+    // Of 1, 2 and 4, which could start: 2 has 3 behind it, which takes long, and 4 takes longer by itself than 1.
+    scheduler.expect(&graph, |job| [1, 1, 1, 50, 10][job.index()]);
+    let mut order = Vec::new();
+    while let Some(job) = scheduler.take() {
+        order.push(job.0);
+        scheduler.on(Signal::Ended(job, Ending::Succeeded), &mut Vec::new());
+    }
+    assert_eq!(order, [2, 3, 4, 1]);
+}
+
+#[test]
 fn what_fits_is_not_kept_from_starting_and_what_does_not_starts_in_the_end() {
     // The first needs everything, and there is always one of the others running.
     let graph = graph(&vec![vec![]; 100]);

@@ -320,6 +320,10 @@ impl Simulation<'_> {
     fn tell(&mut self, signal: Signal, said: &str) {
         self.came.events += 1;
         self.note(said);
+        // What jobs are expected to take may become known at any time.
+        if self.came.events == 7 {
+            self.scheduler.expect(&self.graph, |job| Rng::of(self.seed, &self.graph.job(job).name).below(100));
+        }
         let mut commands = Vec::new();
         self.scheduler.on(signal, &mut commands);
         self.hear(commands);

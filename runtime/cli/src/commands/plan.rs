@@ -2,13 +2,11 @@
 //!
 //! Owns: what is said of a valid plan. Does not know: how plans are read, or how a graph is measured.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use serde_json::json;
-use wasmill_executor::{Graph, JobId};
-use wasmill_model::port::{RunLog, StoreError};
-use wasmill_model::{JobStatus, RunId};
+use wasmill_executor::{Durations, Graph, JobId};
 use wasmill_storage::Storage;
 
 use crate::app::show_error;
@@ -23,9 +21,6 @@ use crate::report::text::{count, duration, harmless_lines};
 
 /// For how many workers it is said how long a plan takes.
 const WORKERS: [usize; 6] = [1, 2, 4, 8, 16, 32];
-
-/// How many runs are searched for recorded durations.
-const RUNS_SEARCHED: usize = 10;
 
 /// Jobs of a long path that are named: the first ones, and the last.
 const PATH_SHOWN: usize = 6;
@@ -53,10 +48,9 @@ fn jobs_and_edges(graph: &Graph) -> String {
 /// `wasmill plan show`.
 pub(crate) fn show(global: &Global, path: &Path) -> Result<u8, CliError> {
     let graph = plan_file::load(path)?;
-    let recorded = Recorded::find(global, &graph)?;
+    let recorded = durations(global, &graph)?;
     let memory_bytes = default_memory();
-    let expected = recorded.as_ref().map_or_else(|| vec![1; graph.len()], |recorded| recorded.durations(&graph));
-    let expected = |id: JobId| expected.get(id.number()).copied().unwrap_or(1);
+    let expected = |id: JobId| recorded.as_ref().map_or(1, |durations| durations.expected(&graph, id));
     let shape = graph.shape(expected);
     let path: Vec<&str> = shape.critical_path.iter().map(|id| graph.job(*id).name.as_str()).collect();
     let times = WORKERS.map(|workers| (workers, graph.makespan(workers, memory_bytes, expected)));
@@ -108,65 +102,21 @@ fn shortened(path: &[&str]) -> String {
     }
 }
 
-/// How long jobs took in earlier runs.
-struct Recorded {
-    /// The latest of these runs.
-    run: RunId,
-    by_job: HashMap<String, u64>,
-}
-
-impl Recorded {
-    /// What is known of a graph's jobs, if there is a store: of each what it took when it succeeded last. A store that cannot be
-    /// read is no reason to say nothing.
-    fn find(global: &Global, graph: &Graph) -> Result<Option<Self>, CliError> {
-        let (dir, options) = (store_dir(global)?, store_options(global)?);
-        // Looking at a plan creates nothing.
-        if !dir.join("FORMAT").exists() {
-            return Ok(None);
-        }
-        let found = Storage::open(&dir, options)
-            .map_err(|error| open_error(&error))
-            .and_then(|storage| Self::read(&storage, graph).map_err(|error| CliError::store(&error)));
-        Ok(found.unwrap_or_else(|error| {
-            tracing::warn!("no durations are used, as the store cannot be read");
-            show_error(&error, OutputFormat::Human);
-            None
-        }))
+/// What is known of how long a graph's jobs take, if there is a store. A store that cannot be read is no reason to say nothing.
+fn durations(global: &Global, graph: &Graph) -> Result<Option<Durations>, CliError> {
+    let (dir, options) = (store_dir(global)?, store_options(global)?);
+    // Looking at a plan creates nothing.
+    if !dir.join("FORMAT").exists() {
+        return Ok(None);
     }
-
-    fn read(storage: &Storage, graph: &Graph) -> Result<Option<Self>, StoreError> {
-        let mut unknown: HashSet<&str> = graph.ids().map(|id| graph.job(id).name.as_str()).collect();
-        let mut recorded: Option<Self> = None;
-        let runs = storage.runs(RUNS_SEARCHED)?.into_iter().filter(|run| run.plan == graph.name());
-        for run in runs {
-            for report in storage.jobs(run.id)? {
-                if report.status == JobStatus::Succeeded && unknown.remove(report.job.as_str()) {
-                    let recorded = recorded.get_or_insert_with(|| Self { run: run.id, by_job: HashMap::new() });
-                    recorded.by_job.insert(report.job, report.usage.wall_ns.max(1));
-                }
-            }
-            if unknown.is_empty() {
-                break;
-            }
-        }
-        Ok(recorded)
-    }
-
-    /// How long each job took: itself, else those of its family in the mean, else all.
-    fn durations(&self, graph: &Graph) -> Vec<u64> {
-        let mut families: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-        let mut all = (0, 0);
-        let own = |id: JobId| self.by_job.get(&graph.job(id).name).copied();
-        for (id, wall_ns) in graph.ids().filter_map(|id| Some((id, own(id)?))) {
-            for (sum, count) in [families.entry(graph.family(id)).or_default(), &mut all] {
-                *sum += wall_ns;
-                *count += 1;
-            }
-        }
-        let mean = |(sum, count): (u64, u64)| sum / count.max(1);
-        let family = |id: JobId| families.get(graph.family(id)).copied().unwrap_or(all);
-        graph.ids().map(|id| own(id).unwrap_or_else(|| mean(family(id))).max(1)).collect()
-    }
+    let found = Storage::open(&dir, options)
+        .map_err(|error| open_error(&error))
+        .and_then(|storage| Durations::find(&storage, graph).map_err(|error| CliError::store(&error)));
+    Ok(found.unwrap_or_else(|error| {
+        tracing::warn!("no durations are used, as the store cannot be read");
+        show_error(&error, OutputFormat::Human);
+        None
+    }))
 }
 
 /// `wasmill plan graph`.
