@@ -80,7 +80,7 @@ impl Fragment {
                 true => format!("{prefix}{}", spec.name.value),
                 false => format!("{prefix}{}[{label}]", spec.name.value),
             };
-            self.push(name, label, spec, bindings, Role::Execute { closer: None }, scope);
+            self.push(name, spec, bindings, Role::Execute { closer: None }, scope);
         }
         if spec.race.is_some() {
             let (judge, end) = (JobId(self.next()), JobId(self.next()));
@@ -88,14 +88,14 @@ impl Fragment {
                 job.role = Role::Candidate { judge };
             }
             let (name, role) = (format!("{prefix}{}", spec.name.value), Role::Judge { first: JobId(first), end });
-            self.push(name, String::new(), spec, Bindings::new(), role, scope);
+            self.push(name, spec, Bindings::new(), role, scope);
         }
         first..self.next()
     }
 
-    fn push(&mut self, name: String, label: String, spec: &Arc<JobSpec>, bindings: Bindings, role: Role, scope: u32) {
+    fn push(&mut self, name: String, spec: &Arc<JobSpec>, bindings: Bindings, role: Role, scope: u32) {
         let (spec, upstream, needs) = (Arc::clone(spec), Vec::new(), Vec::new());
-        self.jobs.push(Job { name, label, spec, bindings, upstream, needs, role, scope, grown: OnceLock::new() });
+        self.jobs.push(Job { name, spec, bindings, upstream, needs, role, scope, grown: OnceLock::new() });
     }
 
     /// Adds the nodes that close what some of its jobs open. Returns those whose results count.
@@ -109,8 +109,8 @@ impl Fragment {
                 Role::Execute { .. } if job.spec.yields.is_some() => Role::Execute { closer: Some(closer) },
                 _ => continue,
             };
-            let (name, label, spec, scope) = (job.name.clone(), job.label.clone(), Arc::clone(&job.spec), job.scope);
-            self.push(name, label, &spec, Bindings::new(), Role::Close { opener: JobId(id) }, scope);
+            let (name, spec, scope) = (job.name.clone(), Arc::clone(&job.spec), job.scope);
+            self.push(name, &spec, Bindings::new(), Role::Close { opener: JobId(id) }, scope);
         }
         if self.next() > first {
             return first..self.next();
@@ -136,7 +136,7 @@ pub(crate) fn expand_specs(
         let jobs = if is_late {
             let (first, role) = (fragment.next(), Role::Expand { closer: JobId(0) });
             let name = format!("{}{}", scope.prefix, spec.name.value);
-            fragment.push(name, String::new(), &spec, Bindings::new(), role, number);
+            fragment.push(name, &spec, Bindings::new(), role, number);
             first..fragment.next()
         } else {
             match values_before(&spec, &scope.base).and_then(|values| combine(&spec, &values)) {
@@ -358,7 +358,7 @@ impl Connector<'_> {
         let at = self.scope.entry(entry)?;
         if !self.labels.contains_key(&at) {
             let results = self.items(at)?;
-            let label = |id| fragment.job(id).unwrap_or_else(|| self.graph.job(id)).label.clone();
+            let label = |id| fragment.job(id).unwrap_or_else(|| self.graph.job(id)).label().to_owned();
             self.labels.insert(at, results.into_iter().map(|id| (label(id), id)).collect());
         }
         self.labels.get(&at)?.get(label).copied()

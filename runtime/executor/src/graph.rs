@@ -40,8 +40,6 @@ impl JobId {
 pub struct Job {
     /// Its name; `scan[serde]` for an item, `build/link` for a job of a plan that `build` yields.
     pub name: String,
-    /// What stands in the brackets; empty for a job that is not repeated.
-    pub label: String,
     /// What the plan says of it.
     pub(crate) spec: Arc<JobSpec>,
     /// The item's values.
@@ -54,7 +52,16 @@ pub struct Job {
     /// The plan that it is of.
     pub(crate) scope: u32,
     /// Of a node that closes: what there is between the one that opens and itself. Of one that judges: the winners.
-    pub(crate) grown: OnceLock<Grown>,
+    pub(crate) grown: OnceLock<Box<Grown>>,
+}
+
+impl Job {
+    /// What stands in the brackets; empty for a job that is not repeated.
+    pub fn label(&self) -> &str {
+        // Names of plans' jobs and labels have no slashes.
+        let name = self.name.rsplit('/').next().unwrap_or_default();
+        name.split_once('[').and_then(|(_, label)| label.strip_suffix(']')).unwrap_or_default()
+    }
 }
 
 /// What an input that names jobs leads to.

@@ -192,7 +192,7 @@ fn add(shared: &Shared, fragment: Fragment, closer: JobId, grown: Grown, outbox:
         shared.progress.push(Progress::default());
         shared.graph.jobs.push(job);
     }
-    let _ = shared.graph.job(closer).grown.set(grown);
+    let _ = shared.graph.job(closer).grown.set(Box::new(grown));
     // Before anybody can begin with one of them.
     outbox.post(Message::Grown { opener, jobs: seen });
     outbox.flush();
@@ -291,7 +291,7 @@ pub(crate) fn judge(shared: &Shared, judge: JobId, candidates: Range<JobId>, end
     }
     ended.cached = winners.iter().all(|id| shared.progress[id.index()].cached.load(Ordering::Acquire));
     let scope = shared.graph.job(judge).scope;
-    let _ = shared.graph.job(judge).grown.set(Grown { results: winners, scope });
+    let _ = shared.graph.job(judge).grown.set(Box::new(Grown { results: winners, scope }));
     (ended.status, ended.result) = (JobStatus::Succeeded, Some(result));
     Ok(())
 }

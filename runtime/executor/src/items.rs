@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use wasmill_model::plan::{Bindings, Diagnostic, InputSource, Items, JobSpec, Span, Spanned};
 use wasmill_model::{Directory, check_name};
@@ -26,6 +27,10 @@ impl Item {
     fn plain(value: impl Into<String>) -> Self {
         let value = value.into();
         Self { called: value.clone(), value, fields: Vec::new() }
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -112,17 +117,20 @@ pub(crate) fn combine(job: &JobSpec, values: &[Vec<Item>]) -> Result<Vec<(String
             let message = format!("job `{}` expands to more than {JOBS_MAX} jobs", job.name.value);
             return Err(Diagnostic::new(message, source.span.clone()));
         }
+        // The names are shared by all items.
+        let own: Arc<str> = variable.value.as_str().into();
+        let used = job.fields.iter().filter(|(of, _)| *of == variable.value);
+        let fields: Vec<(Arc<str>, &str)> =
+            used.map(|(of, field)| (format!("{of}.{field}").into(), field.as_str())).collect();
+        let combined = |(label, bindings): &(String, Bindings), item: &Item, mine: &str| {
+            let label = if label.is_empty() { mine.to_owned() } else { format!("{label},{mine}") };
+            let mut bound = vec![(&own, item.value.as_str())];
+            bound.extend(fields.iter().map(|(name, field)| (name, item.field(field).unwrap_or_default())));
+            (label, bindings.with(bound.into_iter()))
+        };
         items = (items.iter())
-            .flat_map(|(label, bindings)| {
-                values.iter().zip(&labels).map(move |(item, own)| {
-                    let label = if label.is_empty() { own.clone() } else { format!("{label},{own}") };
-                    let mut bindings = bindings.clone();
-                    bindings.insert(variable.value.clone(), item.value.clone());
-                    let of_item =
-                        |(field, value): &(String, String)| (format!("{}.{field}", variable.value), value.clone());
-                    bindings.extend(item.fields.iter().map(of_item));
-                    (label, bindings)
-                })
+            .flat_map(|before| {
+                values.iter().zip(&labels).map(|(item, mine)| combined(before, item, mine)).collect::<Vec<_>>()
             })
             .collect();
     }
@@ -132,7 +140,7 @@ pub(crate) fn combine(job: &JobSpec, values: &[Vec<Item>]) -> Result<Vec<(String
 /// What a job uses of its items has to be there in each.
 fn check_fields(job: &JobSpec, variable: &str, values: &[Item], span: &Span) -> Result<(), Diagnostic> {
     for (_, field) in job.fields.iter().filter(|(of, _)| of == variable) {
-        if let Some(without) = values.iter().find(|item| !item.fields.iter().any(|(key, _)| key == field)) {
+        if let Some(without) = values.iter().find(|item| item.field(field).is_none()) {
             let shown: String = without.value.chars().take(80).collect();
             let message = format!("`{{{variable}.{field}}}` is used, and an item has no `{field}`: {shown}");
             return Err(Diagnostic::new(message, span.clone()));

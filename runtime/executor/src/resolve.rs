@@ -206,7 +206,7 @@ impl Resolver<'_> {
         });
         for id in jobs {
             let job = self.graph.job(id);
-            let name = if job.label.is_empty() { job.name.clone() } else { job.label.clone() };
+            let name = if job.label().is_empty() { job.name.clone() } else { job.label().to_owned() };
             match self.output(id, path) {
                 Ok(Mount::File { blob, is_executable }) => all.files.push(FileNode { name, blob, is_executable }),
                 Ok(Mount::Directory { blob }) => all.directories.push(DirectoryNode { name, blob }),

@@ -17,7 +17,6 @@ pub(crate) fn graph(dependencies: &[Vec<u32>]) -> Graph {
     let spec = Arc::clone(&graph.jobs[0].spec);
     let job = |(index, needs): (usize, &Vec<u32>)| Job {
         name: format!("j{index}"),
-        label: String::new(),
         spec: Arc::clone(&spec),
         bindings: Bindings::new(),
         upstream: Vec::new(),

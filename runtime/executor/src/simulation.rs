@@ -129,7 +129,6 @@ fn add(graph: &Graph, spec: &Arc<JobSpec>, seed: u64, prefix: &str, dag: &[BTree
     let push = |name: String, needs: BTreeSet<JobId>, role| {
         graph.jobs.push(Job {
             name,
-            label: String::new(),
             spec: Arc::clone(spec),
             bindings: Bindings::new(),
             upstream: Vec::new(),

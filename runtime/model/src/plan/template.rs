@@ -3,10 +3,34 @@
 //! Owns: the syntax (`{name}`, `{name.name}` for the last part of a path, `{name.stem}` for that without its
 //! extension, `{name.field}` for a part of a JSON object, `{{` and `}}` for braces) and its rendering. Does not know: where values come from.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The values of a `for-each`'s variables for one item.
-pub type Bindings = BTreeMap<String, String>;
+///
+/// A plan may come to a million items, so they take as little memory as can be: they have few variables, mostly one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bindings(Vec<(Arc<str>, Box<str>)>);
+
+impl Bindings {
+    /// No values.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(bound, _)| **bound == *name).map(|(_, value)| &**value)
+    }
+
+    /// These and others.
+    #[must_use]
+    pub fn with<'a>(&self, others: impl ExactSizeIterator<Item = (&'a Arc<str>, &'a str)>) -> Self {
+        let mut all = Vec::with_capacity(self.0.len() + others.len());
+        all.extend(self.0.iter().cloned());
+        all.extend(others.map(|(name, value)| (Arc::clone(name), value.into())));
+        Self(all)
+    }
+}
 
 /// A text with variables.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -144,7 +168,7 @@ impl Template {
                 Part::Text(literal) => text.push_str(literal),
                 Part::Variable { name, view } => {
                     let bound = if let View::Field(bound) = view { bound } else { name };
-                    let value = bindings.get(bound).map_or("", String::as_str);
+                    let value = bindings.get(bound).unwrap_or_default();
                     text.push_str(match view {
                         View::Whole | View::Field(_) => value,
                         View::Name => last_name(value),
@@ -191,7 +215,7 @@ mod tests {
     use super::*;
 
     fn render(text: &str, value: &str) -> String {
-        let bindings = Bindings::from([("x".to_owned(), value.to_owned())]);
+        let bindings = Bindings::new().with([(&Arc::from("x"), value)].into_iter());
         Template::parse(text, &["x"]).unwrap().render(&bindings)
     }
 
@@ -207,7 +231,8 @@ mod tests {
     #[test]
     fn parts_of_objects_are_put_in() {
         let bindings = [("x", "{..}"), ("x.name", "a/b"), ("x.a.b", "2"), ("y", "c/d")];
-        let bindings: Bindings = bindings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let bindings = bindings.map(|(name, value)| (Arc::from(name), value));
+        let bindings = Bindings::new().with(bindings.iter().map(|(name, value)| (name, *value)));
         let template = Template::parse_with("{x} {x.name} {x.a.b} {y.name}", &["x", "y"], &["x"]).unwrap();
         assert_eq!(template.render(&bindings), "{..} a/b 2 d");
         assert_eq!(template.fields().collect::<Vec<_>>(), [("x", "name"), ("x", "a.b")]);

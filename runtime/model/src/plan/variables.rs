@@ -75,10 +75,10 @@ impl<'a> Variables<'a> {
     /// Reads a path of another job's output, which may be another one for each item.
     pub(super) fn path_of_other(&self, field: &Field<'_>, errors: &mut Diagnostics) -> Option<Template> {
         let template = self.path(field, errors)?;
-        if let Some(text) = template.as_literal() {
-            output_path(text, &field.span(), errors)?;
+        match template.as_literal() {
+            Some(text) => Some(Template::literal(output_path(text, &field.span(), errors)?.as_str())),
+            None => Some(template),
         }
-        Some(template)
     }
 
     /// Checks a path of an output.

@@ -1,0 +1,104 @@
+//! What a job costs where the jobs themselves cost nothing: plans of 10,000, 100,000 and 1,000,000 jobs, with the real loop,
+//! scheduler and store, and a runner that does nothing. `cargo bench -p wasmill-executor --bench many [-- JOBS]...`
+//!
+//! Owns: this table. Does not know: sandboxes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmill_executor::{ExecuteOptions, Ports, execute, expand};
+use wasmill_model::plan::{Format, parse};
+use wasmill_model::port::{Cancel, Execution, Request, Runner, RunnerError, Traits};
+use wasmill_model::{ActionResult, BlobRef, Digest, Outcome, Usage};
+use wasmill_storage::{Options, Storage};
+
+/// Succeeds at once and leaves nothing.
+struct Nothing;
+
+impl Runner for Nothing {
+    fn run(&self, _request: Request<'_>, _cancel: &Cancel) -> Result<Execution, RunnerError> {
+        let empty = BlobRef::EMPTY;
+        let outcome = Outcome::Exited { code: 0 };
+        let result = ActionResult { outcome, output: empty, stdout: empty, stderr: empty };
+        Ok(Execution { result, usage: Usage::default() })
+    }
+
+    fn traits(&self) -> Traits {
+        Traits { float_architecture: "any".to_owned(), fuel_schedule: 1 }
+    }
+}
+
+/// What this process has in memory, in bytes.
+fn resident() -> u64 {
+    let Ok(id) = sysinfo::get_current_pid() else { return 0 };
+    let Ok(mut system) = sysinfo::System::new() else { return 0 };
+    system.refresh_processes(sysinfo::ProcessesToUpdate::Some(&[id]), true);
+    system.process(id).map_or(0, sysinfo::Process::memory)
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+fn measure(jobs: usize) -> Result<(), Failure> {
+    let dir = tempfile::tempdir()?;
+    let list: String = (0..jobs).map(|n| format!("{n}\n")).collect();
+    std::fs::write(dir.path().join("list"), list)?;
+    let plan = format!(
+        "[modules.m]\ndigest = \"{}\"\n[jobs.many]\nmodule = \"m\"\nfor-each = {{ n = {{ lines = \"list\" }} }}\nargs = [\"{{n}}\"]\n",
+        Digest::of(b"m")
+    );
+    let storage = Arc::new(Storage::open(&dir.path().join("store"), Options::default())?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    print!("| {jobs} ");
+    for what in ["cold", "known"] {
+        let before = resident();
+        let began = Instant::now();
+        let plan = parse(&plan, Format::Toml).map_err(|_| "the plan is valid")?;
+        let graph = expand(plan, Path::new(dir.path())).map_err(|_| "the plan can be expanded")?;
+        let expanded = began.elapsed();
+        let ports = Ports {
+            blobs: Arc::clone(&storage) as _,
+            actions: Arc::clone(&storage) as _,
+            runs: Arc::clone(&storage) as _,
+            stats: Arc::clone(&storage) as _,
+            runner: Arc::new(Nothing),
+        };
+        let options = ExecuteOptions {
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_bytes: u64::MAX,
+            timeout: None,
+            keep_going: false,
+            retry_failed: false,
+            fresh: false,
+            cancel: Cancel::new(),
+            began,
+        };
+        let modules = [("m".to_owned(), Digest::of(b"m"))].into();
+        let (mut most, mut heard) = (0, 0_usize);
+        let summary = runtime.block_on(execute(graph, modules, ports, options, &mut |_| {
+            heard += 1;
+            if heard.is_multiple_of(50_000) || heard == jobs {
+                most = most.max(resident());
+            }
+        }))?;
+        let per_job = began.elapsed().as_secs_f64() * 1e6 / jobs as f64;
+        let expanding = expanded.as_secs_f64() * 1e6 / jobs as f64;
+        let bytes = most.saturating_sub(before) / jobs as u64;
+        if summary.counts.succeeded != jobs {
+            return Err(format!("{what}: {summary:?}").into());
+        }
+        print!("| {per_job:.2} | {expanding:.2} | {bytes} ");
+    }
+    println!("|");
+    Ok(())
+}
+
+fn main() -> Result<(), Failure> {
+    let asked: Vec<usize> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
+    let sizes = if asked.is_empty() { vec![10_000, 100_000, 1_000_000] } else { asked };
+    println!(
+        "| jobs | cold: µs a job | of these, expanding | B a job | known: µs a job | of these, expanding | B a job |"
+    );
+    println!("|--:|--:|--:|--:|--:|--:|--:|");
+    sizes.into_iter().try_for_each(measure)
+}
