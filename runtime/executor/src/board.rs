@@ -38,6 +38,8 @@ struct State {
     saves: VecDeque<JobId>,
     idle: usize,
     is_closed: bool,
+    /// It has been said that nothing can happen any more.
+    is_stuck: bool,
 }
 
 impl State {
@@ -52,7 +54,7 @@ impl State {
 
 impl Board {
     pub(crate) fn new(scheduler: Scheduler) -> Self {
-        let state = State { scheduler, saves: VecDeque::new(), idle: 0, is_closed: false };
+        let state = State { scheduler, saves: VecDeque::new(), idle: 0, is_closed: false, is_stuck: false };
         Self { state: Mutex::new(state), work: Condvar::new(), stopping: AtomicBool::new(false) }
     }
 
@@ -85,6 +87,9 @@ impl Board {
             }
             if state.is_closed {
                 return None;
+            }
+            if state.scheduler.is_stuck() && !std::mem::replace(&mut state.is_stuck, true) {
+                outbox.post(Message::Stuck);
             }
             outbox.flush_and_wake();
             state.idle += 1;

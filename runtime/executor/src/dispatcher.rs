@@ -257,7 +257,12 @@ impl Dispatcher<'_> {
 
     /// Starts nothing further.
     fn stop(&mut self) -> Result<(), ExecuteError> {
-        self.shared.board.cancel().into_iter().try_for_each(|command| self.hear_unstarted(command))
+        let commands = self.shared.board.cancel();
+        // Jobs that have come to be are announced before the scheduler knows them, so whatever it drops has been.
+        for message in self.shared.inbox.take_now() {
+            self.hear(message)?;
+        }
+        commands.into_iter().try_for_each(|command| self.hear_unstarted(command))
     }
 
     fn hear(&mut self, message: Message) -> Result<(), ExecuteError> {
@@ -274,6 +279,13 @@ impl Dispatcher<'_> {
                 let job = self.shared.graph.job(opener).name.clone();
                 (self.on_event)(&Event::JobsAdded { job, jobs });
                 Ok(())
+            }
+            Message::Stuck => {
+                let message =
+                    "nothing is left that could run, and jobs still wait; this is a bug in wasmill".to_owned();
+                (self.on_event)(&Event::Warning { message });
+                self.shared.cancel.cancel();
+                self.stop()
             }
             Message::Ended(job, ended) => self.hear_ended(job, *ended),
             Message::Unstarted(command) => self.hear_unstarted(command),

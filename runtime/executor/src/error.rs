@@ -101,6 +101,17 @@ pub enum ResolveError {
         #[source]
         source: wasmill_model::GuestPathError,
     },
+    /// A host path.
+    #[error(transparent)]
+    HostPath(#[from] wasmill_model::plan::HostPathError),
+    /// A job's arguments, environment and texts together.
+    #[error("the plan gives the job {bytes} bytes of arguments, environment and texts; at most {max} are allowed")]
+    TooMuch {
+        /// How many bytes.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
     /// A job that a plan does not execute, as its condition does not hold.
     #[error("job `{job}` was omitted")]
     Omitted {
@@ -312,6 +323,9 @@ pub enum SaveError {
         /// What the plan asks for.
         path: String,
     },
+    /// Where it would be written.
+    #[error(transparent)]
+    HostPath(#[from] wasmill_model::plan::HostPathError),
     /// The host refused.
     #[error("failed to write {path}")]
     Write {

@@ -9,13 +9,16 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use wasmill_model::plan::{Bindings, Diagnostic, InputSource, JobSpec, Plan, Span, Stdin};
+use wasmill_model::plan::{Bindings, Diagnostic, InputSource, JobSpec, Plan, Span, Stdin, Template};
 
 use crate::graph::{Entry, Graph, Job, JobId, Role, Scope, Upstream, nearest};
 use crate::items::{combine, values_before};
 
 /// Most jobs that a plan may expand to; a slip in a glob should not eat the machine.
 pub(crate) const JOBS_MAX: usize = 4_000_000;
+
+/// Most edges between jobs that come to be at once: each takes 16 bytes, and a few bytes of a plan can ask for many.
+const EDGES_MAX: usize = 4_000_000;
 
 /// Expands a plan whose relative paths start from `base`.
 ///
@@ -40,10 +43,11 @@ pub fn expand(plan: Plan, base: &Path) -> Result<Graph, Vec<Diagnostic>> {
         base: base.to_owned(),
         prefix: String::new(),
         depth: 0,
+        awaited: HashMap::new(),
         origin: None,
     };
     let specs = plan.jobs.into_iter().map(Arc::new).collect();
-    let (fragment, scope) = expand_specs(&graph, specs, scope, None)?;
+    let (fragment, scope) = expand_specs(&graph, specs, scope, JOBS_MAX)?;
     graph.jobs.extend(fragment.jobs);
     graph.scopes.push(scope);
     Ok(graph)
@@ -55,13 +59,11 @@ pub(crate) struct Fragment {
     /// The id that the first will have.
     pub(crate) first: u32,
     pub(crate) jobs: Vec<Job>,
-    /// Where the fragment is a plan that has one: what its `result` leads to.
-    pub(crate) result: Vec<Upstream>,
 }
 
 impl Fragment {
     fn of(graph: &Graph) -> Self {
-        Self { first: id_of(graph.jobs.count()), jobs: Vec::new(), result: Vec::new() }
+        Self { first: id_of(graph.jobs.count()), jobs: Vec::new() }
     }
 
     fn next(&self) -> u32 {
@@ -121,12 +123,12 @@ impl Fragment {
     }
 }
 
-/// Expands all entries of a plan.
+/// Expands all entries of a plan, to at most so many jobs.
 pub(crate) fn expand_specs(
     graph: &Graph,
     specs: Vec<Arc<JobSpec>>,
     mut scope: Scope,
-    result: Option<&InputSource>,
+    at_most: usize,
 ) -> Result<(Fragment, Scope), Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
     let mut fragment = Fragment::of(graph);
@@ -139,12 +141,8 @@ pub(crate) fn expand_specs(
             fragment.push(name, &spec, Bindings::new(), role, number);
             first..fragment.next()
         } else {
-            match values_before(&spec, &scope.base).and_then(|values| combine(&spec, &values)) {
-                Ok(items) if items.len() + fragment.jobs.len() > JOBS_MAX => {
-                    let message = format!("the plan expands to more than {JOBS_MAX} jobs");
-                    diagnostics.push(Diagnostic::new(message, spec.name.span.clone()));
-                    fragment.next()..fragment.next()
-                }
+            let room = at_most.saturating_sub(fragment.jobs.len());
+            match values_before(&spec, &scope.base).and_then(|values| combine(&spec, &values, room)) {
                 Ok(items) => fragment.add(&spec, items, &scope.prefix, number),
                 Err(diagnostic) => {
                     diagnostics.push(diagnostic);
@@ -161,9 +159,10 @@ pub(crate) fn expand_specs(
     }
     if diagnostics.is_empty() {
         let connector = Connector { graph, scope: &scope, own: None, labels: HashMap::new() };
-        connector.connect(&mut fragment, result, &mut diagnostics);
+        connector.connect(&mut fragment, &mut diagnostics);
     }
-    check(&fragment, &scope, &awaited(&scope), &mut diagnostics);
+    scope.awaited = awaited(&scope);
+    check(&fragment, &scope, true, &mut diagnostics);
     if diagnostics.is_empty() { Ok((fragment, scope)) } else { Err(diagnostics) }
 }
 
@@ -180,32 +179,41 @@ pub(crate) fn expand_entry(
     let results = fragment.close(jobs);
     let own = scope.entry(&job.spec.name.value).map(|at| (at, results.clone()));
     let connector = Connector { graph, scope, own, labels: HashMap::new() };
-    connector.connect(&mut fragment, None, &mut diagnostics);
-    check(&fragment, scope, &[], &mut diagnostics);
+    connector.connect(&mut fragment, &mut diagnostics);
+    check(&fragment, scope, false, &mut diagnostics);
     if diagnostics.is_empty() { Ok((fragment, results)) } else { Err(diagnostics) }
 }
 
-fn check(fragment: &Fragment, scope: &Scope, awaited: &[(JobId, Vec<JobId>)], diagnostics: &mut Vec<Diagnostic>) {
+fn check(fragment: &Fragment, scope: &Scope, is_plan: bool, diagnostics: &mut Vec<Diagnostic>) {
     if diagnostics.is_empty() {
-        check_cycles(fragment, awaited, diagnostics);
+        check_cycles(fragment, is_plan.then_some(&scope.awaited), diagnostics);
         check_saves(fragment, &scope.base, diagnostics);
     }
 }
 
 /// What the nodes that close late entries will have to wait for, as the jobs that come to be take from it. Were one of these to
 /// need such an entry in turn, the run would stand still.
-fn awaited(scope: &Scope) -> Vec<(JobId, Vec<JobId>)> {
-    let mut all = Vec::new();
+fn awaited(scope: &Scope) -> HashMap<JobId, Vec<JobId>> {
+    let mut all = HashMap::new();
     for entry in scope.entries.iter().filter(|entry| entry.is_late) {
-        let named = sources(&entry.spec).filter_map(|(source, _)| match source {
-            InputSource::Jobs { jobs, .. } => Some(jobs.as_str()),
-            InputSource::Job { job, .. } => item_of(source).unwrap_or_else(|| job.as_literal()),
-            _ => None,
-        });
-        let others = named.filter_map(|name| Some(&scope.entries[scope.entry(name)?]));
+        let mut others = BTreeSet::new();
+        for (source, _) in sources(&entry.spec) {
+            let name = match source {
+                InputSource::Jobs { jobs, .. } => Some(jobs.as_str()),
+                InputSource::Job { job, .. } => item_of(source).unwrap_or_else(|| job.as_literal()),
+                _ => continue,
+            };
+            match name {
+                Some(name) => others.extend(scope.entry(name)),
+                // Only the items will tell, so it may be any.
+                None => others.extend(0..scope.entries.len()),
+            }
+        }
+        let others = others.into_iter().map(|at| &scope.entries[at]);
         // Its own items are looked at when they are there.
         let others = others.filter(|other| other.results != entry.results);
-        all.push((JobId(entry.results.start), others.flat_map(|other| other.results.clone().map(JobId)).collect()));
+        let results = others.flat_map(|other| other.results.clone().map(JobId)).collect();
+        all.insert(JobId(entry.results.start), results);
     }
     all
 }
@@ -270,8 +278,9 @@ struct Connector<'a> {
 }
 
 impl Connector<'_> {
-    fn connect(mut self, fragment: &mut Fragment, result: Option<&InputSource>, diagnostics: &mut Vec<Diagnostic>) {
+    fn connect(mut self, fragment: &mut Fragment, diagnostics: &mut Vec<Diagnostic>) {
         let mut edges = Vec::with_capacity(fragment.jobs.len());
+        let mut count = 0_usize;
         for job in &fragment.jobs {
             let mut needs = BTreeSet::new();
             let upstream = match job.role {
@@ -288,18 +297,21 @@ impl Connector<'_> {
                 }
                 Role::Expand { .. } => {
                     self.openers(&job.spec, &mut needs);
-                    self.upstream(fragment, job, items_sources(&job.spec), &mut needs, diagnostics)
+                    self.upstream(fragment, job, opening_sources(&job.spec), &mut needs, diagnostics)
                 }
             };
+            count += needs.len();
             edges.push((upstream, needs.into_iter().collect()));
+            // Whoever writes a plan for themselves may have as many as they like.
+            if fragment.first > 0 && count > EDGES_MAX {
+                let message =
+                    format!("there would be more than {EDGES_MAX} dependencies between the jobs that come to be");
+                diagnostics.push(Diagnostic::new(message, job.spec.name.span.clone()));
+                return;
+            }
             if diagnostics.len() >= 100 {
                 return;
             }
-        }
-        if let Some((result, job)) = result.zip(fragment.jobs.first()) {
-            let span = 0..0;
-            let sources = std::iter::once((result, &span));
-            fragment.result = self.upstream(fragment, job, sources, &mut BTreeSet::new(), diagnostics);
         }
         for (job, (upstream, needs)) in fragment.jobs.iter_mut().zip(edges) {
             (job.upstream, job.needs) = (upstream, needs);
@@ -356,6 +368,12 @@ impl Connector<'_> {
             return has_one.then_some(JobId(entry.results.start));
         };
         let at = self.scope.entry(entry)?;
+        let closer = JobId(self.scope.entries[at].results.start);
+        let is_own = self.own.as_ref().is_some_and(|(own, _)| *own == at);
+        if self.scope.entries[at].is_late && !is_own && self.graph.job(closer).grown.get().is_none() {
+            // It was omitted, and so is each of its items.
+            return Some(closer);
+        }
         if !self.labels.contains_key(&at) {
             let results = self.items(at)?;
             let label = |id| fragment.job(id).unwrap_or_else(|| self.graph.job(id)).label().to_owned();
@@ -416,17 +434,44 @@ pub(crate) fn sources(spec: &JobSpec) -> impl Iterator<Item = (&InputSource, &Sp
     mounts.chain(stdin).chain(when)
 }
 
-/// What the items of a job are read from during the run, in the order of its variables.
-pub(crate) fn items_sources(spec: &JobSpec) -> impl Iterator<Item = (&InputSource, &Span)> {
-    spec.for_each.iter().filter_map(|(_, items)| Some((items.value.from_run()?, &items.span)))
+/// What is looked at before the items of a job are known: what they are read from, in the order of its variables, and then its
+/// conditions, if these are the same for all items.
+fn opening_sources(spec: &JobSpec) -> impl Iterator<Item = (&InputSource, &Span)> {
+    let items = spec.for_each.iter().filter_map(|(_, items)| Some((items.value.from_run()?, &items.span)));
+    let when = spec.when.iter().filter(|_| has_one_condition(spec));
+    items.chain(when.map(|condition| (&condition.source.value, &condition.source.span)))
+}
+
+/// Whether the conditions of a job have no variables in them.
+pub(crate) fn has_one_condition(spec: &JobSpec) -> bool {
+    let is_plain = |template: &Template| template.as_literal().is_some();
+    spec.when.iter().all(|condition| {
+        let InputSource::Job { job, path } = &condition.source.value else { return false };
+        is_plain(job) && path.iter().chain(&condition.is).all(is_plain)
+    })
+}
+
+/// What the `result` of a plan that was yielded leads to, when all of its jobs have ended.
+pub(crate) fn connect_result(
+    graph: &Graph,
+    scope: &Scope,
+    origin: JobId,
+    result: &InputSource,
+) -> Result<Vec<Upstream>, Diagnostic> {
+    let (fragment, span) = (Fragment::of(graph), 0..0);
+    let mut diagnostics = Vec::new();
+    let mut connector = Connector { graph, scope, own: None, labels: HashMap::new() };
+    let sources = std::iter::once((result, &span));
+    let upstream = connector.upstream(&fragment, graph.job(origin), sources, &mut BTreeSet::new(), &mut diagnostics);
+    diagnostics.pop().map_or(Ok(upstream), Err)
 }
 
 /// A cycle among items, which the plan's text alone did not show.
-fn check_cycles(fragment: &Fragment, awaited: &[(JobId, Vec<JobId>)], diagnostics: &mut Vec<Diagnostic>) {
+fn check_cycles(fragment: &Fragment, awaited: Option<&HashMap<JobId, Vec<JobId>>>, diagnostics: &mut Vec<Diagnostic>) {
     // What is there already cannot need what comes to be.
     let inside = |ids: &[JobId]| ids.iter().filter_map(|id| id.0.checked_sub(fragment.first)).collect::<Vec<_>>();
     let mut needs: Vec<Vec<u32>> = fragment.jobs.iter().map(|job| inside(&job.needs)).collect();
-    for (closer, others) in awaited {
+    for (closer, others) in awaited.into_iter().flatten() {
         if let Some(needs) = needs.get_mut((closer.0 - fragment.first) as usize) {
             needs.append(&mut inside(others));
         }
@@ -485,7 +530,7 @@ fn check_saves(fragment: &Fragment, base: &Path, diagnostics: &mut Vec<Diagnosti
     };
     for (_, job) in fragment.jobs.iter().enumerate().filter(saves) {
         for save in &job.spec.save {
-            let written = save.to.value.render(&job.bindings);
+            let Ok(written) = save.to.value.render_host(&job.bindings) else { continue };
             let path = crate::save::lexical(&base.join(&written));
             targets.push((path, job.name.as_str(), &save.to.span));
         }

@@ -111,6 +111,8 @@ pub(crate) struct Scope {
     pub(crate) prefix: String,
     /// How many plans are around it.
     pub(crate) depth: u64,
+    /// What nodes that close late entries will have to wait for beside their items: what these take from.
+    pub(crate) awaited: HashMap<JobId, Vec<JobId>>,
     /// Where it came from, if a job yielded it.
     pub(crate) origin: Option<Origin>,
 }
@@ -125,9 +127,8 @@ pub(crate) struct Origin {
     pub(crate) output: BlobRef,
     /// The modules of this plan and of those around it.
     pub(crate) modules: LoadedModules,
-    /// What stands for the job's output, and what that leads to.
+    /// What stands for the job's output.
     pub(crate) result: InputSource,
-    pub(crate) upstream: Vec<Upstream>,
 }
 
 /// What became of one of a plan's job entries.
@@ -209,7 +210,8 @@ impl Graph {
 
     /// The jobs that a job needs, ascending.
     pub fn needs(&self, id: JobId) -> Vec<JobId> {
-        let mut needs: Vec<JobId> = self.job(id).needs.iter().map(|needed| self.seen(*needed)).collect();
+        let late = self.closer(id).and_then(|closer| self.scope(id).awaited.get(&closer)).into_iter().flatten();
+        let mut needs: Vec<JobId> = self.job(id).needs.iter().chain(late).map(|needed| self.seen(*needed)).collect();
         needs.sort_unstable();
         needs.dedup();
         needs
@@ -312,6 +314,8 @@ impl Graph {
         while let Some(id) = queue.pop() {
             if selected.insert(id) {
                 queue.extend(&self.job(id).needs);
+                // Its items will take from these.
+                queue.extend(self.scope(id).awaited.get(&id).into_iter().flatten());
             }
         }
         self.selected = Some(selected);

@@ -6,7 +6,7 @@
 //! A job never waits inside a sandbox for another one: what it yields is a plan whose result stands for its own (the tail calls
 //! of Fix, Deng et al., 2024). So its own result stays a function of its action, and is cached as any other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError};
@@ -17,18 +17,18 @@ use wasmill_model::port::Lookup;
 use wasmill_model::{Action, ActionResult, BlobRef, Directory, FileNode, JobStatus, Mount, Outcome, OutputPath};
 
 use crate::error::{GrowError, ResolveError};
-use crate::expand::{Fragment, expand_entry, expand_specs};
+use crate::expand::{Fragment, connect_result, expand_entry, expand_specs};
 use crate::graph::{Grown, JobId, Origin, Role, Scope};
 use crate::import::{Staged, Trust};
 use crate::inbox::Outbox;
-use crate::items::{self, Item, combine, values_of};
+use crate::items::{self, Item, combine, count, values_of};
 use crate::modules::LoadedModules;
 use crate::progress::Progress;
 use crate::resolve::{Found, Within, find_in_tree};
 use crate::worker::{Ended, Failure, Message, Shared};
 
 /// How large a list or a plan may be that is read out of an output.
-const READ_BYTES_MAX: u64 = 256 << 20;
+const READ_BYTES_MAX: u64 = 16 << 20;
 
 /// How many errors of a plan are shown that a job yields.
 const SHOWN_MAX: usize = 10;
@@ -40,14 +40,20 @@ pub(crate) fn open_entry(
     closer: JobId,
     outbox: &mut Outbox<'_, Message>,
 ) -> Result<bool, Failure> {
+    match shared.resolver().is_wanted_at_all(opener) {
+        Ok(true) => {}
+        Ok(false) => return Ok(false),
+        Err(error) => return Err(Failure::Resolve(error)),
+    }
     let values = match values(shared, opener) {
         Err(Failure::Resolve(ResolveError::Omitted { .. })) => return Ok(false),
         values => values?,
     };
     let spec = shared.graph.spec(opener);
-    let items = combine(spec, &values).map_err(|wrong| GrowError::Plan(vec![said(&wrong)]))?;
     let _growing = shared.graph.growing.lock().unwrap_or_else(PoisonError::into_inner);
-    reserve(shared, items.len())?;
+    // Before anything is made that takes memory.
+    let room = room(shared, count(&values))?;
+    let items = combine(spec, &values, room).map_err(|wrong| GrowError::Plan(vec![said(&wrong)]))?;
     let (fragment, results) = expand_entry(&shared.graph, opener, items)
         .map_err(|wrong| GrowError::Plan(wrong.iter().take(SHOWN_MAX).map(said).collect()))?;
     let scope = shared.graph.job(opener).scope;
@@ -154,40 +160,40 @@ pub(crate) fn open_plan(
         base: shared.graph.scope(job).base.clone(),
         prefix: format!("{name}/"),
         depth,
+        awaited: HashMap::new(),
         origin: None,
     };
+    let plan_jobs = plan.jobs.len();
     let specs = plan.jobs.into_iter().map(Arc::new).collect();
     let _growing = shared.graph.growing.lock().unwrap_or_else(PoisonError::into_inner);
-    let (mut fragment, mut scope) =
-        expand_specs(&shared.graph, specs, scope, Some(&plan_result.value)).map_err(|wrong| {
-            GrowError::Plan(wrong.iter().take(SHOWN_MAX).map(|wrong| placed(&text, path.as_str(), wrong)).collect())
-        })?;
-    reserve(shared, fragment.jobs.len())?;
+    let room = room(shared, plan_jobs)?;
+    let (fragment, mut scope) = expand_specs(&shared.graph, specs, scope, room).map_err(|wrong| {
+        GrowError::Plan(wrong.iter().take(SHOWN_MAX).map(|wrong| placed(&text, path.as_str(), wrong)).collect())
+    })?;
     let mounts: BTreeMap<_, _> = action.mounts;
-    let upstream = std::mem::take(&mut fragment.result);
     let (output, result) = (result.output, plan_result.value);
-    scope.origin = Some(Origin { job, mounts, output, modules, result, upstream });
+    scope.origin = Some(Origin { job, mounts, output, modules, result });
     let number = shared.graph.scopes.push(scope);
     let grown = Grown { results: Vec::new(), scope: u32::try_from(number).unwrap_or(u32::MAX) };
     add(shared, fragment, closer, grown, outbox);
     Ok(())
 }
 
-/// Counts jobs that are about to be added. Whoever calls it has the lock.
-fn reserve(shared: &Shared, more: usize) -> Result<(), GrowError> {
+/// How many jobs may still come to be, if `wanted` more are not too many. Whoever calls it has the lock.
+fn room(shared: &Shared, wanted: usize) -> Result<usize, GrowError> {
     let (there, max) = (shared.graph.grown.load(Ordering::Relaxed), shared.graph.growth.jobs_max);
-    let sum = there.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
-    if sum > max {
-        return Err(GrowError::TooMany { more, there, max });
+    let left = usize::try_from(max.saturating_sub(there)).unwrap_or(usize::MAX);
+    if wanted > left {
+        return Err(GrowError::TooMany { more: wanted, there, max });
     }
-    shared.graph.grown.store(sum, Ordering::Relaxed);
-    Ok(())
+    Ok(left)
 }
 
 /// Adds jobs to everything that has one place for each. Whoever calls it has the lock.
 fn add(shared: &Shared, fragment: Fragment, closer: JobId, grown: Grown, outbox: &mut Outbox<'_, Message>) {
     let Role::Close { opener } = shared.graph.job(closer).role else { return };
     let seen = fragment.jobs.iter().filter(|job| !matches!(job.role, Role::Close { .. })).count();
+    shared.graph.grown.fetch_add(u64::try_from(seen).unwrap_or(u64::MAX), Ordering::Relaxed);
     for job in fragment.jobs {
         shared.progress.push(Progress::default());
         shared.graph.jobs.push(job);
@@ -223,8 +229,10 @@ pub(crate) fn close(shared: &Shared, closer: JobId, opener: JobId) -> Result<Opt
     }
     let Some(origin) = &scope.origin else { return Ok(Some(opened.clone())) };
     let within = Within { scope, bindings: &Bindings::new(), trust: Trust::Remembered };
+    let upstream = connect_result(&shared.graph, scope, opener, &origin.result)
+        .map_err(|wrong| GrowError::Plan(vec![said(&wrong)]))?;
     let mut staged = Staged::default();
-    let found = resolver.input("result", &origin.result, within, &mut origin.upstream.iter(), &mut staged);
+    let found = resolver.input("result", &origin.result, within, &mut upstream.iter(), &mut staged);
     let output = match found {
         Err(ResolveError::Omitted { .. }) => return Ok(None),
         Err(error) => return Err(Failure::Resolve(error)),
@@ -271,8 +279,9 @@ pub(crate) fn judge(shared: &Shared, judge: JobId, candidates: Range<JobId>, end
     let winners: Vec<JobId> = succeeded.take(wanted).collect();
     if winners.len() < wanted {
         let has_begun = shared.races.has_begun(judge);
-        ended.status = if has_begun { JobStatus::Failed } else { JobStatus::Omitted };
-        if has_begun {
+        let is_failed = has_begun || candidates.is_empty();
+        ended.status = if is_failed { JobStatus::Failed } else { JobStatus::Omitted };
+        if is_failed {
             let of = candidates.end.0 - candidates.start.0;
             ended.error = vec![format!("{} of {of} candidates succeeded, and {wanted} are wanted", winners.len())];
         }

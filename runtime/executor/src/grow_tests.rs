@@ -84,6 +84,12 @@ impl Mill {
 
     /// Executes the `jobs` of a plan.
     fn run(&self, jobs: &str, keep_going: bool) -> Ran {
+        let ran = self.run_until(jobs, keep_going, &Cancel::new());
+        assert!(!ran.summary.cancelled, "the run stood still: {jobs}\n{:#?}", ran.statuses);
+        ran
+    }
+
+    fn run_until(&self, jobs: &str, keep_going: bool, cancel: &Cancel) -> Ran {
         let text = format!(
             r#"{{ "modules": {{ "m": {{ "digest": "{}" }} }}, "defaults": {{ "module": "m" }}, "jobs": {{ {jobs} }} }}"#,
             Digest::of(b"m")
@@ -105,7 +111,7 @@ impl Mill {
             keep_going,
             retry_failed: false,
             fresh: false,
-            cancel: Cancel::new(),
+            cancel: cancel.clone(),
             began: Instant::now(),
         };
         let before = self.runner.executed.load(Ordering::Relaxed);
@@ -122,7 +128,6 @@ impl Mill {
         let modules = [("m".to_owned(), Digest::of(b"m"))].into();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let summary = runtime.block_on(execute(graph, modules, ports, options, &mut note)).unwrap();
-        assert!(!summary.cancelled, "the run stood still: {text}\n{statuses:#?}");
         assert_eq!((summary.counts.jobs, summary.counts.ended()), (statuses.len(), statuses.len()), "{text}");
         Ran { statuses, summary, executed: self.runner.executed.load(Ordering::Relaxed) - before }
     }
@@ -237,5 +242,28 @@ fn what_was_yielded_may_fail_before_the_job_has_said_that_it_ended() {
         let ran = mill.run(&format!(r#""j": {{ "args": {args}, "yields": "plan.json" }}"#), round % 2 == 0);
         assert_eq!(ran.statuses["j/a"], JobStatus::Failed);
         assert!(matches!(ran.statuses["j"], JobStatus::Skipped | JobStatus::Cancelled), "{:?}", ran.statuses);
+    }
+}
+
+#[test]
+fn a_run_that_is_cancelled_while_it_grows_reports_everything_that_came_to_be() {
+    let mill = Mill::new();
+    let inner: Vec<String> = (0..40).map(|n| format!(r#""{n}": {{ "args": ["own", "{n}"] }}"#)).collect();
+    let plan = format!(
+        r#"{{ "defaults": {{ "module": "m" }}, "jobs": {{ {} }}, "result": {{ "job": "0" }} }}"#,
+        inner.join(", ")
+    );
+    for round in 0..300_u64 {
+        let args = serde_json::to_string(&["plan.json", &plan, "round", &round.to_string()]).unwrap();
+        let args = args.replace('{', "{{").replace('}', "}}");
+        let cancel = Cancel::new();
+        let stop = cancel.clone();
+        let stopping = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_micros(round * 97 % 30_000));
+            stop.cancel();
+        });
+        // What it says of its counts is looked at in there.
+        mill.run_until(&format!(r#""j": {{ "args": {args}, "yields": "plan.json" }}"#), true, &cancel);
+        stopping.join().unwrap();
     }
 }

@@ -43,6 +43,11 @@ impl<T> Inbox<T> {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
+    /// The messages that are there now.
+    pub(crate) fn take_now(&self) -> Vec<T> {
+        std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Waits until there are messages, and takes them all by swapping with the empty `into`.
     pub(crate) async fn take(&self, into: &mut Vec<T>) {
         loop {

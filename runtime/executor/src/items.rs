@@ -7,30 +7,29 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use wasmill_model::plan::{Bindings, Diagnostic, InputSource, Items, JobSpec, Span, Spanned};
+use wasmill_model::plan::{Binding, Bindings, Diagnostic, InputSource, Items, JobSpec, Span, Spanned};
 use wasmill_model::{Directory, check_name};
 
-use crate::expand::JOBS_MAX;
 use crate::glob::Glob;
 
 /// One value of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Item {
     /// What the item is called by.
-    called: String,
-    value: String,
+    called: Arc<str>,
+    value: Arc<str>,
     /// Its parts, where it is a JSON object.
-    fields: Vec<(String, String)>,
+    fields: Vec<(String, Arc<str>)>,
 }
 
 impl Item {
-    fn plain(value: impl Into<String>) -> Self {
-        let value = value.into();
-        Self { called: value.clone(), value, fields: Vec::new() }
+    fn plain(value: impl AsRef<str>) -> Self {
+        let value: Arc<str> = value.as_ref().into();
+        Self { called: Arc::clone(&value), value, fields: Vec::new() }
     }
 
-    fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    fn field(&self, name: &str) -> Option<&Arc<str>> {
+        self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 }
 
@@ -85,10 +84,11 @@ pub(crate) fn json(text: &str) -> Result<Vec<Item>, String> {
         serde_json::Value::Object(entries) => {
             let value = serde_json::Value::Object(entries.clone()).to_string();
             let called = entries.get("name").and_then(serde_json::Value::as_str);
-            let called = called.map_or_else(|| place.to_string(), str::to_owned);
-            Item { called, value, fields: entries.into_iter().map(|(key, value)| (key, plain(&value))).collect() }
+            let called = called.map_or_else(|| place.to_string().into(), Arc::from);
+            let fields = entries.into_iter().map(|(key, value)| (key, plain(&value).into())).collect();
+            Item { called, value: value.into(), fields }
         }
-        serde_json::Value::Array(_) => Item { called: place.to_string(), ..Item::plain(value.to_string()) },
+        serde_json::Value::Array(_) => Item { called: place.to_string().into(), ..Item::plain(value.to_string()) },
         other => Item::plain(plain(&other)),
     };
     Ok(values.into_iter().enumerate().map(item).collect())
@@ -107,25 +107,40 @@ pub(crate) fn entries(directory: &Directory) -> Vec<Item> {
     names.into_iter().map(Item::plain).collect()
 }
 
-/// Every combination of the values of a job's variables, each with a label that is unique among them.
-pub(crate) fn combine(job: &JobSpec, values: &[Vec<Item>]) -> Result<Vec<(String, Bindings)>, Diagnostic> {
+/// How many jobs a combination of values comes to.
+pub(crate) fn count(values: &[Vec<Item>]) -> usize {
+    values.iter().map(Vec::len).fold(1, usize::saturating_mul)
+}
+
+/// Every combination of the values of a job's variables, each with a label that is unique among them; at most so many.
+pub(crate) fn combine(
+    job: &JobSpec,
+    values: &[Vec<Item>],
+    at_most: usize,
+) -> Result<Vec<(String, Bindings)>, Diagnostic> {
+    if count(values) > at_most {
+        let message = format!("job `{}` expands to more than {at_most} jobs", job.name.value);
+        return Err(Diagnostic::new(message, job.name.span.clone()));
+    }
     let mut items = vec![(String::new(), Bindings::new())];
     for ((variable, source), values) in job.for_each.iter().zip(values) {
         check_fields(job, &variable.value, values, &source.span)?;
         let labels = labels_of(values, &source.span)?;
-        if items.len().saturating_mul(values.len()) > JOBS_MAX {
-            let message = format!("job `{}` expands to more than {JOBS_MAX} jobs", job.name.value);
-            return Err(Diagnostic::new(message, source.span.clone()));
-        }
-        // The names are shared by all items.
+        let is_found = source.value.from_run().is_some();
+        // Names and values are shared by all items that have them.
         let own: Arc<str> = variable.value.as_str().into();
         let used = job.fields.iter().filter(|(of, _)| *of == variable.value);
         let fields: Vec<(Arc<str>, &str)> =
             used.map(|(of, field)| (format!("{of}.{field}").into(), field.as_str())).collect();
         let combined = |(label, bindings): &(String, Bindings), item: &Item, mine: &str| {
             let label = if label.is_empty() { mine.to_owned() } else { format!("{label},{mine}") };
-            let mut bound = vec![(&own, item.value.as_str())];
-            bound.extend(fields.iter().map(|(name, field)| (name, item.field(field).unwrap_or_default())));
+            let bind = |name: &Arc<str>, value: &Arc<str>| Binding {
+                name: Arc::clone(name),
+                value: Arc::clone(value),
+                is_found,
+            };
+            let mut bound = vec![bind(&own, &item.value)];
+            bound.extend(fields.iter().filter_map(|(name, field)| Some(bind(name, item.field(field)?))));
             (label, bindings.with(bound.into_iter()))
         };
         items = (items.iter())
@@ -133,6 +148,13 @@ pub(crate) fn combine(job: &JobSpec, values: &[Vec<Item>]) -> Result<Vec<(String
                 values.iter().zip(&labels).map(|(item, mine)| combined(before, item, mine)).collect::<Vec<_>>()
             })
             .collect();
+    }
+    // Two values with commas in them may come to the same.
+    let distinct: BTreeSet<&str> = items.iter().map(|(label, _)| label.as_str()).collect();
+    if distinct.len() != items.len() {
+        let message = format!("two items of job `{}` have the same name", job.name.value);
+        return Err(Diagnostic::new(message, job.name.span.clone())
+            .hint("names of items are put together with commas: leave them out of the values"));
     }
     Ok(items)
 }

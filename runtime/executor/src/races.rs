@@ -54,8 +54,11 @@ impl Races {
         cancel: &Cancel,
         known: impl FnOnce() -> BTreeSet<JobId>,
     ) -> Option<Cancel> {
+        // Looking takes time, and others race meanwhile; two may look at the same time.
+        let is_new = !self.races().contains_key(&judge);
+        let succeeded = if is_new { known() } else { BTreeSet::new() };
         let mut races = self.races();
-        let race = races.entry(judge).or_insert_with(|| Race { wanted, succeeded: known(), ..Race::default() });
+        let race = races.entry(judge).or_insert_with(|| Race { wanted, succeeded, ..Race::default() });
         if race.is_beaten(candidate) {
             return None;
         }
@@ -64,8 +67,8 @@ impl Races {
         Some(cancel)
     }
 
-    /// Notes how a candidate ended, and stops those that it beats. Returns whether it is beaten itself.
-    pub(crate) fn end(&self, judge: JobId, candidate: JobId, is_success: bool) -> bool {
+    /// Notes how a candidate ended, if it came to a result at all, and stops those that it beats. Returns whether it is beaten itself.
+    pub(crate) fn end(&self, judge: JobId, candidate: JobId, is_success: bool, has_result: bool) -> bool {
         let mut races = self.races();
         let Some(race) = races.get_mut(&judge) else { return false };
         race.running.remove(&candidate);
@@ -76,7 +79,7 @@ impl Races {
             race.succeeded.remove(&candidate);
         }
         let is_beaten = race.is_beaten(candidate);
-        race.has_begun |= !is_beaten;
+        race.has_begun |= has_result && !is_beaten;
         for (_, cancel) in race.running.iter().filter(|(running, _)| race.is_beaten(**running)) {
             cancel.cancel();
         }
@@ -103,16 +106,16 @@ mod tests {
     fn who_is_behind_as_many_as_are_wanted_is_stopped() {
         let races = Races::default();
         let cancels: Vec<Cancel> = (0..5).filter_map(|candidate| begin(&races, candidate, 2)).collect();
-        assert!(!races.end(JUDGE, JobId(3), true));
-        assert!(!races.end(JUDGE, JobId(0), false));
+        assert!(!races.end(JUDGE, JobId(3), true, true));
+        assert!(!races.end(JUDGE, JobId(0), false, true));
         assert!(cancels.iter().all(|cancel| !cancel.is_cancelled()));
         // 1 and 3 have succeeded: 4 is beaten, 2 is not.
-        assert!(!races.end(JUDGE, JobId(1), true));
+        assert!(!races.end(JUDGE, JobId(1), true, true));
         assert_eq!(cancels.iter().map(Cancel::is_cancelled).collect::<Vec<_>>(), [false, false, false, false, true]);
         assert!(begin(&races, 5, 2).is_none());
-        assert!(races.end(JUDGE, JobId(4), false));
+        assert!(races.end(JUDGE, JobId(4), false, true));
         // A better one that is slower displaces 3.
-        assert!(!races.end(JUDGE, JobId(2), true));
+        assert!(!races.end(JUDGE, JobId(2), true, true));
         assert!(races.has_begun(JUDGE));
     }
 

@@ -3,9 +3,11 @@
 //! Owns: what a job's plan entry and the results of the jobs before it mean as an action. Does not know: whether
 //! the action's result is known, or how it is executed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 
-use wasmill_model::plan::{Bindings, InputSource, JsonTemplate, Stdin, Template};
+use wasmill_model::plan::{Bindings, InputSource, JobSpec, JsonTemplate, Stdin, Template};
 use wasmill_model::port::{BlobStore, Traits};
 use wasmill_model::{
     Action, ActionResult, BlobRef, Digest, Directory, DirectoryNode, FileNode, Floats, GuestPath, Input, Mount,
@@ -13,6 +15,7 @@ use wasmill_model::{
 };
 
 use crate::error::ResolveError;
+use crate::expand::{has_one_condition, sources};
 use crate::graph::{Graph, JobId, Role, Scope, Upstream};
 use crate::import::{Importer, Staged, Trust};
 use crate::progress::Progress;
@@ -50,6 +53,7 @@ impl Resolver<'_> {
         let mut staged = Staged::default();
         let mut upstream = job.upstream.iter();
 
+        check_len(spec, &job.bindings)?;
         let mut args = Vec::with_capacity(spec.args.len() + 1);
         args.push(spec.entry.clone().unwrap_or_else(|| wasmill_abi::DEFAULT_ENTRY.to_owned()));
         args.extend(spec.args.iter().map(|arg| arg.render(&job.bindings)));
@@ -100,6 +104,15 @@ impl Resolver<'_> {
 
     /// Whether a job is to be executed at all.
     pub(crate) fn is_wanted(&self, id: JobId) -> Result<bool, ResolveError> {
+        self.holds(id)
+    }
+
+    /// Whether any of a job's items may be wanted, as far as that can be said before there are any.
+    pub(crate) fn is_wanted_at_all(&self, opener: JobId) -> Result<bool, ResolveError> {
+        if has_one_condition(self.graph.spec(opener)) { self.holds(opener) } else { Ok(true) }
+    }
+
+    fn holds(&self, id: JobId) -> Result<bool, ResolveError> {
         let (job, spec) = (self.graph.job(id), self.graph.spec(id));
         // Each condition takes from one job, and they come last.
         let mut upstream = job.upstream.iter().skip(job.upstream.len().saturating_sub(spec.when.len()));
@@ -139,11 +152,11 @@ impl Resolver<'_> {
         let Within { scope, bindings, trust } = within;
         match source {
             InputSource::Path(path) => {
-                let path = scope.base.join(path.render(bindings));
+                let path = scope.base.join(path.render_host(bindings)?);
                 self.importer.path(&path, staged, trust).map_err(import_error)
             }
             InputSource::Glob(pattern) => {
-                let pattern = pattern.render(bindings);
+                let pattern = pattern.render_host(bindings)?;
                 self.importer.glob(&scope.base, &pattern, staged, trust).map_err(import_error)
             }
             InputSource::Text(text) => {
@@ -240,6 +253,32 @@ impl Resolver<'_> {
     }
 }
 
+/// The most bytes of arguments, environment and texts that a job is given by its plan: a few bytes of a template and a value can
+/// come to any number.
+const GIVEN_BYTES_MAX: usize = 16 << 20;
+
+fn check_len(spec: &JobSpec, bindings: &Bindings) -> Result<(), ResolveError> {
+    fn json(value: &JsonTemplate, bindings: &Bindings) -> usize {
+        match value {
+            JsonTemplate::String(template) => template.rendered_len(bindings),
+            JsonTemplate::Array(values) => values.iter().map(|value| json(value, bindings)).sum(),
+            JsonTemplate::Object(values) => values.values().map(|value| json(value, bindings)).sum(),
+            _ => 0,
+        }
+    }
+    let texts = sources(spec).filter_map(|(source, _)| match source {
+        InputSource::Text(text) => Some(text),
+        _ => None,
+    });
+    let given = spec.args.iter().chain(spec.env.values()).chain(texts);
+    let stdin = match spec.stdin.as_ref().map(|stdin| &stdin.value) {
+        Some(Stdin::Json(value)) => json(value, bindings),
+        _ => 0,
+    };
+    let bytes = given.map(|template| template.rendered_len(bindings)).fold(stdin, usize::saturating_add);
+    if bytes > GIVEN_BYTES_MAX { Err(ResolveError::TooMuch { bytes, max: GIVEN_BYTES_MAX }) } else { Ok(()) }
+}
+
 /// A path of an output for one item.
 fn rendered(path: Option<&Template>, bindings: &Bindings) -> Result<Option<OutputPath>, ResolveError> {
     let Some(path) = path.map(|path| path.render(bindings)) else { return Ok(None) };
@@ -292,6 +331,33 @@ pub(crate) fn find_in_tree(
     find_names(blobs, root, path.names())
 }
 
+/// How many directories are kept decoded, and how large one may be, encoded.
+const DECODED: usize = 8;
+const DECODED_BYTES_MAX: u64 = 16 << 20;
+
+thread_local! {
+    /// The directories that this thread looked into last: a job for each entry of a directory looks into the same one every time.
+    static LATEST: RefCell<VecDeque<(BlobRef, Rc<Directory>)>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// A directory of a stored tree. Its entries are sorted by name.
+fn decoded(blobs: &dyn BlobStore, blob: BlobRef) -> Result<Rc<Directory>, FindError> {
+    let known = LATEST.with_borrow(|latest| {
+        latest.iter().find(|(known, _)| *known == blob).map(|(_, directory)| Rc::clone(directory))
+    });
+    if let Some(directory) = known {
+        return Ok(directory);
+    }
+    let directory = Rc::new(Directory::decode(&blobs.get(&blob)?)?);
+    if blob.size_bytes <= DECODED_BYTES_MAX {
+        LATEST.with_borrow_mut(|latest| {
+            latest.truncate(DECODED - 1);
+            latest.push_front((blob, Rc::clone(&directory)));
+        });
+    }
+    Ok(directory)
+}
+
 fn find_names<'n>(
     blobs: &dyn BlobStore,
     root: BlobRef,
@@ -300,11 +366,11 @@ fn find_names<'n>(
     let mut here = Found::Directory(root);
     for name in names {
         let Found::Directory(blob) = here else { return Ok(None) };
-        let directory = Directory::decode(&blobs.get(&blob)?)?;
-        here = if let Some(file) = directory.files.into_iter().find(|file| file.name == name) {
-            Found::File(file)
-        } else if let Some(below) = directory.directories.into_iter().find(|below| below.name == name) {
-            Found::Directory(below.blob)
+        let directory = decoded(blobs, blob)?;
+        here = if let Ok(at) = directory.files.binary_search_by(|file| file.name.as_str().cmp(name)) {
+            Found::File(directory.files[at].clone())
+        } else if let Ok(at) = directory.directories.binary_search_by(|below| below.name.as_str().cmp(name)) {
+            Found::Directory(directory.directories[at].blob)
         } else if directory.symlinks.iter().any(|link| link.name == name) {
             Found::Link
         } else {

@@ -121,6 +121,7 @@ pub struct Scheduler {
     free: Amounts,
     ready: usize,
     running: usize,
+    delayed: usize,
     unfinished: usize,
     keep_going: bool,
     stopping: bool,
@@ -151,6 +152,7 @@ impl Scheduler {
             budget,
             ready: 0,
             running: 0,
+            delayed: 0,
             unfinished,
             keep_going,
             stopping: false,
@@ -329,7 +331,10 @@ impl Scheduler {
     pub fn on(&mut self, signal: Signal, commands: &mut Vec<Command>) {
         match signal {
             Signal::Cancel => self.stop(commands),
-            Signal::Due(job) if self.states[job.index()] == State::Delayed => self.make_ready(job),
+            Signal::Due(job) if self.states[job.index()] == State::Delayed => {
+                self.delayed -= 1;
+                self.make_ready(job);
+            }
             Signal::Due(_) => {}
             Signal::Ended(job, ending) => {
                 if self.states[job.index()] != State::Running {
@@ -348,7 +353,10 @@ impl Scheduler {
                         self.end(job);
                         commands.push(Command::Drop(job));
                     }
-                    Ending::Again => self.states[job.index()] = State::Delayed,
+                    Ending::Again => {
+                        self.delayed += 1;
+                        self.states[job.index()] = State::Delayed;
+                    }
                     Ending::Succeeded => self.release(job),
                     Ending::Failed => {
                         self.skip_dependants(job, commands);
@@ -365,6 +373,11 @@ impl Scheduler {
     /// Whether nothing further is started.
     pub fn is_stopping(&self) -> bool {
         self.stopping
+    }
+
+    /// Whether nothing will happen any more though jobs have not ended: they wait for each other.
+    pub fn is_stuck(&self) -> bool {
+        self.unfinished > 0 && self.running == 0 && self.ready == 0 && self.delayed == 0
     }
 
     /// Whether every job has ended.
@@ -419,6 +432,7 @@ impl Scheduler {
         }
         self.classes.iter_mut().for_each(|class| class.ready.clear());
         self.ready = 0;
+        self.delayed = 0;
         for index in 0..self.states.len() {
             if matches!(self.states[index], State::Waiting(_) | State::Ready | State::Delayed) {
                 let job = JobId(u32::try_from(index).unwrap_or(u32::MAX));

@@ -214,6 +214,7 @@ impl Simulation<'_> {
         }
         let next = |queue: &BinaryHeap<Reverse<(u64, JobId)>>| queue.peek().map(|Reverse((when, _))| *when);
         let (end, due) = (next(&self.running), next(&self.delayed));
+        assert_eq!(self.scheduler.is_stuck(), end.is_none() && due.is_none() && !self.scheduler.is_done());
         let Some(when) = end.into_iter().chain(due).min() else { return false };
         if self.came.events >= self.cut {
             return false;

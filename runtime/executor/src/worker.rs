@@ -53,6 +53,8 @@ pub(crate) enum Message {
     Ended(JobId, Box<Ended>),
     /// What becomes of a job that will never start.
     Unstarted(Command),
+    /// Nothing runs and nothing can, and there are jobs that have not ended.
+    Stuck,
     /// So many jobs have come to be, by what `opener` left or by what it iterates over.
     Grown { opener: JobId, jobs: usize },
     /// An attempt came to no result: which one it was, when there is to be another, and why.
@@ -315,11 +317,10 @@ fn compete(
     if is_tried_again(shared, job, ended) {
         return Ok(());
     }
-    let is_beaten = shared.races.end(judge, job, is_success);
+    let is_omitted = matches!(tried, Err(Failure::Resolve(ResolveError::Omitted { .. })));
+    let is_beaten = shared.races.end(judge, job, is_success, !is_omitted);
     match tried {
-        Err(failure) if !is_beaten && !matches!(failure, Failure::Resolve(ResolveError::Omitted { .. })) => {
-            return Err(failure);
-        }
+        Err(failure) if !is_beaten && !is_omitted => return Err(failure),
         Ok(_) if is_success || shared.cancel.is_cancelled() => {}
         _ => {
             ended.status = JobStatus::Omitted;
@@ -496,7 +497,10 @@ fn save(shared: &Shared, job: JobId) -> (Vec<String>, Option<SaveError>) {
     let saves = savers.iter().flat_map(|saver| shared.graph.spec(job).save.iter().map(move |save| (saver, save)));
     for ((saver, node), save) in saves {
         let Some(Some(result)) = shared.progress[node.index()].result.get() else { continue };
-        let written = save.to.value.render(&shared.graph.job(*saver).bindings);
+        let written = match save.to.value.render_host(&shared.graph.job(*saver).bindings) {
+            Ok(written) => written,
+            Err(error) => return (paths, Some(error.into())),
+        };
         let target = shared.graph.scope(job).base.join(&written);
         let blobs = shared.ports.blobs.as_ref();
         match crate::save::export(blobs, result.output, save.from.as_ref(), &target) {

@@ -33,11 +33,10 @@
 //! #       assert_eq!(&mill.read(&result.stdout)?[..], b"hello");
 //!     }
 //! }
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! # })?;
-//! let summary = run.finish()?;
+//! let summary = run.ended().await?;
 //! assert_eq!(summary.counts.succeeded, 2);
 //! # Ok(())
+//! # })
 //! # }
 //! ```
 //!

@@ -62,8 +62,8 @@ pub enum RunError {
     Thread(#[source] std::io::Error),
 }
 
-/// A run that goes on. It gives its events as a [`Stream`], and the next ones wait until these are taken; where it is dropped, it is
-/// cancelled.
+/// A run that goes on. It gives its events as a [`Stream`]; while a thousand of them are not taken, the run waits. Where it is dropped
+/// before its end, it is cancelled, and comes to its end by itself.
 #[derive(Debug)]
 pub struct Run {
     events: mpsc::Receiver<Event>,
@@ -73,7 +73,7 @@ pub struct Run {
 
 impl Mill {
     /// Executes a plan, whose relative paths start from `base`. Returns once the plan is expanded and its modules are there; jobs are
-    /// executed by threads of the run's own, whether or not anybody waits for events.
+    /// executed by threads of the run's own.
     ///
     /// # Errors
     /// The plan or a module of it cannot be used.
@@ -92,6 +92,8 @@ impl Mill {
         let memory_bytes = memory_bytes.unwrap_or(u64::MAX);
         let ports = self.ports(workers);
         let (tell, events) = mpsc::channel(EVENTS_WAITING);
+        // What ends this run is not to end others that the caller has given the same.
+        let cancel = cancel.child();
         let cancelled = cancel.clone();
         let options = ExecuteOptions {
             workers,
@@ -140,17 +142,27 @@ impl Run {
         self.cancel.cancel();
     }
 
-    /// Waits for the end, whatever events there are still, and returns what the run came to.
+    /// Waits for the end, whatever events there are still, and returns what the run came to. For those who have no event loop; not to be
+    /// called in one.
     ///
     /// # Errors
     /// What stopped the run as a whole.
     pub fn finish(mut self) -> Result<RunSummary, RunError> {
-        // Who sends an event waits until there is room.
-        while self.events.try_recv().is_ok() || self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
-            if self.events.is_empty() {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        }
+        while self.wait().is_some() {}
+        self.result()
+    }
+
+    /// As [`Run::finish`], in an event loop.
+    ///
+    /// # Errors
+    /// What stopped the run as a whole.
+    pub async fn ended(mut self) -> Result<RunSummary, RunError> {
+        while self.events.recv().await.is_some() {}
+        self.result()
+    }
+
+    /// What came of it. There are no more events, so its thread is ending.
+    fn result(mut self) -> Result<RunSummary, RunError> {
         let ended = self.thread.take().map(JoinHandle::join);
         match ended {
             Some(Ok(summary)) => Ok(summary?),
@@ -169,9 +181,9 @@ impl Stream for Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
-        self.cancel.cancel();
-        self.events.close();
-        let _ = thread.join();
+        if self.thread.is_some() {
+            self.cancel.cancel();
+            self.events.close();
+        }
     }
 }

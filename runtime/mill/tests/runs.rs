@@ -41,9 +41,11 @@ fn a_run_is_cancelled_by_who_has_it() {
     let dir = tempfile::tempdir().unwrap();
     let mill = Mill::open(dir.path()).unwrap();
     let began = Instant::now();
-    // Dropped: nobody wants it.
-    drop(mill.run(spinning(&mill), ".", RunOptions::default()).unwrap());
-    let mut run = mill.run(spinning(&mill), ".", RunOptions::default()).unwrap();
+    // Dropped: nobody wants it. Others that were given the same options go on.
+    let options = RunOptions::default();
+    drop(mill.run(spinning(&mill), ".", options.clone()).unwrap());
+    assert!(!options.cancel.is_cancelled());
+    let mut run = mill.run(spinning(&mill), ".", options).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         while let Some(event) = run.next().await {
@@ -52,7 +54,7 @@ fn a_run_is_cancelled_by_who_has_it() {
             }
         }
     });
-    let summary = run.finish().unwrap();
+    let summary = runtime.block_on(run.ended()).unwrap();
     assert!(summary.cancelled && summary.counts.cancelled == 3, "{summary:?}");
     assert!(began.elapsed() < Duration::from_secs(60));
 }

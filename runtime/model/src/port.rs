@@ -285,7 +285,7 @@ pub trait ArtifactCache: Send + Sync {
 pub struct Cancel {
     own: Arc<AtomicBool>,
     /// Whoever stops more than this.
-    of: Option<Arc<AtomicBool>>,
+    of: Option<Arc<Cancel>>,
 }
 
 impl Cancel {
@@ -301,13 +301,13 @@ impl Cancel {
 
     /// Whether it was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.own.load(Ordering::Acquire) || self.of.as_ref().is_some_and(|of| of.load(Ordering::Acquire))
+        self.own.load(Ordering::Acquire) || self.of.as_ref().is_some_and(|of| of.is_cancelled())
     }
 
-    /// One that is cancelled with this one, and can be without it. Of that one's own children, only it is the parent.
+    /// One that is cancelled with this one, and can be without it.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self { own: Arc::default(), of: Some(Arc::clone(&self.own)) }
+        Self { own: Arc::default(), of: Some(Arc::new(self.clone())) }
     }
 }
 

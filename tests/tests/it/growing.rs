@@ -347,3 +347,119 @@ fn a_part_can_be_selected_and_what_is_late_is_shown_as_such() {
     let said = space.run(&["plan", "show"]);
     assert_eq!(said.code, 0, "{}", said.stderr);
 }
+
+#[test]
+fn what_a_guest_chose_leads_nowhere_else_on_the_host() {
+    let plan = |line: &str, more: &str| {
+        format!(
+            "[jobs.list]\nargs = [\"write\", \"list\", '{line}']\n[jobs.each]\n\
+             for-each = {{ p = {{ lines = {{ job = \"list\", path = \"list\" }} }} }}\nargs = [\"write\", \"x\", \"evil\"]\n{more}\n"
+        )
+    };
+    let save = "save = { x = \"public/{p}.txt\" }";
+    let cases = [
+        ("../../up", save),
+        ("/tmp/wasmill-evil", "save = { x = \"{p}\" }"),
+        ("../secret", "in = { \"/in\" = \"data/{p}\" }"),
+        ("*", "in = { \"/in\" = { glob = \"data/{p}\" } }"),
+    ];
+    for (line, more) in cases {
+        let space = space(&plan(line, more));
+        space.write("data/a", "a").write("secret", "secret");
+        let said = space.run(&["run"]);
+        assert_eq!(said.code, 100, "{line}: {}", said.stderr);
+        assert!(said.stderr.contains("would lead elsewhere"), "{line}: {}", said.stderr);
+        assert!(!space.path("up.txt").exists() && !std::path::Path::new("/tmp/wasmill-evil").exists());
+    }
+    let space = space(&plan("below/a", save));
+    assert_eq!(space.jobs(&[]).code, 0);
+    assert_eq!(space.read("public/below/a.txt"), "evil");
+}
+
+#[test]
+fn a_circle_that_only_values_show_is_found_as_well() {
+    let inner = r#"{ "jobs": {
+        "a": { "module": "script", "for-each": { "x": { "lines": { "text": "b" } } }, "in": { "/in": { "job": "{x}" } } },
+        "b": { "module": "script", "in": { "/in": { "jobs": "a" } } } }, "result": { "job": "b" } }"#;
+    let space = space(
+        "[jobs.make]\nin = { \"/in/plan.json\" = \"plan.json\" }\nargs = [\"copy\", \"/in/plan.json\", \"plan.json\"]\n\
+         yields = \"plan.json\"\n",
+    );
+    space.write("plan.json", inner);
+    let said = space.run(&["run", "--run-timeout", "30s"]);
+    assert_eq!(said.code, 100, "{}", said.stderr);
+    assert!(said.stderr.contains("in a circle"), "{}", said.stderr);
+}
+
+#[test]
+fn a_late_job_that_is_selected_brings_what_its_items_take() {
+    let plan = r#"
+        [jobs.list]
+        args = ["write", "list", "a"]
+        [jobs.other]
+        args = ["write", "o", "other"]
+        [jobs.late]
+        for-each = { p = { lines = { job = "list", path = "list" } } }
+        in = { "/in/o" = { job = "other" } }
+        args = ["join", "/in", "late"]
+    "#;
+    let space = space(plan);
+    let jobs = space.jobs(&["--job", "late"]);
+    assert_eq!((jobs.code, names(&jobs)), (0, vec!["late[a]", "list", "other"]), "{jobs:#?}");
+    let graph = space.run(&["plan", "graph", "--as", "json"]);
+    assert!(graph.stdout.contains(r#""needs":["list","other"]"#), "{}", graph.stdout);
+}
+
+#[test]
+fn what_was_omitted_omits_what_is_late() {
+    let plan = r#"
+        [jobs.probe]
+        args = ["write", "x", "x"]
+        [jobs.late]
+        when = { job = "probe", path = "list" }
+        for-each = { p = { lines = { job = "probe", path = "list" } } }
+        [jobs.single]
+        in = { "/in/late" = { job = "late[a]", optional = true } }
+        args = ["write", "done", "single"]
+        [jobs.single-too]
+        in = { "/in/late" = { job = "late[a]" } }
+        [jobs.all]
+        in = { "/in" = { jobs = "late" } }
+        args = ["write", "done", "all"]
+        [jobs.full]
+        when = { job = "probe", path = "full" }
+        [jobs.solve]
+        for-each = { c = ["a", "b"] }
+        race = { first = 1 }
+        in = { "/in/full" = { job = "full" } }
+    "#;
+    let space = space(&plan.replace("\"x\", \"x\"", "\"x\", \"x\""));
+    let jobs = space.jobs(&["--keep-going"]);
+    assert_eq!(jobs.code, 0, "{jobs:#?}");
+    let omitted: Vec<&str> =
+        jobs.by_name.iter().filter(|(_, job)| job.0 == "omitted").map(|(name, _)| name.as_str()).collect();
+    assert_eq!(omitted, ["full", "late", "single-too", "solve", "solve[a]", "solve[b]"], "{jobs:#?}");
+    assert_eq!(jobs.status("all"), "succeeded");
+}
+
+#[test]
+fn the_result_of_a_plan_may_be_an_item_that_came_to_be() {
+    let space = space(
+        "[jobs.make]\nin = { \"/in/plan.json\" = \"plan.json\" }\nargs = [\"copy\", \"/in/plan.json\", \"plan.json\"]\n\
+         yields = \"plan.json\"\nsave = { made = \"made.txt\" }\n",
+    );
+    let plan = r#"{ "jobs": { "a": { "module": "script", "for-each": { "x": { "lines": { "text": "b\nc" } } },
+                    "args": ["write", "made", "by {x}"] } }, "result": { "job": "a[c]" } }"#;
+    space.write("plan.json", plan);
+    assert_eq!(space.jobs(&[]).code, 0);
+    assert_eq!(space.read("made.txt"), "by c");
+    // Too many are not even made.
+    let many = (0..2_000).map(|n| n.to_string()).collect::<Vec<_>>().join("\",\"");
+    let plan = format!(
+        r#"{{ "jobs": {{ "a": {{ "module": "script", "for-each": {{ "x": ["{many}"], "y": ["{many}"] }} }} }}, "result": {{ "jobs": "a" }} }}"#
+    );
+    space.write("plan.json", plan);
+    let said = space.run(&["run"]);
+    assert_eq!(said.code, 100, "{}", said.stderr);
+    assert!(said.stderr.contains("expands to more than 100000 jobs"), "{}", said.stderr);
+}

@@ -26,6 +26,9 @@ pub enum Format {
     Json,
 }
 
+/// How many modules there may be in a plan that a job yields: each such plan inside of it has them all.
+const YIELDED_MODULES_MAX: usize = 100;
+
 /// The name of a plan that does not say one.
 const NAME_DEFAULT: &str = "plan";
 
@@ -85,6 +88,10 @@ fn plan(root: &Node<'_>, outer: Option<Outer<'_>>, errors: &mut Diagnostics) -> 
     let name = fields.take("name").and_then(|field| label(&field, errors));
     let module_fields = fields.take("modules").map_or(&[][..], |field| field.entries(errors));
     let modules: BTreeMap<_, _> = module_fields.iter().map(|entry| module(entry, outer, errors)).collect();
+    if let (Some(_), Some(module)) = (outer, module_fields.get(YIELDED_MODULES_MAX)) {
+        let message = format!("a plan that a job yields has at most {YIELDED_MODULES_MAX} modules");
+        errors.push(Diagnostic::new(message, module.0.span.clone()));
+    }
     let resources = match outer {
         Some(outer) => outer.resources.clone(),
         None => fields.take("resources").map(|field| resources(&field, errors)).unwrap_or_default(),

@@ -26,7 +26,7 @@ pub use decode::{Format, Outer, parse, parse_yielded};
 pub use diagnostic::{Diagnostic, Label, Span};
 pub use places::{check_mounts, check_outputs};
 pub use quantity::{bytes as parse_size, milliseconds as parse_duration};
-pub use template::{Bindings, Template, TemplateError};
+pub use template::{Binding, Bindings, HostPathError, Template, TemplateError};
 
 use crate::action::MountMode;
 use crate::digest::{BlobRef, Digest};

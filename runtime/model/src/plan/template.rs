@@ -9,7 +9,18 @@ use std::sync::Arc;
 ///
 /// A plan may come to a million items, so they take as little memory as can be: they have few variables, mostly one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Bindings(Vec<(Arc<str>, Box<str>)>);
+pub struct Bindings(Vec<Binding>);
+
+/// The value of one variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// The variable, or `variable.field`.
+    pub name: Arc<str>,
+    /// What stands for it.
+    pub value: Arc<str>,
+    /// Whether it was found in an output during the run, so that a guest may have chosen it.
+    pub is_found: bool,
+}
 
 impl Bindings {
     /// No values.
@@ -19,18 +30,27 @@ impl Bindings {
 
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(bound, _)| **bound == *name).map(|(_, value)| &**value)
+        self.binding(name).map(|binding| &*binding.value)
+    }
+
+    fn binding(&self, name: &str) -> Option<&Binding> {
+        self.0.iter().find(|binding| *binding.name == *name)
     }
 
     /// These and others.
     #[must_use]
-    pub fn with<'a>(&self, others: impl ExactSizeIterator<Item = (&'a Arc<str>, &'a str)>) -> Self {
+    pub fn with(&self, others: impl ExactSizeIterator<Item = Binding>) -> Self {
         let mut all = Vec::with_capacity(self.0.len() + others.len());
         all.extend(self.0.iter().cloned());
-        all.extend(others.map(|(name, value)| (Arc::clone(name), value.into())));
+        all.extend(others);
         Self(all)
     }
 }
+
+/// A value that was found in an output would lead elsewhere on the host than the plan says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` would lead elsewhere on the host than the plan says; a value out of an output cannot do that")]
+pub struct HostPathError(String);
 
 /// A text with variables.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -167,17 +187,68 @@ impl Template {
             match part {
                 Part::Text(literal) => text.push_str(literal),
                 Part::Variable { name, view } => {
-                    let bound = if let View::Field(bound) = view { bound } else { name };
-                    let value = bindings.get(bound).unwrap_or_default();
-                    text.push_str(match view {
-                        View::Whole | View::Field(_) => value,
-                        View::Name => last_name(value),
-                        View::Stem => stem(last_name(value)),
-                    });
+                    text.push_str(view.of(bindings.get(view.bound(name)).unwrap_or_default()));
                 }
             }
         }
         text
+    }
+
+    /// How many bytes [`Template::render`] gives.
+    pub fn rendered_len(&self, bindings: &Bindings) -> usize {
+        let len = |part: &Part| match part {
+            Part::Text(literal) => literal.len(),
+            Part::Variable { name, view } => view.of(bindings.get(view.bound(name)).unwrap_or_default()).len(),
+        };
+        self.parts.iter().map(len).fold(0, usize::saturating_add)
+    }
+
+    /// The text as a path or a glob on the host. Values out of outputs can be names and paths below what the plan says, and
+    /// nothing else: they lead neither up nor elsewhere, and match nothing.
+    ///
+    /// # Errors
+    /// One of them does.
+    pub fn render_host(&self, bindings: &Bindings) -> Result<String, HostPathError> {
+        let text = self.render(bindings);
+        let mut plain = String::new();
+        let mut has_found = false;
+        for part in &self.parts {
+            match part {
+                Part::Text(literal) => plain.push_str(literal),
+                Part::Variable { name, view } => match bindings.binding(view.bound(name)) {
+                    Some(Binding { value, is_found: true, .. }) => {
+                        has_found = true;
+                        if value.contains(['\\', '\0', '*', '?', '[', ']', '{', '}']) {
+                            return Err(HostPathError(text));
+                        }
+                        plain.push('x');
+                    }
+                    found => plain.push_str(view.of(found.map_or("", |binding| &binding.value))),
+                },
+            }
+        }
+        // Parts of a path may come together out of several values, so the whole is looked at.
+        let ups = |path: &str| path.split(['/', '\\']).filter(|name| *name == "..").count();
+        let is_elsewhere = |path: &str| path.starts_with(['/', '\\']) || path.as_bytes().get(1) == Some(&b':');
+        if has_found && (ups(&text) != ups(&plain) || is_elsewhere(&text) != is_elsewhere(&plain)) {
+            return Err(HostPathError(text));
+        }
+        Ok(text)
+    }
+}
+
+impl View {
+    /// What a variable is bound as.
+    fn bound<'a>(&'a self, name: &'a str) -> &'a str {
+        if let View::Field(bound) = self { bound } else { name }
+    }
+
+    fn of<'a>(&self, value: &'a str) -> &'a str {
+        match self {
+            View::Whole | View::Field(_) => value,
+            View::Name => last_name(value),
+            View::Stem => stem(last_name(value)),
+        }
     }
 }
 
@@ -214,8 +285,39 @@ fn stem(name: &str) -> &str {
 mod tests {
     use super::*;
 
+    fn bound(values: &[(&str, &str)], is_found: bool) -> Bindings {
+        let bind = |(name, value): &(&str, &str)| Binding { name: (*name).into(), value: (*value).into(), is_found };
+        Bindings::new().with(values.iter().map(bind))
+    }
+
+    #[test]
+    fn what_a_guest_chose_leads_nowhere_else_on_the_host() {
+        let host = |text: &str, values: &[(&str, &str)], is_found| {
+            let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
+            Template::parse(text, &names).unwrap().render_host(&bound(values, is_found)).ok()
+        };
+        for (text, value) in [
+            ("out/{x}", "../up"),
+            ("out/{x}", "a/../../b"),
+            ("out/{x}", ".."),
+            ("out/.{x}", "."),
+            ("{x}", "/etc/passwd"),
+            ("{x}/a", ""),
+            ("{x}", "C:evil"),
+            ("out/{x}", "a\\b"),
+            ("data/{x}", "*"),
+        ] {
+            assert_eq!(host(text, &[("x", value)], true), None, "{text} with {value}");
+            assert!(host(text, &[("x", value)], false).is_some(), "who wrote the plan may: {text} with {value}");
+        }
+        assert_eq!(host("out/{x}{y}/c", &[("x", "."), ("y", ".")], true), None);
+        for value in ["a", "a/b", "..a", "a..b", "a:b"] {
+            assert_eq!(host("../out/{x}.html", &[("x", value)], true), Some(format!("../out/{value}.html")));
+        }
+    }
+
     fn render(text: &str, value: &str) -> String {
-        let bindings = Bindings::new().with([(&Arc::from("x"), value)].into_iter());
+        let bindings = bound(&[("x", value)], false);
         Template::parse(text, &["x"]).unwrap().render(&bindings)
     }
 
@@ -230,9 +332,7 @@ mod tests {
 
     #[test]
     fn parts_of_objects_are_put_in() {
-        let bindings = [("x", "{..}"), ("x.name", "a/b"), ("x.a.b", "2"), ("y", "c/d")];
-        let bindings = bindings.map(|(name, value)| (Arc::from(name), value));
-        let bindings = Bindings::new().with(bindings.iter().map(|(name, value)| (name, *value)));
+        let bindings = bound(&[("x", "{..}"), ("x.name", "a/b"), ("x.a.b", "2"), ("y", "c/d")], false);
         let template = Template::parse_with("{x} {x.name} {x.a.b} {y.name}", &["x", "y"], &["x"]).unwrap();
         assert_eq!(template.render(&bindings), "{..} a/b 2 d");
         assert_eq!(template.fields().collect::<Vec<_>>(), [("x", "name"), ("x", "a.b")]);
