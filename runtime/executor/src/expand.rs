@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use wasmill_model::plan::{Bindings, Diagnostic, InputSource, JobSpec, Plan, Span, Stdin, Template};
 
@@ -16,6 +16,9 @@ use crate::items::{combine, values_before};
 
 /// Most jobs that a plan may expand to; a slip in a glob should not eat the machine.
 pub(crate) const JOBS_MAX: usize = 4_000_000;
+
+/// Of how many jobs one is looked for that is spelled like another.
+const SUGGESTED_MAX: usize = 2_000;
 
 /// Most edges between jobs that come to be at once: each takes 16 bytes, and a few bytes of a plan can ask for many.
 const EDGES_MAX: usize = 4_000_000;
@@ -32,6 +35,7 @@ pub fn expand(plan: Plan, base: &Path) -> Result<Graph, Vec<Diagnostic>> {
         resources: plan.resources,
         growth: plan.growth,
         grown: AtomicU64::new(0),
+        saved: Mutex::default(),
         growing: Mutex::new(()),
         jobs: boxcar::Vec::new(),
         scopes: boxcar::Vec::new(),
@@ -162,7 +166,7 @@ pub(crate) fn expand_specs(
         connector.connect(&mut fragment, &mut diagnostics);
     }
     scope.awaited = awaited(&scope);
-    check(&fragment, &scope, true, &mut diagnostics);
+    check(&fragment, &scope, graph, true, &mut diagnostics);
     if diagnostics.is_empty() { Ok((fragment, scope)) } else { Err(diagnostics) }
 }
 
@@ -180,14 +184,16 @@ pub(crate) fn expand_entry(
     let own = scope.entry(&job.spec.name.value).map(|at| (at, results.clone()));
     let connector = Connector { graph, scope, own, labels: HashMap::new() };
     connector.connect(&mut fragment, &mut diagnostics);
-    check(&fragment, scope, false, &mut diagnostics);
+    check(&fragment, scope, graph, false, &mut diagnostics);
     if diagnostics.is_empty() { Ok((fragment, results)) } else { Err(diagnostics) }
 }
 
-fn check(fragment: &Fragment, scope: &Scope, is_plan: bool, diagnostics: &mut Vec<Diagnostic>) {
+fn check(fragment: &Fragment, scope: &Scope, graph: &Graph, is_plan: bool, diagnostics: &mut Vec<Diagnostic>) {
     if diagnostics.is_empty() {
         check_cycles(fragment, is_plan.then_some(&scope.awaited), diagnostics);
-        check_saves(fragment, &scope.base, diagnostics);
+        // Where nothing is saved by jobs that come to be, nobody has to remember the others.
+        let remembers = scope.entries.iter().any(|entry| entry.is_late && !entry.spec.save.is_empty());
+        check_saves(fragment, &scope.base, remembers.then_some(&graph.saved), diagnostics);
     }
 }
 
@@ -370,9 +376,11 @@ impl Connector<'_> {
         let at = self.scope.entry(entry)?;
         let closer = JobId(self.scope.entries[at].results.start);
         let is_own = self.own.as_ref().is_some_and(|(own, _)| *own == at);
-        if self.scope.entries[at].is_late && !is_own && self.graph.job(closer).grown.get().is_none() {
-            // It was omitted, and so is each of its items.
-            return Some(closer);
+        if self.scope.entries[at].is_late && !is_own {
+            // Before the run, nobody knows. In it, an entry that has not grown was omitted, and so is each of its items.
+            if self.graph.jobs.get(closer.index())?.grown.get().is_none() {
+                return Some(closer);
+            }
         }
         if !self.labels.contains_key(&at) {
             let results = self.items(at)?;
@@ -416,6 +424,14 @@ impl Connector<'_> {
             Diagnostic::new(format!("there is no job `{name}`"), span.clone()).saying(format!("needed by `{by}`"));
         let seen = fragment.jobs.iter().filter(|job| !matches!(job.role, Role::Close { .. }));
         let names = seen.filter_map(|job| job.name.strip_prefix(&self.scope.prefix));
+        let late = name.split_once('[').and_then(|(entry, _)| self.scope.entry(entry));
+        if late.is_some_and(|at| self.scope.entries[at].is_late) {
+            return diagnostic.hint("its items come to be during the run: take all of them with `jobs`");
+        }
+        // Of more, it takes longer than it is worth.
+        if fragment.jobs.len() > SUGGESTED_MAX {
+            return diagnostic;
+        }
         match nearest(name, names) {
             Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
             None => diagnostic,
@@ -518,7 +534,12 @@ fn shorten(names: &[&str]) -> String {
 }
 
 /// Two jobs that would write to one host path, or one inside what the other writes.
-fn check_saves(fragment: &Fragment, base: &Path, diagnostics: &mut Vec<Diagnostic>) {
+fn check_saves(
+    fragment: &Fragment,
+    base: &Path,
+    saved: Option<&Mutex<BTreeMap<PathBuf, String>>>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
     let mut targets = Vec::new();
     // What opens other jobs does not save by itself, and what closes is the same job once more. Where a race has one winner, its
     // candidates may all save to one place.
@@ -536,6 +557,21 @@ fn check_saves(fragment: &Fragment, base: &Path, diagnostics: &mut Vec<Diagnosti
         }
     }
     targets.sort_by(|a, b| a.0.cmp(&b.0));
+    if let Some(saved) = saved {
+        let mut saved = saved.lock().unwrap_or_else(PoisonError::into_inner);
+        for (path, name, span) in &targets {
+            let above = path.ancestors().find_map(|above| saved.get(above));
+            let below =
+                saved.range(path.clone()..).next().filter(|(other, _)| other.starts_with(path)).map(|(_, name)| name);
+            if let Some(other) = above.or(below).filter(|_| diagnostics.len() < 100) {
+                let message = format!("`{other}` and `{name}` would both save to {}", path.display());
+                diagnostics.push(Diagnostic::new(message, (*span).clone()));
+            }
+        }
+        if diagnostics.is_empty() {
+            saved.extend(targets.iter().map(|(path, name, _)| (path.clone(), (*name).to_owned())));
+        }
+    }
     for pair in targets.windows(2) {
         let ((first, one, here), (second, other, there)) = (&pair[0], &pair[1]);
         if second.starts_with(first) && diagnostics.len() < 100 {

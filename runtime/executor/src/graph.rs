@@ -162,6 +162,8 @@ pub struct Graph {
     pub(crate) growth: Growth,
     /// How many jobs have come to be since it was expanded.
     pub(crate) grown: AtomicU64,
+    /// Where jobs save to, and which, if jobs that come to be save anything.
+    pub(crate) saved: Mutex<BTreeMap<PathBuf, String>>,
     /// Held by whoever adds jobs.
     pub(crate) growing: Mutex<()>,
     /// Nodes that close come last among those that are there from the beginning.

@@ -68,6 +68,7 @@ fn values(shared: &Shared, opener: JobId) -> Result<Vec<Vec<Item>>, Failure> {
     let job = shared.graph.job(opener);
     let within = Within { scope: shared.graph.scope(opener), bindings: &Bindings::new(), trust: Trust::Remembered };
     let mut upstream = job.upstream.iter();
+    let at_most = room(shared, 0)?;
     let mut all = Vec::with_capacity(job.spec.for_each.len());
     for (variable, items) in &job.spec.for_each {
         let Some(source) = items.value.from_run() else {
@@ -92,10 +93,11 @@ fn values(shared: &Shared, opener: JobId) -> Result<Vec<Vec<Item>>, Failure> {
             },
             Items::Json(_) => {
                 let text = text_of(shared, &found, &variable.value)?;
-                items::json(&text).map_err(|wrong| GrowError::Items { what: what(), wrong })?
+                items::json(&text, at_most).map_err(|wrong| GrowError::Items { what: what(), wrong })?
             }
             Items::List(_) | Items::Glob(_) | Items::Lines(_) => {
-                items::lines(&text_of(shared, &found, &variable.value)?)
+                let text = text_of(shared, &found, &variable.value)?;
+                items::lines(&text, at_most).map_err(|wrong| GrowError::Items { what: what(), wrong })?
             }
         });
     }
@@ -277,6 +279,16 @@ pub(crate) fn judge(shared: &Shared, judge: JobId, candidates: Range<JobId>, end
     let resolver = shared.resolver();
     let succeeded = (candidates.start.0..candidates.end.0).map(JobId).filter(|id| resolver.result(*id).is_ok());
     let winners: Vec<JobId> = succeeded.take(wanted).collect();
+    // One that could not be carried out might have won, unless as many as are wanted have before it.
+    let last = winners.get(wanted.saturating_sub(1)).copied();
+    if let Some((candidate, error)) =
+        shared.races.first_error(judge).filter(|(id, _)| last.is_none_or(|last| *id < last))
+    {
+        ended.status = JobStatus::Error;
+        ended.error = vec![format!("candidate `{}` could not be carried out", shared.graph.job(candidate).name)];
+        ended.error.extend(error);
+        return Ok(());
+    }
     if winners.len() < wanted {
         let has_begun = shared.races.has_begun(judge);
         let is_failed = has_begun || candidates.is_empty();

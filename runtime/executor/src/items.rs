@@ -7,9 +7,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
 use wasmill_model::plan::{Binding, Bindings, Diagnostic, InputSource, Items, JobSpec, Span, Spanned};
 use wasmill_model::{Directory, check_name};
 
+use crate::expand::JOBS_MAX;
 use crate::glob::Glob;
 
 /// One value of a variable.
@@ -52,8 +54,10 @@ pub(crate) fn values_of(source: &Spanned<Items>, base: &Path) -> Result<Vec<Item
     };
     match &source.value {
         Items::List(values) => Ok(values.iter().map(Item::plain).collect()),
-        Items::Lines(path) => Ok(lines(&read(path)?)),
-        Items::Json(path) => json(&read(path)?).map_err(|wrong| Diagnostic::new(wrong, source.span.clone())),
+        Items::Lines(path) => {
+            lines(&read(path)?, JOBS_MAX).map_err(|wrong| Diagnostic::new(wrong, source.span.clone()))
+        }
+        Items::Json(path) => json(&read(path)?, JOBS_MAX).map_err(|wrong| Diagnostic::new(wrong, source.span.clone())),
         // What is in an output is read during the run.
         Items::Entries(_) => Ok(Vec::new()),
         Items::Glob(pattern) => {
@@ -68,16 +72,25 @@ pub(crate) fn values_of(source: &Spanned<Items>, base: &Path) -> Result<Vec<Item
     }
 }
 
-/// The lines of a text, empty ones left out.
-pub(crate) fn lines(text: &str) -> Vec<Item> {
+/// The lines of a text, empty ones left out; at most so many.
+pub(crate) fn lines(text: &str, at_most: usize) -> Result<Vec<Item>, String> {
     // Some editors put a byte order mark in front.
     let text = text.trim_start_matches('\u{feff}');
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Item::plain).collect()
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    if lines().count() > at_most { Err(too_many(at_most)) } else { Ok(lines().map(Item::plain).collect()) }
 }
 
-/// The elements of a JSON list. An object is called by its `name`, or by its place from 0 on.
-pub(crate) fn json(text: &str) -> Result<Vec<Item>, String> {
+fn too_many(at_most: usize) -> String {
+    format!("there are more than {at_most} items")
+}
+
+/// The elements of a JSON list; at most so many. An object is called by its `name`, or by its place from 0 on.
+pub(crate) fn json(text: &str, at_most: usize) -> Result<Vec<Item>, String> {
     let text = text.trim_start_matches('\u{feff}');
+    // Counting takes no memory.
+    if serde_json::from_str(text).is_ok_and(|values: Vec<IgnoredAny>| values.len() > at_most) {
+        return Err(too_many(at_most));
+    }
     let values: Vec<serde_json::Value> =
         serde_json::from_str(text).map_err(|error| format!("this is no list in JSON: {error}"))?;
     let item = |(place, value): (usize, serde_json::Value)| match value {
@@ -163,12 +176,17 @@ pub(crate) fn combine(
 fn check_fields(job: &JobSpec, variable: &str, values: &[Item], span: &Span) -> Result<(), Diagnostic> {
     for (_, field) in job.fields.iter().filter(|(of, _)| of == variable) {
         if let Some(without) = values.iter().find(|item| item.field(field).is_none()) {
-            let shown: String = without.value.chars().take(80).collect();
+            let shown = shortened(&without.value);
             let message = format!("`{{{variable}.{field}}}` is used, and an item has no `{field}`: {shown}");
             return Err(Diagnostic::new(message, span.clone()));
         }
     }
     Ok(())
+}
+
+/// A value as it is shown: a guest may have chosen it.
+fn shortened(value: &str) -> String {
+    value.chars().take(80).collect()
 }
 
 /// Names items by the last part of their value where that tells them apart, else by all of it.
@@ -183,7 +201,7 @@ fn labels_of(values: &[Item], span: &Span) -> Result<Vec<String>, Diagnostic> {
         values.iter().map(|item| item.called.replace(['/', '\\'], "-")).collect()
     };
     let mut seen = BTreeSet::new();
-    for (label, value) in labels.iter().zip(values.iter().map(|item| &item.called)) {
+    for (label, value) in labels.iter().zip(values.iter().map(|item| shortened(&item.called))) {
         if value.contains(char::is_control) {
             let message = format!("`{}` cannot name an item of a `for-each`", value.escape_debug());
             return Err(Diagnostic::new(message, span.clone()).saying("there are control characters in it"));

@@ -7,7 +7,7 @@
 //! candidates alone, never on which of them was faster: one that was slower and is better still wins. What is behind the winners
 //! is stopped at once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use wasmill_model::port::Cancel;
@@ -26,6 +26,10 @@ struct Race {
     running: HashMap<JobId, Cancel>,
     /// Whether any candidate came to a result.
     has_begun: bool,
+    /// Candidates that are to be tried again.
+    waiting: BTreeSet<JobId>,
+    /// Those that could not be carried out, and why.
+    errors: BTreeMap<JobId, Vec<String>>,
 }
 
 impl Race {
@@ -63,6 +67,7 @@ impl Races {
             return None;
         }
         let cancel = cancel.child();
+        race.waiting.remove(&candidate);
         race.running.insert(candidate, cancel.clone());
         Some(cancel)
     }
@@ -84,6 +89,36 @@ impl Races {
             cancel.cancel();
         }
         is_beaten
+    }
+
+    /// Notes that a candidate will be tried again. False: it is beaten, and need not be.
+    pub(crate) fn wait(&self, judge: JobId, candidate: JobId) -> bool {
+        let mut races = self.races();
+        let Some(race) = races.get_mut(&judge).filter(|race| !race.is_beaten(candidate)) else { return false };
+        race.running.remove(&candidate);
+        race.waiting.insert(candidate)
+    }
+
+    /// Those that wait to be tried again and are beaten by now.
+    pub(crate) fn beaten_waiting(&self, judge: JobId) -> Vec<JobId> {
+        let mut races = self.races();
+        let Some(race) = races.get_mut(&judge) else { return Vec::new() };
+        let beaten: Vec<JobId> = race.waiting.iter().copied().filter(|id| race.is_beaten(*id)).collect();
+        race.waiting.retain(|id| !beaten.contains(id));
+        beaten
+    }
+
+    /// Notes why a candidate could not be carried out.
+    pub(crate) fn fail(&self, judge: JobId, candidate: JobId, error: Vec<String>) {
+        if let Some(race) = self.races().get_mut(&judge) {
+            race.errors.insert(candidate, error);
+        }
+    }
+
+    /// The first candidate that could not be carried out, and why.
+    pub(crate) fn first_error(&self, judge: JobId) -> Option<(JobId, Vec<String>)> {
+        let races = self.races();
+        races.get(&judge)?.errors.first_key_value().map(|(candidate, error)| (*candidate, error.clone()))
     }
 
     /// Whether any candidate of a race came to a result.

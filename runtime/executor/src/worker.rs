@@ -314,13 +314,25 @@ fn compete(
     };
     let tried = attempt(shared, job, &cancel, ended, outbox);
     let is_success = tried.is_ok() && ended.status == JobStatus::Succeeded;
-    if is_tried_again(shared, job, ended) {
-        return Ok(());
+    if let Err(failure) = &tried {
+        ended.is_in_vain = failure.is_of_the_host();
     }
+    if is_tried_again(shared, job, ended) && shared.races.wait(judge, job) {
+        return tried.map(drop);
+    }
+    ended.is_in_vain = false;
     let is_omitted = matches!(tried, Err(Failure::Resolve(ResolveError::Omitted { .. })));
     let is_beaten = shared.races.end(judge, job, is_success, !is_omitted);
+    for beaten in shared.races.beaten_waiting(judge) {
+        shared.board.due(beaten);
+    }
     match tried {
-        Err(failure) if !is_beaten && !is_omitted => return Err(failure),
+        // Whether it counts shows when it is known who has won.
+        Err(failure) if !is_beaten && !is_omitted => {
+            ended.status = JobStatus::Omitted;
+            (ended.error, ended.hint) = (failure.lines(), failure.hint());
+            shared.races.fail(judge, job, failure.lines());
+        }
         Ok(_) if is_success || shared.cancel.is_cancelled() => {}
         _ => {
             ended.status = JobStatus::Omitted;

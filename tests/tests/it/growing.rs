@@ -433,7 +433,7 @@ fn what_was_omitted_omits_what_is_late() {
         race = { first = 1 }
         in = { "/in/full" = { job = "full" } }
     "#;
-    let space = space(&plan.replace("\"x\", \"x\"", "\"x\", \"x\""));
+    let space = space(plan);
     let jobs = space.jobs(&["--keep-going"]);
     assert_eq!(jobs.code, 0, "{jobs:#?}");
     let omitted: Vec<&str> =
@@ -462,4 +462,34 @@ fn the_result_of_a_plan_may_be_an_item_that_came_to_be() {
     let said = space.run(&["run"]);
     assert_eq!(said.code, 100, "{}", said.stderr);
     assert!(said.stderr.contains("expands to more than 100000 jobs"), "{}", said.stderr);
+}
+
+#[test]
+fn jobs_that_come_to_be_save_where_nobody_else_does() {
+    let plan = r#"
+        [jobs.fixed]
+        args = ["write", "x", "fixed"]
+        save = { x = "target/a" }
+        [jobs.list]
+        args = ["write", "list", "a"]
+        [jobs.late]
+        for-each = { p = { lines = { job = "list", path = "list" } } }
+        args = ["write", "x", "late"]
+        save = { x = "target/{p}" }
+    "#;
+    let first = space(plan);
+    let said = first.run(&["run"]);
+    assert_eq!(said.code, 100, "{}", said.stderr);
+    assert!(said.stderr.contains("would both save to"), "{}", said.stderr);
+    let other = space(&plan.replace("target/a", "target/b"));
+    assert_eq!(other.jobs(&[]).code, 0);
+    assert_eq!((other.read("target/a"), other.read("target/b")), ("late".to_owned(), "fixed".to_owned()));
+}
+
+#[test]
+fn items_that_would_have_one_name_are_refused() {
+    let plan = "[jobs.each]\nfor-each = { a = [\"q\", \"q,z\"], b = [\"z,w\", \"w\"] }\nargs = [\"write\", \"{a}\", \"{b}\"]\n";
+    let said = space(plan).run(&["run"]);
+    assert_eq!(said.code, 102, "{}", said.stderr);
+    assert!(said.stderr.contains("the same name"), "{}", said.stderr);
 }

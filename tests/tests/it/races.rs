@@ -111,3 +111,40 @@ fn what_a_race_cannot_be_is_said_before_anything_runs() {
     let said = space(r#"["a", "b"]"#, "{ first = 2 }", one).run(&["plan", "check"]);
     assert!(said.stderr.contains("say which of its items"), "{}", said.stderr);
 }
+
+#[test]
+fn a_candidate_that_cannot_be_carried_out_counts_only_if_it_might_have_won() {
+    let plan = |order: &str| {
+        let header = "[modules.script]\nfile = \"script.wasm\"\n[defaults]\nmodule = \"script\"\n";
+        format!(
+            "{header}[jobs.solve]\nfor-each = {{ c = [{order}] }}\nrace = {{ first = 1 }}\nin = {{ \"/in/c\" = \"{{c}}\" }}\n\
+             args = [\"write\", \"found\", \"by {{c}}\"]\nsave = {{ found = \"best.txt\" }}\n"
+        )
+    };
+    let space = TestSpace::new();
+    space.guest("script").write("there", "").write("mill.toml", plan("\"there\", \"missing\""));
+    for workers in ["1", "4"] {
+        let jobs = space.jobs(&["--jobs", workers, "--fresh"]);
+        assert_eq!((jobs.code, jobs.status("solve[missing]")), (0, "omitted"), "{jobs:#?}");
+    }
+    space.write("mill.toml", plan("\"missing\", \"there\""));
+    for workers in ["1", "4"] {
+        let said = space.run(&["run", "--jobs", workers, "--fresh"]);
+        assert_eq!(said.code, 100, "{}", said.stderr);
+        assert!(said.stderr.contains("`solve[missing]` could not be carried out"), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn a_beaten_candidate_is_not_waited_for_until_it_is_tried_again() {
+    let space = space(
+        r#"["write", "spin"]"#,
+        "{ first = 1 }",
+        "retries = { count = 3, backoff = \"10m\" }\nin = { \"/in\" = { job = \"slow\" } }\n[jobs.slow]\nargs = [\"write\", \"x\", \"y\"]\n",
+    );
+    space.write("mill.toml", space.read("mill.toml").replace("timeout = \"100s\"", "timeout = \"300ms\""));
+    let began = Instant::now();
+    let jobs = space.jobs(&["--jobs", "2"]);
+    assert_eq!(jobs.code, 0, "{jobs:#?}");
+    assert!(began.elapsed() < Duration::from_secs(60));
+}
