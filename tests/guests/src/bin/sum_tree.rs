@@ -14,7 +14,8 @@ fn main() -> std::io::Result<()> {
         return fs::write("/out/sum", (low..high).sum::<u64>().to_string());
     }
     let middle = low.midpoint(high);
-    let half = |low: u64, high: u64| format!(r#"{{ "module": "sum", "args": ["{low}", "{high}"], "yields": "plan.json" }}"#);
+    let half =
+        |low: u64, high: u64| format!(r#"{{ "module": "sum", "args": ["{low}", "{high}"], "yields": "plan.json" }}"#);
     let (left, right) = (half(low, middle), half(middle, high));
     fs::write(
         "/out/plan.json",
