@@ -3,10 +3,11 @@
 //! Owns: where a blob goes by its size, whether it is packed, and what happens when one turns out to be damaged. Does not know: trees, or
 //! who refers to a blob.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use wasmill_model::port::{BlobStore, StoreError};
@@ -14,19 +15,24 @@ use wasmill_model::{BlobRef, Digest};
 
 use crate::error::{failed, on_index};
 use crate::files::{self, TempFile};
-use crate::intake::{PIECE_BYTES, take_in};
+use crate::intake::{Intake, PIECE_BYTES, take_in_whole};
 use crate::log::{Beside, Entry};
 use crate::packed::{self, Packed};
 use crate::place::Place;
 use crate::record::Kind;
 use crate::tail::Found;
-use crate::{Storage, live};
-
-/// Larger blobs are written while they are digested. For smaller ones it is better to look first whether they are there.
-const WRITTEN_AT_ONCE_BYTES_MAX: usize = 4 << 20;
+use crate::{Shared, Storage, live};
 
 /// Blobs that are smaller are added to the log again where they might be in it: that is cheaper than looking.
 const LOOKED_UP_BYTES_MIN: usize = 4 << 10;
+
+/// Blobs that are larger are always looked up first: digesting one takes far longer.
+const ADDED_AGAIN_BYTES_MAX: usize = 64 << 10;
+
+/// Between the two, it depends on what came before: after so many in a row that were new, only one of [`SAMPLED`] is looked up, as
+/// with a million blobs there that takes as long as digesting 8 KiB. Where one in fifty is not new, it is rare that so many are.
+const NEW_IN_A_ROW: u32 = 64;
+const SAMPLED: u32 = 16;
 
 impl BlobStore for Storage {
     fn get(&self, blob: &BlobRef) -> Result<Bytes, StoreError> {
@@ -73,30 +79,22 @@ impl BlobStore for Storage {
         if bytes.is_empty() {
             return Ok(BlobRef::EMPTY);
         }
-        if bytes.len() > WRITTEN_AT_ONCE_BYTES_MAX.max(self.shared.layout.logged_bytes_max as usize) {
-            let mut rest = bytes;
-            return self.put_pieces(|_| {
-                let piece = rest.split_to(rest.len().min(PIECE_BYTES));
-                Ok((!piece.is_empty()).then_some(piece))
-            });
+        if bytes.len() > self.shared.layout.logged_bytes_max as usize {
+            let Shared { helpers, compresses, .. } = self.shared.as_ref();
+            return self.add_file(take_in_whole(helpers, *compresses, &bytes, self.temp())?);
         }
         let blob = BlobRef::of(&bytes);
-        if bytes.len() > self.shared.layout.logged_bytes_max as usize {
-            if self.rely_on_blob(&blob.digest)?.is_none() {
-                let mut temp = self.shared.files.temp()?;
-                let packed = self.packed(&bytes);
-                temp.write(packed.as_deref().unwrap_or(&bytes))?;
-                self.add_file(blob, temp)?;
-            }
-            return Ok(blob);
-        }
-        let known = match bytes.len() < LOOKED_UP_BYTES_MIN {
-            true => self.rely_on(&blob.digest, || {
+        let looks = self.is_worth_looking_up(bytes.len());
+        let known = match looks {
+            true => self.rely_on_blob(&blob.digest)?,
+            false => self.rely_on(&blob.digest, || {
                 let tail = self.shared.log.tail();
                 Ok(tail.own_blob(&blob.digest).map(|place| tail.found(place)))
             })?,
-            false => self.rely_on_blob(&blob.digest)?,
         };
+        if looks && known.is_some() {
+            self.shared.new_in_a_row.store(0, Ordering::Relaxed);
+        }
         if known.is_none() {
             let key = *blob.digest.as_bytes();
             let packed = self.packed(&bytes);
@@ -108,24 +106,28 @@ impl BlobStore for Storage {
     }
 
     fn put_reader(&self, reader: &mut dyn Read) -> Result<BlobRef, StoreError> {
+        let mut read = |mut piece: Vec<u8>| {
+            let read = (&mut *reader).take(PIECE_BYTES as u64).read_to_end(&mut piece);
+            read.map(|_| piece).map_err(failed("read the content to be stored"))
+        };
         let mut head = Vec::new();
-        let reading = || failed("read the content to be stored");
-        let logged_bytes_max = u64::from(self.shared.layout.logged_bytes_max);
-        (&mut *reader).take(logged_bytes_max + 1).read_to_end(&mut head).map_err(reading())?;
-        if head.len() as u64 <= logged_bytes_max {
-            return self.put(head.into());
-        }
-        let mut head = Some(head);
-        self.put_pieces(|spare| {
-            if let Some(head) = head.take() {
-                return Ok(Some(head));
+        let mut head_bytes = 0;
+        while head_bytes <= self.shared.layout.logged_bytes_max as usize {
+            let piece = read(Vec::new())?;
+            if piece.is_empty() {
+                let content: Vec<u8> = if head.len() > 1 { head.concat() } else { head.pop().unwrap_or_default() };
+                return self.put(content.into());
             }
-            let mut piece = spare.unwrap_or_default();
-            piece.resize(PIECE_BYTES, 0);
-            let read = fill(reader, &mut piece).map_err(reading())?;
-            piece.truncate(read);
-            Ok((read > 0).then_some(piece))
-        })
+            head_bytes += piece.len();
+            head.push(piece);
+        }
+        let mut intake = Intake::new(&self.shared.helpers, self.shared.compresses, self.temp())?;
+        let mut is_wanted = head.into_iter().all(|piece| intake.piece(piece));
+        while is_wanted {
+            let piece = read(intake.spare())?;
+            is_wanted = !piece.is_empty() && intake.piece(piece);
+        }
+        self.add_file(intake.finish()?)
     }
 
     fn put_file(&self, path: &Path, len: u64, reader: &mut dyn Read) -> Result<BlobRef, StoreError> {
@@ -134,10 +136,7 @@ impl BlobStore for Storage {
         {
             // It may have been changed since, and be small now.
             if blob.size_bytes > u64::from(self.shared.layout.logged_bytes_max) {
-                if self.rely_on_blob(&blob.digest)?.is_none() {
-                    self.add_file(blob, temp)?;
-                }
-                return Ok(blob);
+                return self.add_file((blob, temp));
             }
         }
         self.put_reader(reader)
@@ -156,40 +155,33 @@ impl BlobStore for Storage {
     }
 }
 
-/// Reads until the buffer is full or there is no more.
-fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match reader.read(rest) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
-}
-
 impl Storage {
     /// Content in compressed form, where that is asked for and pays.
     fn packed(&self, content: &[u8]) -> Option<Vec<u8>> {
         self.shared.compresses.then(|| packed::pack(content)).flatten()
     }
 
-    /// Takes in a blob that is too large for the log.
-    fn put_pieces<P: AsRef<[u8]> + Send>(
-        &self,
-        next: impl FnMut(Option<P>) -> Result<Option<P>, StoreError>,
-    ) -> Result<BlobRef, StoreError> {
-        let mut temp = self.shared.files.temp()?;
-        let blob = take_in(&mut temp, self.shared.compresses, next)?;
-        if self.rely_on_blob(&blob.digest)?.is_none() {
-            self.add_file(blob, temp)?;
+    /// Whether to look for a blob of this length before it is added.
+    pub(crate) fn is_worth_looking_up(&self, len: usize) -> bool {
+        if !(LOOKED_UP_BYTES_MIN..=ADDED_AGAIN_BYTES_MAX).contains(&len) {
+            return len > ADDED_AGAIN_BYTES_MAX;
         }
-        Ok(blob)
+        // Blobs of other lengths say nothing about these: small ones are not looked up at all.
+        let new = self.shared.new_in_a_row.fetch_add(1, Ordering::Relaxed);
+        new < NEW_IN_A_ROW || new.is_multiple_of(SAMPLED)
     }
 
-    fn add_file(&self, blob: BlobRef, temp: TempFile) -> Result<(), StoreError> {
+    /// What makes a temporary file, on whichever thread.
+    fn temp(&self) -> impl FnOnce() -> Result<TempFile, StoreError> + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.files.temp()
+    }
+
+    /// Adds a blob that is too large for the log, unless it is there.
+    fn add_file(&self, (blob, temp): (BlobRef, TempFile)) -> Result<BlobRef, StoreError> {
+        if self.rely_on_blob(&blob.digest)?.is_some() {
+            return Ok(blob);
+        }
         // A collection may be about to remove what has the same name: it does so under this lock.
         let doing = || failed("say what this process relies on");
         let unsynced = {
@@ -201,7 +193,8 @@ impl Storage {
         let entry = Entry { kind: Kind::File, key, size_bytes: blob.size_bytes, body: &[] };
         let place = Place::file(blob.size_bytes);
         let beside = Beside { unsynced: Some(unsynced), ..Beside::default() };
-        self.shared.log.hand_in_with(&entry, beside, |tail, _| tail.add_blob(blob.digest, place))
+        self.shared.log.hand_in_with(&entry, beside, |tail, _| tail.add_blob(blob.digest, place))?;
+        Ok(blob)
     }
 
     /// Where a blob is, as far as this process knows.

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use wasmill_model::Digest;
 use wasmill_model::port::{OnDurable, StoreError};
 
+use crate::disk::DiskFile;
 use crate::error::{failed, on_index, unpanicked};
+use crate::helpers::Helpers;
 use crate::index::{self, SameBlob};
 use crate::live::Used;
 use crate::log::{Frozen, Piece, Work};
@@ -25,6 +27,9 @@ use crate::{Shared, live};
 const PAUSE_FACTOR: u32 = 3;
 /// The longest pause, which is also the longest that a result waits for its commit to begin.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// How many files are synced at the same time. With 1 MiB each, four are faster by a sixth than one or two.
+const SYNCS_MAX: usize = 4;
 
 /// Writes piece after piece until the store is closed, and then brings the rest into the index.
 pub(crate) fn run(shared: &Arc<Shared>, mut segment: Segment) {
@@ -46,7 +51,7 @@ pub(crate) fn run(shared: &Arc<Shared>, mut segment: Segment) {
             continue;
         }
         let written = attempt("write the log", || {
-            first.files.iter().try_for_each(|file| file.sync()).map_err(failed("sync a large blob"))?;
+            sync_all(&shared.helpers, first.files)?;
             first.dirs.iter().try_for_each(|dir| shared.files.sync_dir(dir))?;
             append(&segment, &piece)
         });
@@ -92,6 +97,22 @@ fn finish(shared: &Shared, segment: &Segment) {
     if let Err(error) = segment.trim(shared.log.end()) {
         tracing::warn!(%error, "the space that was set aside for the store's log is not given back");
     }
+}
+
+/// Syncs files, a few at a time: the filesystem then writes down once what each of them alone would have it write down.
+fn sync_all(helpers: &Helpers, files: Vec<Box<dyn DiskFile>>) -> Result<(), StoreError> {
+    let sync = |files: Vec<Box<dyn DiskFile>>| {
+        files.iter().try_for_each(|file| file.sync()).map_err(failed("sync a large blob"))
+    };
+    let mut parts = [const { Vec::new() }; SYNCS_MAX];
+    for (number, file) in files.into_iter().enumerate() {
+        parts[number % SYNCS_MAX].push(file);
+    }
+    let [own, others @ ..] = parts;
+    let others = others.into_iter().filter(|part| !part.is_empty());
+    let others: Vec<_> = others.map(|part| helpers.start_or_do(move || sync(part))).collect();
+    sync(own)?;
+    others.into_iter().try_for_each(|other| other.join()?)
 }
 
 fn append(segment: &Segment, piece: &Piece) -> Result<(), StoreError> {

@@ -140,10 +140,9 @@ impl Files {
         let dir = path.parent().unwrap_or(&self.blobs).to_owned();
         if !dir.is_dir() {
             platform::create_private_dir(&dir).map_err(failed(format!("create `{}`", dir.display())))?;
-            // At once: others find the folder and rely on its being there.
-            self.sync_dir(&self.blobs)?;
         }
-        let dirs = vec![dir];
+        // Both, each time: the folder may be one that another process has just made.
+        let dirs = vec![self.blobs.clone(), dir];
         // What is there may be durable, and relied on by another process; it is not replaced by what is not.
         if temp.unsynced() > UNSYNCED_BYTES_MAX || path.try_exists().unwrap_or(true) {
             temp.sync()?;

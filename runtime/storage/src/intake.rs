@@ -4,13 +4,14 @@
 //! comes from, or what its file is called in the end.
 
 use std::sync::mpsc;
-use std::thread;
 
+use bytes::Bytes;
 use wasmill_model::port::StoreError;
 use wasmill_model::{BlobRef, Hasher};
 
 use crate::error::failed;
 use crate::files::TempFile;
+use crate::helpers::{Helpers, Task};
 use crate::packed::{self, CHUNK_BYTES, Packer};
 
 /// How much is digested and written at once.
@@ -24,59 +25,89 @@ const PIECES_WAITING: usize = 64;
 /// this, blobs of 4 to 16 MiB were slower by a quarter.
 pub(crate) const UNSYNCED_BYTES_MAX: u64 = (PIECE_BYTES * PIECES_WAITING) as u64;
 
-/// Digests and writes the pieces that `next` gives until there are none. `next` gets back what was written, to use its
-/// space again.
-pub(crate) fn take_in<P: AsRef<[u8]> + Send>(
-    temp: &mut TempFile,
+/// Digests content while it is written to what `temp` makes.
+pub(crate) fn take_in_whole(
+    helpers: &Helpers,
     packs: bool,
-    mut next: impl FnMut(Option<P>) -> Result<Option<P>, StoreError>,
-) -> Result<BlobRef, StoreError> {
-    let (give, pieces) = mpsc::sync_channel::<P>(PIECES_WAITING);
-    let (back, written) = mpsc::channel::<P>();
-    thread::scope(|scope| {
-        let write = move || {
-            let mut packing = None;
-            for (number, piece) in pieces.into_iter().enumerate() {
-                if number == 0 && packs && packed::pays(piece.as_ref()) {
-                    packing = Some(Packing::default());
-                }
-                if temp.unsynced() + piece.as_ref().len() as u64 > UNSYNCED_BYTES_MAX {
-                    temp.sync()?;
-                }
-                match &mut packing {
-                    Some(packing) => packing.write(temp, piece.as_ref())?,
-                    None => temp.write(piece.as_ref())?,
-                }
-                // Who reads may have come to the end.
-                let _ = back.send(piece);
-            }
-            packing.map_or(Ok(()), |packing| packing.finish(temp))
-        };
-        let writer = thread::Builder::new().name("wasmill-write".to_owned()).spawn_scoped(scope, write);
-        let writer = writer.map_err(failed("start a thread that writes"))?;
-        let mut hasher = Hasher::new();
-        let mut read = Ok(());
-        loop {
-            match next(written.try_recv().ok()) {
-                Ok(Some(piece)) => {
-                    hasher.update(piece.as_ref());
-                    if give.send(piece).is_err() {
-                        break;
-                    }
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    read = Err(error);
-                    break;
-                }
-            }
+    content: &Bytes,
+    temp: impl FnOnce() -> Result<TempFile, StoreError> + Send + 'static,
+) -> Result<(BlobRef, TempFile), StoreError> {
+    let theirs = content.clone();
+    let writing = helpers.start_or_do(move || write(temp()?, packs, theirs.chunks(PIECE_BYTES), drop));
+    let blob = BlobRef::of(content);
+    Ok((blob, writing.join()??))
+}
+
+/// Content that comes piece by piece, and is digested while it is written.
+pub(crate) struct Intake<'a> {
+    hasher: Hasher,
+    /// Goes before `writing`, which ends when this is gone.
+    give: mpsc::SyncSender<Vec<u8>>,
+    written: mpsc::Receiver<Vec<u8>>,
+    writing: Task<'a, Result<TempFile, StoreError>>,
+}
+
+impl<'a> Intake<'a> {
+    /// Begins with nothing.
+    pub(crate) fn new(
+        helpers: &'a Helpers,
+        packs: bool,
+        temp: impl FnOnce() -> Result<TempFile, StoreError> + Send + 'static,
+    ) -> Result<Self, StoreError> {
+        let (give, pieces) = mpsc::sync_channel::<Vec<u8>>(PIECES_WAITING);
+        let (back, written) = mpsc::channel();
+        // Who reads may have come to the end.
+        let done = move |piece| drop(back.send(piece));
+        let writing = helpers.start(move || write(temp()?, packs, pieces.into_iter(), done))?;
+        Ok(Self { hasher: Hasher::new(), give, written, writing })
+    }
+
+    /// Takes the next piece. Whether more is wanted: not where writing failed.
+    pub(crate) fn piece(&mut self, piece: Vec<u8>) -> bool {
+        self.hasher.update(&piece);
+        self.give.send(piece).is_ok()
+    }
+
+    /// An empty buffer for another piece, which has room for all of one.
+    pub(crate) fn spare(&self) -> Vec<u8> {
+        let mut piece = self.written.try_recv().unwrap_or_default();
+        piece.clear();
+        piece.reserve_exact(PIECE_BYTES);
+        piece
+    }
+
+    /// Waits until all of it is written.
+    pub(crate) fn finish(self) -> Result<(BlobRef, TempFile), StoreError> {
+        drop(self.give);
+        Ok((self.hasher.finish(), self.writing.join()??))
+    }
+}
+
+/// Writes the pieces there are, and hands each of them on.
+fn write<P: AsRef<[u8]>>(
+    mut temp: TempFile,
+    packs: bool,
+    pieces: impl Iterator<Item = P>,
+    done: impl Fn(P),
+) -> Result<TempFile, StoreError> {
+    let mut packing = None;
+    for (number, piece) in pieces.enumerate() {
+        if number == 0 && packs && packed::pays(piece.as_ref()) {
+            packing = Some(Packing::default());
         }
-        drop(give);
-        match writer.join() {
-            Ok(wrote) => read.and(wrote).map(|()| hasher.finish()),
-            Err(_) => Err(failed("write a large blob")("the thread that writes panicked")),
+        if temp.unsynced() + piece.as_ref().len() as u64 > UNSYNCED_BYTES_MAX {
+            temp.sync()?;
         }
-    })
+        match &mut packing {
+            Some(packing) => packing.write(&mut temp, piece.as_ref())?,
+            None => temp.write(piece.as_ref())?,
+        }
+        done(piece);
+    }
+    if let Some(packing) = packing {
+        packing.finish(&mut temp)?;
+    }
+    Ok(temp)
 }
 
 /// Packs what comes in pieces of any length.

@@ -48,6 +48,9 @@ const CHUNK_ROWS: u64 = 130;
 /// Layers that have fewer rows than this are merged with whatever comes: it costs less than a commit.
 const LAYER_ROWS_MIN: u64 = if cfg!(test) { 64 } else { 1 << 14 };
 
+/// How often it is guessed where a row is. Only in a damaged chunk, or one of very few rows, that is not enough.
+const GUESSES_MAX: usize = 8;
+
 /// How many rows wait in memory before they become a layer.
 const STAGED_MAX: usize = if cfg!(test) { 700 } else { 1 << 17 };
 
@@ -68,10 +71,52 @@ struct Layer {
 impl Layer {
     /// The chunk that a key is in, if it is in this layer.
     fn chunk_of(&self, key: &Key) -> u32 {
-        let prefix = key.first_chunk().copied().map_or(0, u64::from_be_bytes);
-        let chunk = (u128::from(prefix) * u128::from(self.chunks)) >> 64;
+        let chunk = (u128::from(prefix_of(key)) * u128::from(self.chunks)) >> 64;
         u32::try_from(chunk).unwrap_or(u32::MAX)
     }
+
+    /// The place of a key in its chunk. Where the chunk is damaged, that is another one or none: who reads it there notices.
+    ///
+    /// As digests are spread evenly, its row is a few rows from where it would be if they were spread quite evenly (interpolation
+    /// search, Perl and others, 1978). Halving looks at six rows that are in no cache of the processor, this at two or three.
+    fn find_in(&self, chunk: &[u8], key: &Key) -> Option<PlaceBytes> {
+        let rows: &[Row] = chunk.as_chunks().0;
+        let prefix = prefix_of(key);
+        // How many rows there are between two prefixes that are so far apart.
+        let rows_per = u128::from(self.chunks) * rows.len() as u128;
+        let distance =
+            |from: u64, to: u64| usize::try_from((u128::from(to.abs_diff(from)) * rows_per) >> 64).unwrap_or(0);
+        let before = (u128::from(prefix) * u128::from(self.chunks)) & u128::from(u64::MAX);
+        let mut at = usize::try_from((before * rows.len() as u128) >> 64).unwrap_or(0);
+        let (mut low, mut high) = (0, rows.len());
+        for _ in 0..GUESSES_MAX {
+            let row = rows.get(at)?;
+            let found = prefix_of(key_of(row));
+            match found.cmp(&prefix).then_with(|| key_of(row).cmp(key)) {
+                Ordering::Equal => return Some(*place_of(row)),
+                Ordering::Less => {
+                    low = at + 1;
+                    at = low.saturating_add(distance(found, prefix).saturating_sub(1));
+                }
+                Ordering::Greater => {
+                    high = at;
+                    at = high.checked_sub(distance(found, prefix).max(1)).unwrap_or(low);
+                }
+            }
+            if low >= high {
+                return None;
+            }
+            at = at.clamp(low, high - 1);
+        }
+        let rest = rows.get(low..high)?;
+        let at = rest.binary_search_by(|row| key_of(row).cmp(key)).ok()?;
+        rest.get(at).map(place_of).copied()
+    }
+}
+
+/// The part of a key that says how far from the least it is.
+fn prefix_of(key: &Key) -> u64 {
+    key.first_chunk().copied().map_or(0, u64::from_be_bytes)
 }
 
 fn key_of(row: &Row) -> &Key {
@@ -89,19 +134,12 @@ fn row_of(key: &Key, place: &PlaceBytes) -> Row {
     row
 }
 
-/// The place of a key. Where the chunk is damaged, that is another one or none: who reads it there notices.
-fn find_in(chunk: &[u8], key: &Key) -> Option<PlaceBytes> {
-    let rows: &[Row] = chunk.as_chunks().0;
-    let at = rows.binary_search_by(|row| key_of(row).cmp(key)).ok()?;
-    rows.get(at).map(place_of).copied()
-}
-
 trait Chunks: ReadableTable<(u32, u32), &'static [u8]> {
     /// Asks the layers, latest first.
     fn find(&self, layers: &[Layer], key: &Key) -> Result<Option<Place>, redb::Error> {
         for layer in layers {
             let chunk = self.get((layer.id, layer.chunk_of(key)))?;
-            match chunk.and_then(|chunk| find_in(chunk.value(), key)) {
+            match chunk.and_then(|chunk| layer.find_in(chunk.value(), key)) {
                 Some(GONE) => return Ok(None),
                 Some(place) => return Ok(Some(Place::decode(&place))),
                 None => {}
@@ -419,5 +457,5 @@ impl<'t> PlacesMut<'t> {
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn find_in_any(chunk: &[u8], key: &Digest) -> Option<Place> {
-    find_in(chunk, key.as_bytes()).map(|place| Place::decode(&place))
+    Layer { id: 0, rows: 0, gone: 0, chunks: 7 }.find_in(chunk, key.as_bytes()).map(|place| Place::decode(&place))
 }

@@ -17,6 +17,7 @@ mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod gc;
+mod helpers;
 mod index;
 mod intake;
 mod layers;
@@ -45,7 +46,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -66,6 +67,7 @@ pub use scrub::{Scrubbed, Scrubbing};
 use disk::Disk;
 use error::{failed, on_index, unpanicked};
 use files::Files;
+use helpers::Helpers;
 use live::Lease;
 use log::Log;
 use place::Place;
@@ -143,6 +145,9 @@ struct Shared {
     /// Segments that were taken over from processes that are gone.
     _held: Vec<Segment>,
     lease: Lease,
+    helpers: Helpers,
+    /// How many of the blobs that were put last were not there, of those lengths for which it matters.
+    new_in_a_row: AtomicU32,
     /// The latest collection that this process's view of the index takes account of.
     epoch_seen: AtomicU64,
 }

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
@@ -17,6 +17,7 @@ use redb::{Builder, ConcurrencyMode, Database, DatabaseError, StorageError};
 use crate::disk::{self, Disk, RealDisk};
 use crate::error::unpanicked;
 use crate::files::Files;
+use crate::helpers::Helpers;
 use crate::live::{self, Lease};
 use crate::log::Log;
 use crate::reader::Reader;
@@ -136,6 +137,8 @@ impl Storage {
             _held: held,
             epoch_seen: AtomicU64::new(epoch),
             lease,
+            helpers: Helpers::default(),
+            new_in_a_row: AtomicU32::new(0),
         });
         let theirs = Arc::clone(&shared);
         let committer = thread::Builder::new()

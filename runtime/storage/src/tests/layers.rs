@@ -10,7 +10,7 @@ use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase, TableDefinition};
 use wasmill_model::Digest;
 
-use crate::layers::{BLOBS, Places, PlacesMut};
+use crate::layers::{BLOBS, Places, PlacesMut, find_in_any};
 use crate::place::Place;
 
 fn index() -> Database {
@@ -245,5 +245,33 @@ fn a_flipped_bit_hides_no_row() {
         let write = index.begin_write().unwrap();
         write.open_table(CHUNKS).unwrap().insert(*key, chunk.as_slice()).unwrap();
         write.commit().unwrap();
+    }
+}
+
+proptest! {
+    /// However unevenly keys are spread, which no digests are: guessing where a row is ends, and finds it.
+    #[test]
+    fn a_row_is_found_wherever_guessing_leads(
+        prefixes in prop::collection::btree_set(prop_oneof![any::<u64>(), 0..99_u64, any::<u64>().prop_map(|n| n >> (n % 64))], 0..300),
+        absent in any::<u64>(),
+    ) {
+        let digest = |prefix: u64| {
+            let mut bytes = [7; 32];
+            bytes.iter_mut().zip(prefix.to_be_bytes()).for_each(|(to, from)| *to = from);
+            Digest::from_bytes(bytes)
+        };
+        let mut chunk = Vec::new();
+        for prefix in &prefixes {
+            chunk.extend_from_slice(digest(*prefix).as_bytes());
+            chunk.extend_from_slice(&place(prefix % 1_000).encode());
+        }
+        for prefix in &prefixes {
+            prop_assert_eq!(find_in_any(&chunk, &digest(*prefix)), Some(place(prefix % 1_000)));
+        }
+        for prefix in prefixes.iter().flat_map(|prefix| [prefix.wrapping_sub(1), prefix.wrapping_add(1)]).chain([absent]) {
+            if !prefixes.contains(&prefix) {
+                prop_assert_eq!(find_in_any(&chunk, &digest(prefix)), None);
+            }
+        }
     }
 }

@@ -379,3 +379,28 @@ fn parts_are_read_from_wherever_one_likes() {
         assert_eq!(rest, expected[expected.len() / 2..]);
     }
 }
+
+/// A store that is warm looks its blobs up, whatever small ones come between; one where everything is new mostly does not.
+#[test]
+fn what_is_known_is_not_added_again_and_what_is_new_is_hardly_looked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let blob = |number: u32| number.to_le_bytes().repeat(16 << 10);
+    let put = |storage: &Storage, numbers: std::ops::Range<u32>| {
+        let before = storage.shared.log.added_bytes();
+        for number in numbers {
+            storage.put(blob(number).into()).unwrap();
+            for small in 0..127_u32 {
+                storage.put(format!("{number} {small}").into()).unwrap();
+            }
+        }
+        storage.shared.log.added_bytes() - before
+    };
+    let storage = Storage::open(dir.path(), Options::default()).unwrap();
+    put(&storage, 0..100);
+    storage.close().unwrap();
+    let storage = Storage::open(dir.path(), Options::default()).unwrap();
+    let again = put(&storage, 0..100);
+    assert!(again < 100 * (64 << 10) / 2, "blobs were added again: {again} bytes");
+    let looked_up = (0..1_000_000).filter(|_| storage.is_worth_looking_up(16 << 10)).count();
+    assert!((60_000..65_000).contains(&looked_up), "{looked_up}");
+}

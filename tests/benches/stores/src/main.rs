@@ -91,6 +91,7 @@ fn puts(dir: &Path) -> Result<(), Failure> {
     println!("| size | {} | the disk alone |", PEERS.map(|(name, ..)| name).join(" | "));
     println!("|---|{}", "--:|".repeat(PEERS.len() + 1));
     for (len, count) in [(256, 300_000), (4 << 10, 100_000), (64 << 10, 8_000), ((1 << 20) + 1, 200)] {
+        touch_memory(12);
         let mut rates = [const { Vec::new() }; PEERS.len() + 1];
         for _ in 0..ROUNDS {
             for ((_, open, part), rates) in PEERS.iter().zip(&mut rates) {
@@ -121,8 +122,8 @@ fn disk(dir: &Path, bytes: u64) -> Result<f64, Failure> {
 
 /// Takes memory from the system and gives it back. Where this runs on a virtual machine, the host hands memory out as it is
 /// touched for the first time, at 400 MB/s on ours: files, whose content goes through memory, could not be written faster.
-fn touch_memory() {
-    drop(std::hint::black_box(vec![1_u8; 4 << 30]));
+fn touch_memory(gib: usize) {
+    drop(std::hint::black_box(vec![1_u8; gib << 30]));
 }
 
 /// What disk and SHA-256 take at the same time, each on a thread of its own that waits for nobody.
@@ -144,13 +145,18 @@ fn disk_and_digest(dir: &Path, blobs: &[Bytes], kept: &mut Vec<tempfile::TempDir
 }
 
 /// Large blobs, beside what the disk and SHA-256 allow.
-fn large(dir: &Path) -> Result<(), Failure> {
+fn large(dir: &Path, only: Option<usize>) -> Result<(), Failure> {
     println!(
         "\nLarge blobs, durable, in MB/s: one thread\n\n| size | wasmill | from a reader | disk | SHA-256 | of the lesser | both at once | of that |"
     );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|");
-    for (len, count) in [((1 << 20) + 1, 128), (8 << 20, 16), (16 << 20, 8), (256 << 20, 1_u64)] {
-        touch_memory();
+    for (len, count) in
+        [((1 << 20) + 1, 128), (2 << 20, 64), (4 << 20, 32), (8 << 20, 16), (16 << 20, 8), (256 << 20, 1_u64)]
+    {
+        if only.is_some_and(|only| only != len) {
+            continue;
+        }
+        touch_memory(12);
         // Kept for a while: ext4 takes milliseconds to create a file where many were removed just before.
         let mut kept = Vec::new();
         let total = len as u64 * count;
@@ -215,6 +221,45 @@ fn gets(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Looks blobs up whose digests are known, by one thread, in microseconds each.
+fn find(peer: &dyn Peer, count: u64) -> Result<f64, Failure> {
+    const FINDS: u64 = 200_000;
+    let mut chance = 1_u64;
+    let mut any = || {
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        named(&content((chance >> 33) % count, 256)).digest
+    };
+    let digests: Vec<_> = (0..FINDS).map(|_| any()).collect();
+    let began = Instant::now();
+    for digest in &digests {
+        assert_eq!(peer.find(digest)?, Some(256));
+    }
+    Ok(began.elapsed().as_secs_f64() * 1e6 / FINDS as f64)
+}
+
+fn finds(dir: &Path) -> Result<(), Failure> {
+    println!("\nWhether a blob is there and how long it is, at random, one thread, in µs\n");
+    println!("| blobs | wasmill, just put | wasmill, opened again | redb | SQLite |\n|--:|--:|--:|--:|--:|");
+    for count in [100_000, 1_000_000] {
+        let mut row = Vec::new();
+        for open in [PEERS[0].1, PEERS[1].1, PEERS[2].1] {
+            let dir = tempfile::tempdir_in(dir)?;
+            let peer = open(dir.path())?;
+            put(peer.as_ref(), 0, count, 256)?;
+            if row.is_empty() {
+                row.push(find(peer.as_ref(), count)?);
+            }
+            drop(peer);
+            let peer = open(dir.path())?;
+            find(peer.as_ref(), count)?;
+            row.push(find(peer.as_ref(), count)?);
+        }
+        let row: Vec<_> = row.iter().map(|us| format!("{us:.2}")).collect();
+        println!("| {count} | {} |", row.join(" | "));
+    }
+    Ok(())
+}
+
 /// What only a store that lasts does: many who wait, a million blobs, a kill, garbage.
 fn alone(dir: &Path) -> Result<(), Failure> {
     println!("\nwasmill alone (in brackets: how many times what the disk alone takes)\n\n| | |\n|---|--:|");
@@ -223,11 +268,13 @@ fn alone(dir: &Path) -> Result<(), Failure> {
     put(&store, 1 << 50, 1_000_000, 256)?;
     for (len, count) in [(256, 300_000), (4 << 10, 100_000)] {
         let mut rates = [const { Vec::new() }; 3];
-        for round in 0..ROUNDS as u64 {
+        for round in 0..2 * ROUNDS as u64 + 1 {
             // Whatever came before is brought into the index, so that this does not pay for it.
             store.totals()?;
+            touch_memory(3);
             rates[0].push(put(&store, (1 << 51) + round * count, count, len)?);
             let empty = tempfile::tempdir_in(dir)?;
+            touch_memory(3);
             rates[1].push(put(&wasmill(empty.path(), Options::default())?, 1 << 51, count, len)?);
             rates[2].push(disk(tempfile::tempdir_in(dir)?.path(), count * len as u64)? / len as f64);
         }
@@ -258,10 +305,14 @@ fn alone(dir: &Path) -> Result<(), Failure> {
         store.put_all(&mut std::iter::once(content((1 << 53) + number, 256))).and_then(|()| store.flush())?;
     }
     println!("| one put that is waited for | {:.0} µs |", began.elapsed().as_secs_f64() * 1e6 / 300.0);
+    drop(store);
+    let own = tempfile::tempdir_in(dir)?;
+    let store = wasmill(own.path(), Options::default())?;
+    put(&store, 0, 1_000_000, 256)?;
     store.close()?;
     let began = Instant::now();
     let store = wasmill(own.path(), Options::default())?;
-    println!("| opening it with 2,200,000 blobs | {:.1} ms |", began.elapsed().as_secs_f64() * 1e3);
+    println!("| opening one of 1,000,000 blobs | {:.1} ms |", began.elapsed().as_secs_f64() * 1e3);
     drop(store);
     // In a process of its own, for its memory.
     let child = Command::new(std::env::current_exe()?).arg("--collect").arg(own.path()).status()?;
@@ -293,7 +344,7 @@ fn killed(dir: &Path) -> Result<(), Failure> {
     child.wait()?;
     let began = Instant::now();
     let store = wasmill(own.path(), Options::default())?;
-    println!("| opening it with 1,000,000 blobs after a kill | {:.0} ms |", began.elapsed().as_secs_f64() * 1e3);
+    println!("| opening one of 1,000,000 blobs after a kill | {:.0} ms |", began.elapsed().as_secs_f64() * 1e3);
     get(&store, 1_000_000, 1_000, 256)?;
     Ok(())
 }
@@ -381,14 +432,16 @@ fn main() -> Result<(), Failure> {
     }
     let dir = args.first().map_or_else(|| PathBuf::from("."), PathBuf::from);
     match args.get(1).map(String::as_str) {
-        Some("large") => return large(&dir),
+        Some("large") => return large(&dir, args.get(2).and_then(|len| len.parse().ok())),
+        Some("finds") => return finds(&dir),
         Some("alone") => return alone(&dir),
         Some("packing") => return packing(&dir),
         _ => {}
     }
     puts(&dir)?;
-    large(&dir)?;
+    large(&dir, None)?;
     gets(&dir)?;
+    finds(&dir)?;
     alone(&dir)?;
     packing(&dir)?;
     space(&dir)

@@ -33,6 +33,10 @@ pub trait Peer: Sync {
     fn flush(&self) -> Result<(), Failure>;
     /// Reads a blob that is known by its content.
     fn get(&self, content: &Bytes) -> Result<usize, Failure>;
+    /// How long a blob is that may be there, without reading it. Not every peer can say.
+    fn find(&self, _digest: &Digest) -> Result<Option<u64>, Failure> {
+        Ok(None)
+    }
 }
 
 impl Peer for Storage {
@@ -50,6 +54,10 @@ impl Peer for Storage {
     fn get(&self, content: &Bytes) -> Result<usize, Failure> {
         // By what it is called, as the others: without the digest's being computed.
         Ok(BlobStore::get(self, &named(content))?.len())
+    }
+
+    fn find(&self, digest: &Digest) -> Result<Option<u64>, Failure> {
+        Ok(BlobStore::find(self, digest)?.map(|blob| blob.size_bytes))
     }
 }
 
@@ -106,6 +114,11 @@ impl Peer for Redb {
         let table = self.0.begin_read()?.open_table(TABLE)?;
         Ok(table.get(&digest)?.ok_or("not there")?.value().to_vec().len())
     }
+
+    fn find(&self, digest: &Digest) -> Result<Option<u64>, Failure> {
+        let table = self.0.begin_read()?.open_table(TABLE)?;
+        Ok(table.get(digest.as_bytes())?.map(|blob| blob.value().len() as u64))
+    }
 }
 
 /// SQLite with a write-ahead log and `synchronous = FULL`, a transaction for each batch.
@@ -159,6 +172,13 @@ impl Peer for Sqlite {
         let mut select = connection.prepare_cached("SELECT content FROM blobs WHERE digest = ?1")?;
         let found: Option<Vec<u8>> = select.query_row([&digest[..]], |row| row.get(0)).optional()?;
         Ok(found.ok_or("not there")?.len())
+    }
+
+    fn find(&self, digest: &Digest) -> Result<Option<u64>, Failure> {
+        let connection = self.readers[0].lock().map_err(|_| "a thread panicked")?;
+        let mut select = connection.prepare_cached("SELECT length(content) FROM blobs WHERE digest = ?1")?;
+        let len: Option<i64> = select.query_row([&digest.as_bytes()[..]], |row| row.get(0)).optional()?;
+        Ok(len.map(i64::cast_unsigned))
     }
 }
 
