@@ -28,7 +28,7 @@ const PAUSE_FACTOR: u32 = 3;
 /// The longest pause, which is also the longest that a result waits for its commit to begin.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// How many files are synced at the same time. With 1 MiB each, four are faster by a sixth than one or two.
+/// How many files are synced at the same time. With 1 MiB each, four are faster than one by an eighth.
 const SYNCS_MAX: usize = 4;
 
 /// Writes piece after piece until the store is closed, and then brings the rest into the index.
