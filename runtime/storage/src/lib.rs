@@ -43,6 +43,7 @@ mod tables;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -209,13 +210,7 @@ impl Storage {
     /// # Errors
     /// Something could not be written.
     pub fn durable<T>(&self, handed_in: T) -> Result<Durable<T>, StoreError> {
-        let (send, receive) = std::sync::mpsc::channel();
-        self.shared.log.wait_for(Box::new(move |result| drop(send.send(result))))?;
-        match receive.recv() {
-            Ok(Ok(())) => Ok(Durable(handed_in)),
-            Ok(Err(failure)) => Err(StoreError::Stopped(failure)),
-            Err(closed) => Err(failed("wait for the log")(closed)),
-        }
+        self.shared.log.wait().map(|()| Durable(handed_in))
     }
 
     /// How much there is in the store.

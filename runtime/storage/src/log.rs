@@ -26,6 +26,7 @@ use crate::record::{HEADER_BYTES, Header, Key, Kind, padded};
 use crate::segment::START;
 use crate::tables::View;
 use crate::tail::{Rows, Tail};
+use crate::waiting::Waiting;
 
 /// How long the committer waits for more once nothing came: a busy run hands in something far more often.
 const QUIET: Duration = Duration::from_millis(2);
@@ -179,6 +180,8 @@ pub(crate) struct Log {
     work: Condvar,
     /// There is room again for whoever waits.
     room: Condvar,
+    /// Who waits for something to be durable.
+    waiting: Waiting,
     /// The segment, and the offset up to which its bytes are in its file.
     written: AtomicU64,
     /// What was handed in since the store was opened, in bytes.
@@ -209,11 +212,14 @@ impl Log {
             wants_index: false,
             index_rounds: 0,
         };
+        let waiting = Waiting::default();
+        waiting.reached(position(segment, offset));
         Self {
             state: Mutex::new(state),
             tail: RwLock::new(tail),
             work: Condvar::new(),
             room: Condvar::new(),
+            waiting,
             written: AtomicU64::new(position(segment, offset)),
             added_bytes: AtomicU64::new(0),
             waiting_bytes_max: options.waiting_bytes_max,
@@ -327,6 +333,24 @@ impl Log {
         Ok(())
     }
 
+    /// Waits until everything that was handed in before is durable, and does not let it wait for more.
+    ///
+    /// # Errors
+    /// A write failed, this one or another.
+    pub(crate) fn wait(&self) -> Result<(), StoreError> {
+        let until = {
+            let mut state = self.state();
+            if !state.filling.bytes.is_empty() {
+                let was_hurried = self.is_hurried(&state);
+                state.is_urgent = true;
+                self.wake(&mut state, was_hurried);
+            }
+            position(state.filling.segment, state.next())
+        };
+        self.waiting.wait(until);
+        self.failure().map_or(Ok(()), |failed| Err(StoreError::Stopped(failed)))
+    }
+
     /// Does not let what was handed in wait for more.
     pub(crate) fn hurry(&self) {
         let mut state = self.state();
@@ -408,7 +432,10 @@ impl Log {
             self.freeze(&mut state);
         }
         state.wants_index = false;
-        state.frozen.take_if(|frozen| frozen.until <= durable)
+        let frozen = state.frozen.take_if(|frozen| frozen.until <= durable);
+        drop(state);
+        self.waiting.reached(position(durable.0, durable.1));
+        frozen
     }
 
     /// Everything is durable and nothing will come. Gives the rows that are left for the index, where reading them
@@ -509,6 +536,8 @@ impl Log {
         state.first = First::default();
         state.writing = Arc::default();
         self.room.notify_all();
+        // They see that it failed.
+        self.waiting.reached(u64::MAX);
         self.work.notify_one();
         first
     }
