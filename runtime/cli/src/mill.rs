@@ -93,6 +93,7 @@ impl Mill {
             keep_going: how.keep_going,
             retry_failed: how.retry_failed,
             fresh: how.fresh,
+            lost_after: wasmill_executor::LOST_AFTER,
             cancel: cancel.clone(),
             began: how.began,
         };

@@ -14,6 +14,7 @@ use crate::graph::{Graph, JobId};
 use crate::inbox::Outbox;
 use crate::scheduler::{Command, Ending, Scheduler, Signal};
 use crate::worker::{Message, Task};
+use crate::workers::{Desk, How, Lost};
 
 /// The work of one run.
 pub(crate) struct Board {
@@ -65,8 +66,12 @@ impl Board {
 
     /// Tells how an attempt ended, and waits for the next task. None: there will be no more. What there is to say of it is sent
     /// before any other thread can take what it set free.
-    pub(crate) fn next(&self, ended: Option<Told>, outbox: &mut Outbox<'_, Message>) -> Option<Task> {
+    /// A thread that was given up is not heard, and has nothing more to do.
+    pub(crate) fn next(&self, ended: Option<Told>, desk: &Desk, outbox: &mut Outbox<'_, Message>) -> Option<Task> {
         let mut state = self.state();
+        if desk.is_given_up() {
+            return None;
+        }
         if let Some(Told { job, ending, message }) = ended {
             let mut commands = Vec::new();
             state.scheduler.on(Signal::Ended(job, ending), &mut commands);
@@ -77,8 +82,10 @@ impl Board {
             commands.into_iter().for_each(|command| outbox.post(Message::Unstarted(command)));
             outbox.flush();
         }
+        desk.put(None);
         loop {
             if let Some(task) = state.take() {
+                desk.put(Some(task));
                 // The one that is woken wakes the next.
                 if state.idle > 0 && state.has_next() {
                     self.work.notify_one();
@@ -122,6 +129,25 @@ impl Board {
             self.work.notify_one();
         }
         commands
+    }
+
+    /// Gives a thread up that is lost, and says what it had in hand and what becomes of those jobs that will never start because of
+    /// that. None: it had nothing, or has come back.
+    pub(crate) fn give_up(&self, lost: &Lost) -> Option<(Task, Vec<Command>)> {
+        let mut state = self.state();
+        let task = lost.desk.task().filter(|task| match lost.how {
+            How::Panicked => true,
+            How::Stuck(in_hand) => in_hand == *task,
+        })?;
+        lost.desk.give_up();
+        let mut commands = Vec::new();
+        if let Task::Execute(job) = task {
+            state.scheduler.on(Signal::Ended(job, Ending::Failed), &mut commands);
+        }
+        if state.scheduler.is_stopping() {
+            self.stopping.store(true, Ordering::Release);
+        }
+        Some((task, commands))
     }
 
     /// Says how long jobs are expected to take.

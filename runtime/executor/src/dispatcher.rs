@@ -15,7 +15,7 @@ use wasmill_model::{Event, JobReport, JobStatus, RunCounts, RunId, RunRecord, Ru
 
 use crate::board::Board;
 use crate::durations::Durations;
-use crate::error::{ExecuteError, chain};
+use crate::error::{ExecuteError, SaveError, chain};
 use crate::flight::Flights;
 use crate::graph::{Graph, JobId, Role};
 use crate::import::Importer;
@@ -25,7 +25,8 @@ use crate::progress::Progress;
 use crate::races::Races;
 use crate::scheduler::{Command, Scheduler};
 use crate::targets::{self, Targets};
-use crate::worker::{Ended, Message, STACK_BYTES, Shared, work};
+use crate::worker::{self, Ended, Message, Shared, Task};
+use crate::workers::{How, Workers};
 
 /// Jobs in one page of a run's record.
 const PAGE: usize = 256;
@@ -36,6 +37,9 @@ const EXPECTED_JOBS_MAX: usize = 200_000;
 /// How long a cancellation may go unnoticed here (running jobs notice it by themselves), and what the threads have to say
 /// while they are busy.
 const POLL: Duration = Duration::from_millis(20);
+
+/// How long a thread may take to come back from a job whose time is over.
+pub const LOST_AFTER: Duration = Duration::from_secs(300);
 
 /// What a run needs of the other crates.
 #[derive(Clone)]
@@ -69,6 +73,9 @@ pub struct ExecuteOptions {
     pub fresh: bool,
     /// Stops the run: running jobs are interrupted, nothing further starts, what was durable stays.
     pub cancel: Cancel,
+    /// How long after a job's time is over its thread may take to come back, before the job is given up and another thread takes
+    /// its place: that is a bug. [`LOST_AFTER`] is meant to be longer than compiling a module and storing a large output take.
+    pub lost_after: Duration,
     /// When the run began, for those who loaded the plan before.
     pub began: Instant,
 }
@@ -111,7 +118,7 @@ pub async fn execute(
         began: options.began,
         graph: Arc::new(graph),
     });
-    let threads = start_threads(&shared, workers)?;
+    let threads = start_threads(&shared, workers, options.lost_after)?;
     let mut dispatcher = Dispatcher {
         counts: RunCounts { jobs, ..RunCounts::default() },
         reported: 0,
@@ -125,6 +132,7 @@ pub async fn execute(
         page: Vec::with_capacity(PAGE),
         summary: RunSummary::default(),
         keep_going: options.keep_going,
+        workers: threads,
         shared,
         run,
         on_event,
@@ -143,27 +151,17 @@ pub async fn execute(
     }
     // The threads come to their end once the jobs that run have been stopped.
     dispatcher.shared.board.close();
-    for thread in threads {
-        let _ = thread.join();
-    }
+    dispatcher.workers.join();
     finished
 }
 
-fn start_threads(shared: &Arc<Shared>, workers: usize) -> Result<Vec<JoinHandle<()>>, ExecuteError> {
-    let threads: Result<_, _> = (0..workers)
-        .map(|index| {
-            let shared = Arc::clone(shared);
-            std::thread::Builder::new()
-                .name(format!("worker-{index}"))
-                .stack_size(STACK_BYTES)
-                .spawn(move || work(&shared))
-                .map_err(ExecuteError::Thread)
-        })
-        .collect();
-    threads.inspect_err(|_| {
+fn start_threads(shared: &Arc<Shared>, count: usize, lost_after: Duration) -> Result<Workers, ExecuteError> {
+    let mut workers = Workers::new(lost_after);
+    (0..count).try_for_each(|_| workers.start(shared)).map_err(ExecuteError::Thread).inspect_err(|_| {
         shared.board.cancel();
         shared.board.close();
-    })
+    })?;
+    Ok(workers)
 }
 
 /// A job that has ended and is not reported yet.
@@ -177,6 +175,7 @@ struct Pending {
 
 struct Dispatcher<'a> {
     shared: Arc<Shared>,
+    workers: Workers,
     run: RunId,
     counts: RunCounts,
     reported: usize,
@@ -213,7 +212,7 @@ impl Dispatcher<'_> {
                         self.hear(message)?;
                     }
                 }
-                _ = poll.tick() => {}
+                _ = poll.tick() => self.replace_lost()?,
             }
             while let Some(Reverse((due, job))) = self.delayed.peek().copied().filter(|next| next.0.0 <= Instant::now())
             {
@@ -253,6 +252,41 @@ impl Dispatcher<'_> {
         };
         // Without it, jobs are only taken in another order.
         self.expecting = std::thread::Builder::new().name("wasmill-expect".to_owned()).spawn(look_up).ok();
+    }
+
+    /// Ends what threads have in hand that are lost, and starts others in their place.
+    fn replace_lost(&mut self) -> Result<(), ExecuteError> {
+        for lost in self.workers.lost(&self.shared) {
+            let had = self.shared.board.give_up(&lost);
+            let how = match lost.how {
+                How::Panicked => "panicked",
+                // It has come back.
+                How::Stuck(_) if had.is_none() => continue,
+                How::Stuck(_) => "does not come back from a job whose time is over",
+            };
+            self.workers.replace(&lost, &self.shared).map_err(ExecuteError::Thread)?;
+            let message = format!("a worker thread {how}; this is a bug in wasmill; another one takes its place");
+            (self.on_event)(&Event::Warning { message });
+            let Some((task, commands)) = had else { continue };
+            // What it said before comes first.
+            for message in self.shared.inbox.take_now() {
+                self.hear(message)?;
+            }
+            match task {
+                Task::Execute(job) => {
+                    self.shared.flights.lose(job);
+                    let mut ended = Ended::new(JobStatus::Error, self.shared.elapsed_ns());
+                    ended.error = vec![format!("its worker thread {how}; this is a bug in wasmill")];
+                    self.hear_ended(job, ended)?;
+                }
+                Task::Save(job) => {
+                    let (path, source) = (self.shared.graph.scope(job).base.clone(), worker::panicked());
+                    self.hear(Message::Saved(job, Vec::new(), Some(SaveError::Write { path, source })))?;
+                }
+            }
+            commands.into_iter().try_for_each(|command| self.hear_unstarted(command))?;
+        }
+        Ok(())
     }
 
     /// Starts nothing further.

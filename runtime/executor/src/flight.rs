@@ -7,6 +7,8 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use wasmill_model::ActionKey;
 
+use crate::graph::JobId;
+
 /// The action keys of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
@@ -23,7 +25,8 @@ struct State {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flight {
-    Under,
+    /// By this job.
+    Under(JobId),
     Landed,
 }
 
@@ -43,17 +46,17 @@ pub(crate) struct Ticket<'a> {
 }
 
 impl Flights {
-    /// Asks for the right to execute `key`, waiting while somebody else does; `before_waiting` is called before.
-    pub(crate) fn board(&self, key: ActionKey, mut before_waiting: impl FnMut()) -> Boarding<'_> {
+    /// Asks for `job`'s right to execute `key`, waiting while somebody else does; `before_waiting` is called before.
+    pub(crate) fn board(&self, key: ActionKey, job: JobId, mut before_waiting: impl FnMut()) -> Boarding<'_> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match state.flights.get(&key) {
                 None => {
-                    state.flights.insert(key, Flight::Under);
+                    state.flights.insert(key, Flight::Under(job));
                     return Boarding::First(Ticket { flights: self, key, recorded: false });
                 }
                 Some(Flight::Landed) => return Boarding::Landed,
-                Some(Flight::Under) => {
+                Some(Flight::Under(_)) => {
                     before_waiting();
                     state.waiting += 1;
                     state = self.landed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -61,6 +64,15 @@ impl Flights {
                 }
             }
         }
+    }
+}
+
+impl Flights {
+    /// The thread that executes a job is lost: lets the next one try.
+    pub(crate) fn lose(&self, job: JobId) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.flights.retain(|_, flight| *flight != Flight::Under(job));
+        self.landed.notify_all();
     }
 }
 
@@ -100,7 +112,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    if let Boarding::First(ticket) = flights.board(ActionKey(Digest::EMPTY), || ()) {
+                    if let Boarding::First(ticket) = flights.board(ActionKey(Digest::EMPTY), JobId(0), || ()) {
                         executed.fetch_add(1, Ordering::Relaxed);
                         std::thread::sleep(std::time::Duration::from_millis(5));
                         ticket.landed();
@@ -115,10 +127,10 @@ mod tests {
     fn without_a_recorded_result_the_next_one_may_try() {
         let flights = Flights::default();
         let key = ActionKey(Digest::EMPTY);
-        match flights.board(key, || ()) {
+        match flights.board(key, JobId(0), || ()) {
             Boarding::First(ticket) => drop(ticket),
             Boarding::Landed => panic!("nobody was there before"),
         }
-        assert!(matches!(flights.board(key, || ()), Boarding::First(_)));
+        assert!(matches!(flights.board(key, JobId(1), || ()), Boarding::First(_)));
     }
 }

@@ -5,6 +5,8 @@
 //! an action is executed (`port::Runner`), how anything is stored (`port::BlobStore` and its siblings), who
 //! listens to the events.
 
+#[cfg(test)]
+mod attempt_tests;
 mod board;
 mod dispatcher;
 mod durations;
@@ -26,8 +28,6 @@ mod platform;
 mod progress;
 mod races;
 mod resolve;
-#[cfg(test)]
-mod retry_tests;
 mod save;
 mod scheduler;
 mod shape;
@@ -36,8 +36,9 @@ mod simulation;
 mod targets;
 mod verify;
 mod worker;
+mod workers;
 
-pub use dispatcher::{ExecuteOptions, Ports, execute};
+pub use dispatcher::{ExecuteOptions, LOST_AFTER, Ports, execute};
 pub use durations::Durations;
 pub use error::{
     ExecuteError, GrowError, ImportError, ModuleLoadError, ModuleLoadErrorKind, ResolveError, SaveError, chain,

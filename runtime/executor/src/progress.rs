@@ -16,6 +16,8 @@ pub(crate) struct Progress {
     pub(crate) cached: AtomicBool,
     /// When it ended, which is when those that need it may begin, in nanoseconds since the run began.
     pub(crate) ended_ns: AtomicU64,
+    /// Since when the runner has it, in nanoseconds since the run began; 0 while it does not.
+    pub(crate) runs_since_ns: AtomicU64,
     /// How often it was tried in vain.
     pub(crate) tried: AtomicU32,
 }

@@ -27,6 +27,7 @@ use crate::progress::Progress;
 use crate::races::Races;
 use crate::resolve::Resolver;
 use crate::scheduler::{Command, Ending};
+use crate::workers::Desk;
 
 /// The stack of a thread that runs guests: they get 1 MiB of it (the sandbox's limit); the host calls beneath them need
 /// theirs.
@@ -36,7 +37,7 @@ pub(crate) const STACK_BYTES: usize = 4 << 20;
 const UNHEARD_MAX: usize = 50_000;
 
 /// Work for a thread.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Task {
     /// Bring a job to its end.
     Execute(JobId),
@@ -87,6 +88,24 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// A job that has not begun, or of which nothing more is known.
+    pub(crate) fn new(status: JobStatus, now_ns: u64) -> Self {
+        Self {
+            status,
+            key: None,
+            cached: false,
+            result: None,
+            usage: Usage::default(),
+            ready_ns: now_ns,
+            started_ns: now_ns,
+            ended_ns: now_ns,
+            error: Vec::new(),
+            hint: None,
+            awaits_durable: false,
+            is_in_vain: false,
+        }
+    }
+
     /// Why there is no success, from the outside in.
     fn reasons(&self) -> Vec<String> {
         match &self.result {
@@ -146,11 +165,11 @@ impl Shared {
     }
 }
 
-/// Works until there are no more tasks.
-pub(crate) fn work(shared: &Shared) {
+/// Works until there are no more tasks, or until nobody expects anything of this thread any more.
+pub(crate) fn work(shared: &Shared, desk: &Desk) {
     let mut outbox = Outbox::new(&shared.inbox);
     let mut last = None;
-    while let Some(task) = shared.board.next(last.take(), &mut outbox) {
+    while let Some(task) = shared.board.next(last.take(), desk, &mut outbox) {
         // Whoever listens may be slow, or wait for somebody who reads.
         while shared.inbox.len() > UNHEARD_MAX && !shared.board.is_stopping() {
             std::thread::sleep(Duration::from_millis(1));
@@ -179,14 +198,19 @@ pub(crate) fn work(shared: &Shared) {
             Task::Save(job) => {
                 outbox.flush();
                 let (paths, error) = catch_unwind(AssertUnwindSafe(|| save(shared, job))).unwrap_or_else(|_| {
-                    let source = io::Error::other("a worker thread panicked; this is a bug in wasmill");
-                    (Vec::new(), Some(SaveError::Write { path: shared.graph.scope(job).base.clone(), source }))
+                    let path = shared.graph.scope(job).base.clone();
+                    (Vec::new(), Some(SaveError::Write { path, source: panicked() }))
                 });
                 outbox.post(Message::Saved(job, paths, error));
                 outbox.flush_and_wake();
             }
         }
     }
+}
+
+/// Why outputs are not saved that a thread was saving.
+pub(crate) fn panicked() -> io::Error {
+    io::Error::other("a worker thread panicked; this is a bug in wasmill")
 }
 
 /// Whether there is to be another attempt.
@@ -212,20 +236,7 @@ fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Message>) -> End
     let started_ns = shared.elapsed_ns();
     let needed = shared.graph.job(job).needs.iter();
     let ready_ns = needed.map(|id| shared.progress[id.index()].ended_ns.load(Ordering::Acquire)).max().unwrap_or(0);
-    let mut ended = Ended {
-        status: JobStatus::Cancelled,
-        key: None,
-        cached: false,
-        result: None,
-        usage: Usage::default(),
-        ready_ns,
-        started_ns,
-        ended_ns: started_ns,
-        error: Vec::new(),
-        hint: None,
-        awaits_durable: false,
-        is_in_vain: false,
-    };
+    let mut ended = Ended { ready_ns, ..Ended::new(JobStatus::Cancelled, started_ns) };
     if shared.board.is_stopping() || shared.cancel.is_cancelled() {
         return ended;
     }
@@ -419,7 +430,7 @@ fn attempt(
     let (mut action, mut staged) = shared.resolver().resolve(job, Trust::Remembered).map_err(Failure::Resolve)?;
     let mut key = action.key();
     ended.key = Some(key);
-    let ticket = match shared.flights.board(key, || outbox.flush()) {
+    let ticket = match shared.flights.board(key, job, || outbox.flush()) {
         Boarding::Landed => {
             // Another job of this run recorded the result just now, so it may not be on disk yet.
             if let Lookup::Hit(record) = shared.ports.actions.lookup(&key).map_err(Failure::Store)? {
@@ -482,7 +493,11 @@ fn run(
     cancel: &Cancel,
 ) -> Result<Execution, RunnerError> {
     let timeout = shared.graph.spec(job).timeout;
-    shared.ports.runner.run(Request { action, key, timeout }, cancel)
+    let since_ns = &shared.progress[job.index()].runs_since_ns;
+    since_ns.store(shared.elapsed_ns().max(1), Ordering::Release);
+    let execution = shared.ports.runner.run(Request { action, key, timeout }, cancel);
+    since_ns.store(0, Ordering::Release);
+    execution
 }
 
 fn use_cached(record: ActionRecord, ended: &mut Ended) {

@@ -102,6 +102,7 @@ impl Mill {
             keep_going,
             retry_failed,
             fresh,
+            lost_after: wasmill_executor::LOST_AFTER,
             cancel: cancelled,
             began,
         };

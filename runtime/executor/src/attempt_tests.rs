@@ -1,8 +1,8 @@
-//! Jobs that are tried again, and jobs that take too long: the real loop, scheduler and store, and a runner that fails as it is told.
+//! Jobs that are tried again, take too long, or lose their thread: the real loop, scheduler and store, and a runner that does as it is told.
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use wasmill_model::plan::{Format, parse};
@@ -22,19 +22,35 @@ enum Attempt {
     TimesOut,
     /// The host cannot carry it out.
     Breaks,
+    /// The thread that carries it out ends.
+    LosesItsThread,
+    /// It goes on until the run has ended, whatever its limits.
+    Hangs,
+}
+
+/// What ends a thread that catches panics: letting go of what was thrown panics as well.
+struct Slippery;
+
+impl Drop for Slippery {
+    fn drop(&mut self) {
+        panic!("on purpose, where nothing catches it");
+    }
 }
 
 /// Does with the attempts of each job, known by its first argument, what is written here, one after the other.
 struct Told {
     attempts: Mutex<HashMap<String, Vec<Attempt>>>,
     made: Mutex<Vec<(String, Instant)>>,
+    /// Those that hang are let go once this is gone.
+    hanging: Mutex<mpsc::Receiver<()>>,
 }
 
 impl Runner for Told {
     fn run(&self, request: Request<'_>, _cancel: &Cancel) -> Result<Execution, RunnerError> {
         let job = request.action.args.get(1).cloned().unwrap_or_default();
         self.made.lock().unwrap().push((job.clone(), Instant::now()));
-        let outcome = match self.attempts.lock().unwrap().get_mut(&job).unwrap().remove(0) {
+        let attempt = self.attempts.lock().unwrap().get_mut(&job).unwrap().remove(0);
+        let outcome = match attempt {
             Attempt::Succeeds => Outcome::Exited { code: 0 },
             Attempt::SucceedsAfter(wall_ms) => {
                 std::thread::sleep(Duration::from_millis(wall_ms));
@@ -42,6 +58,12 @@ impl Runner for Told {
             }
             Attempt::Fails => Outcome::Exited { code: 7 },
             Attempt::TimesOut => Outcome::TimedOut { limit_ms: 5 },
+            Attempt::LosesItsThread => std::panic::panic_any(Slippery),
+            Attempt::Hangs => {
+                let gone = self.hanging.lock().unwrap().recv();
+                assert!(gone.is_err());
+                Outcome::Exited { code: 0 }
+            }
             Attempt::Breaks => {
                 return Err(RunnerError::Host { doing: "do what it was told", source: "it is broken".into() });
             }
@@ -96,7 +118,8 @@ fn run(jobs: &str, attempts: &[(&str, &[Attempt])], keep_going: bool) -> Ran {
     let dir = tempfile::tempdir().unwrap();
     let storage = Arc::new(Storage::open(dir.path(), Options::default()).unwrap());
     let attempts = attempts.iter().map(|(job, attempts)| ((*job).to_owned(), attempts.to_vec())).collect();
-    let told = Arc::new(Told { attempts: Mutex::new(attempts), made: Mutex::default() });
+    let (let_go, hanging) = mpsc::channel();
+    let told = Arc::new(Told { attempts: Mutex::new(attempts), made: Mutex::default(), hanging: Mutex::new(hanging) });
     let ports = Ports {
         blobs: Arc::clone(&storage) as _,
         actions: Arc::clone(&storage) as _,
@@ -112,6 +135,7 @@ fn run(jobs: &str, attempts: &[(&str, &[Attempt])], keep_going: bool) -> Ran {
         retry_failed: false,
         fresh: false,
         cancel: Cancel::new(),
+        lost_after: Duration::from_millis(300),
         began: Instant::now(),
     };
     let modules = [("m".to_owned(), Digest::of(b"m"))].into();
@@ -119,11 +143,12 @@ fn run(jobs: &str, attempts: &[(&str, &[Attempt])], keep_going: bool) -> Ran {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut note = |event: &Event| events.push(event.clone());
     let summary = runtime.block_on(execute(graph, modules, ports, options, &mut note)).unwrap();
+    drop(let_go);
     let made = std::mem::take(&mut *told.made.lock().unwrap());
     Ran { events, summary, made }
 }
 
-use Attempt::{Breaks, Fails, Succeeds, SucceedsAfter, TimesOut};
+use Attempt::{Breaks, Fails, Hangs, LosesItsThread, Succeeds, SucceedsAfter, TimesOut};
 
 const TWO: &str = "[jobs.a]\nargs = [\"a\"]\nretries = { count = 3, backoff = \"20ms\" }\n\
                    [jobs.b]\nargs = [\"b\"]\nin = { \"/in/a\" = { job = \"a\" } }\n";
@@ -192,4 +217,41 @@ fn a_critical_target_that_is_missed_fails_the_run_and_loses_no_result() {
     assert!(!ran.summary.is_success());
     let ran = run(jobs, &[("slow", &[Succeeds])], false);
     assert!(ran.summary.is_success() && ran.warnings().is_empty());
+}
+
+/// Six jobs, the first of which is `a` with `b` behind it; two others do the same as `a` does.
+const SIX: &str = "[jobs.a]\nargs = [\"a\"]\nlimits = { timeout = \"100ms\" }\n\
+                   [jobs.b]\nargs = [\"b\"]\nin = { \"/in/a\" = { job = \"a\" } }\n\
+                   [jobs.c]\nfor-each = { item = [\"1\", \"2\", \"3\", \"4\"] }\nargs = [\"c{item}\"]\n";
+
+fn is_lost_and_replaced(attempt: Attempt, says: &str) {
+    let others = ["c1", "c2", "c3", "c4"].map(|job| (job, &[SucceedsAfter(5)][..]));
+    let only = [attempt];
+    let attempts = [&[("a", &only[..]), ("b", &[])][..], &others].concat();
+    let ran = run(SIX, &attempts, true);
+    assert_eq!((ran.status("a"), ran.status("b")), (JobStatus::Error, JobStatus::Skipped));
+    assert_eq!(ran.summary.counts.succeeded, 4);
+    let warnings = ran.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains(says) && warnings[0].ends_with("another one takes its place"), "{warnings:?}");
+}
+
+#[test]
+fn a_thread_that_a_bug_ends_is_replaced_and_its_job_ended() {
+    is_lost_and_replaced(LosesItsThread, "panicked");
+}
+
+#[test]
+fn a_thread_that_does_not_come_back_is_replaced_and_its_job_ended() {
+    is_lost_and_replaced(Hangs, "does not come back");
+}
+
+#[test]
+fn who_waits_for_a_lost_thread_with_the_same_action_goes_on() {
+    // Both are the same action, so one waits for the other, and is the first then.
+    let twins = "[jobs.t]\nfor-each = { item = [\"1\", \"2\"] }\nargs = [\"t\"]\nlimits = { timeout = \"100ms\" }\n";
+    for lost in [LosesItsThread, Hangs] {
+        let ran = run(twins, &[("t", &[lost, Succeeds])], true);
+        assert_eq!((ran.summary.counts.succeeded, ran.summary.counts.errors), (1, 1), "{lost:?}");
+    }
 }

@@ -1,0 +1,131 @@
+//! The threads of a run, and what each of them has in hand.
+//!
+//! Owns: starting them, noticing that one is lost, and having another one take its place. Does not know: what tasks are for, or what
+//! becomes of the one that a lost thread had.
+//!
+//! A thread is lost if it ended by a panic that nothing caught, or if it does not come back from a job long after the
+//! sandbox should have stopped that. Neither can happen without a bug; but a run that others wait for should say so, and go on.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use crate::worker::{STACK_BYTES, Shared, Task, work};
+
+/// What a thread has in hand, for others to see.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    task: Option<Task>,
+    is_given_up: bool,
+}
+
+impl Desk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its thread begins something, or has ended it.
+    pub(crate) fn put(&self, task: Option<Task>) {
+        self.state().task = task;
+    }
+
+    /// Whether its thread was given up.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.state().is_given_up
+    }
+
+    /// What its thread has in hand.
+    pub(crate) fn task(&self) -> Option<Task> {
+        self.state().task
+    }
+
+    /// Nothing that its thread does from now on counts.
+    pub(crate) fn give_up(&self) {
+        self.state().is_given_up = true;
+    }
+}
+
+struct Worker {
+    thread: JoinHandle<()>,
+    desk: Arc<Desk>,
+}
+
+/// The threads of a run.
+pub(crate) struct Workers {
+    threads: Vec<Worker>,
+    started: usize,
+    lost_after: Duration,
+}
+
+/// A thread that seems to be lost.
+pub(crate) struct Lost {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) how: How,
+}
+
+/// How a thread is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// It has ended.
+    Panicked,
+    /// It does not come back from this.
+    Stuck(Task),
+}
+
+impl Workers {
+    /// No threads yet. One is lost that does not come back from a job so long after the job's time was over.
+    pub(crate) fn new(lost_after: Duration) -> Self {
+        Self { threads: Vec::new(), started: 0, lost_after }
+    }
+
+    /// Starts one more.
+    pub(crate) fn start(&mut self, shared: &Arc<Shared>) -> io::Result<()> {
+        let desk = Arc::<Desk>::default();
+        let (theirs, shared) = (Arc::clone(&desk), Arc::clone(shared));
+        let thread = Builder::new().name(format!("worker-{}", self.started)).stack_size(STACK_BYTES);
+        let thread = thread.spawn(move || work(&shared, &theirs))?;
+        self.started += 1;
+        self.threads.push(Worker { thread, desk });
+        Ok(())
+    }
+
+    /// Those that seem to be lost. To be called while the run goes on.
+    pub(crate) fn lost(&self, shared: &Shared) -> Vec<Lost> {
+        let now_ns = shared.elapsed_ns();
+        let how = |worker: &Worker| {
+            if worker.thread.is_finished() {
+                return Some(How::Panicked);
+            }
+            let Some(task @ Task::Execute(job)) = worker.desk.task() else { return None };
+            let since_ns = shared.progress[job.index()].runs_since_ns.load(Ordering::Acquire);
+            let timeout = Duration::from_millis(shared.graph.spec(job).timeout.wall_ms);
+            let ran = Duration::from_nanos(now_ns.saturating_sub(since_ns));
+            (since_ns > 0 && ran > timeout.saturating_add(self.lost_after)).then_some(How::Stuck(task))
+        };
+        self.threads
+            .iter()
+            .filter_map(|worker| Some(Lost { how: how(worker)?, desk: Arc::clone(&worker.desk) }))
+            .collect()
+    }
+
+    /// Starts another one in the place of one that is lost, for which nobody waits from now on.
+    pub(crate) fn replace(&mut self, lost: &Lost, shared: &Arc<Shared>) -> io::Result<()> {
+        self.threads.retain(|worker| !Arc::ptr_eq(&worker.desk, &lost.desk));
+        self.start(shared)
+    }
+
+    /// Waits for the end of those that are not lost. They have been told that there is nothing more to do.
+    pub(crate) fn join(self) {
+        for worker in self.threads {
+            // What it had in hand was heard of, or the run ends with an error.
+            let _ = worker.thread.join();
+        }
+    }
+}
