@@ -239,6 +239,10 @@ pub(crate) struct RunArgs {
     /// Only this job and what it needs; may be given several times
     #[arg(long = "job", value_name = "NAME")]
     pub(crate) select: Vec<String>,
+    /// Go on with a run of which `wasmill runs` has the number, with its plan, lists, modules and what its jobs had read as they
+    /// were then, whatever changed since. (To go on with a plan as it is now, run it again.)
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["plan", "select"])]
+    pub(crate) resume: Option<RunId>,
     /// Worker threads [default: one for each core]
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(crate) jobs: Option<u16>,

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wasmill_executor::{Graph, expand};
+use wasmill_executor::{Graph, Written, expand};
 use wasmill_model::plan::{Diagnostic, Format, parse};
 
 use crate::error::{CliError, Rendered};
@@ -34,7 +34,7 @@ pub(crate) fn load(path: &Path) -> Result<Graph, CliError> {
     let absolute = std::path::absolute(&file).unwrap_or(file.clone());
     let base = absolute.parent().unwrap_or(Path::new(".")).to_owned();
     let graph = expand(plan, &base).map_err(fail)?;
-    Ok(graph)
+    Ok(graph.written_as(Written { file: absolute, text, format }))
 }
 
 fn find(path: &Path) -> Result<PathBuf, CliError> {
@@ -49,7 +49,7 @@ fn find(path: &Path) -> Result<PathBuf, CliError> {
     Ok(path.to_owned())
 }
 
-fn invalid(shown: &str, text: &str, diagnostics: &[Diagnostic]) -> CliError {
+pub(crate) fn invalid(shown: &str, text: &str, diagnostics: &[Diagnostic]) -> CliError {
     let details = (diagnostics.iter())
         .map(|diagnostic| {
             let start = diagnostic.labels.first().map_or(0, |label| label.span.start);

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wasmill_model::port::{ActionCache, BlobStore, Cancel, RunLog, Runner, StatCache, StoreError};
-use wasmill_model::{Event, JobReport, JobStatus, RunCounts, RunId, RunRecord, RunState, RunSummary};
+use wasmill_model::{Digest, Event, JobReport, JobStatus, RunCounts, RunId, RunRecord, RunState, RunSummary};
 
 use crate::board::Board;
 use crate::durations::Durations;
@@ -30,6 +30,9 @@ use crate::workers::{How, Workers};
 
 /// Jobs in one page of a run's record.
 const PAGE: usize = 256;
+
+/// How long a report waits for others before its page is written: what of a run's record a kill may cost, though no result.
+const PAGE_WAITS: Duration = Duration::from_secs(1);
 
 /// Of more jobs, looking up what each took would take longer than it is worth.
 const EXPECTED_JOBS_MAX: usize = 200_000;
@@ -93,9 +96,9 @@ pub async fn execute(
     options: ExecuteOptions,
     on_event: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<RunSummary, ExecuteError> {
-    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let started_unix_ms = u64::try_from(started.as_millis()).unwrap_or(u64::MAX);
-    let run = ports.runs.begin(graph.name(), started_unix_ms)?;
+    let started_unix_ms = now_unix_ms();
+    let snapshot = graph.keep_snapshot(&modules, ports.blobs.as_ref())?;
+    let run = ports.runs.begin(graph.name(), started_unix_ms, snapshot)?;
     let workers = options.workers.max(1);
     let jobs = graph.len();
     on_event(&Event::RunStarted { run, plan: graph.name().to_owned(), jobs, workers });
@@ -130,11 +133,13 @@ pub async fn execute(
         closed_early: HashMap::new(),
         durable_early: HashSet::new(),
         page: Vec::with_capacity(PAGE),
+        paged: Instant::now(),
         summary: RunSummary::default(),
         keep_going: options.keep_going,
         workers: threads,
         shared,
         run,
+        snapshot,
         on_event,
     };
     let ended = dispatcher.carry_out().await;
@@ -153,6 +158,11 @@ pub async fn execute(
     dispatcher.shared.board.close();
     dispatcher.workers.join();
     finished
+}
+
+fn now_unix_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn start_threads(shared: &Arc<Shared>, count: usize, lost_after: Duration) -> Result<Workers, ExecuteError> {
@@ -177,6 +187,7 @@ struct Dispatcher<'a> {
     shared: Arc<Shared>,
     workers: Workers,
     run: RunId,
+    snapshot: Option<Digest>,
     counts: RunCounts,
     reported: usize,
     timeout: Option<Duration>,
@@ -193,6 +204,8 @@ struct Dispatcher<'a> {
     durable_early: HashSet<JobId>,
     /// Reports that are not in the run's record yet.
     page: Vec<JobReport>,
+    /// When a page was written last.
+    paged: Instant,
     summary: RunSummary,
     keep_going: bool,
     on_event: &'a mut (dyn FnMut(&Event) + Send),
@@ -230,6 +243,9 @@ impl Dispatcher<'_> {
                 let message = format!("the run is cancelled, as it took longer than {} s", timeout.as_secs_f64());
                 (self.on_event)(&Event::Warning { message });
                 self.shared.cancel.cancel();
+            }
+            if self.paged.elapsed() >= PAGE_WAITS {
+                self.turn_page()?;
             }
             if self.shared.cancel.is_cancelled() && !self.summary.cancelled {
                 self.summary.cancelled = true;
@@ -488,6 +504,7 @@ impl Dispatcher<'_> {
     }
 
     fn turn_page(&mut self) -> Result<(), ExecuteError> {
+        self.paged = Instant::now();
         if !self.page.is_empty() {
             self.shared.ports.runs.append(self.run, &self.page)?;
             self.page.clear();
@@ -507,6 +524,7 @@ impl Dispatcher<'_> {
             id: self.run,
             plan: self.shared.graph.name().to_owned(),
             started_unix_ms,
+            snapshot: self.snapshot,
             state: RunState::Ended(self.summary.clone()),
         };
         let inbox = Arc::clone(&self.shared.inbox);

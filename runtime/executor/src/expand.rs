@@ -1,18 +1,19 @@
 //! From a plan to its graph: items, names, edges.
 //!
-//! Owns: making the jobs of a plan's entries, finding the jobs that inputs refer to, and the checks that need all of that; for
-//! whole plans, and for what is added to a graph during a run. Does not know: what the inputs hold, or when jobs are added.
+//! Owns: making the jobs of a plan's entries, and finding the jobs that inputs refer to; for whole plans, and for what is added to a
+//! graph during a run. Does not know: what must hold between them (`checks`), what the inputs hold, or when jobs are added.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use wasmill_model::plan::{Bindings, Diagnostic, InputSource, JobSpec, Plan, Span, Stdin, Template};
 
+use crate::checks::check;
 use crate::graph::{Entry, Graph, Job, JobId, Role, Scope, Upstream, nearest};
-use crate::items::{combine, values_before};
+use crate::items::{HostLists, combine, values_before, values_of};
 
 /// Most jobs that a plan may expand to; a slip in a glob should not eat the machine.
 pub(crate) const JOBS_MAX: usize = 4_000_000;
@@ -29,6 +30,11 @@ const EDGES_MAX: usize = 4_000_000;
 /// Everything that is wrong: items that cannot be read, two items or jobs of one name, references to jobs that
 /// are not there, cycles, two jobs that save to one path.
 pub fn expand(plan: Plan, base: &Path) -> Result<Graph, Vec<Diagnostic>> {
+    expand_with(plan, base, HostLists::default())
+}
+
+/// The same, with lists that were read before.
+pub(crate) fn expand_with(plan: Plan, base: &Path, mut lists: HostLists) -> Result<Graph, Vec<Diagnostic>> {
     let mut graph = Graph {
         name: plan.name,
         modules: plan.modules,
@@ -40,6 +46,10 @@ pub fn expand(plan: Plan, base: &Path) -> Result<Graph, Vec<Diagnostic>> {
         jobs: boxcar::Vec::new(),
         scopes: boxcar::Vec::new(),
         selected: None,
+        asked_for: Vec::new(),
+        written: None,
+        lists: HostLists::default(),
+        inputs_before: HashMap::new(),
     };
     let scope = Scope {
         entries: Vec::new(),
@@ -51,7 +61,8 @@ pub fn expand(plan: Plan, base: &Path) -> Result<Graph, Vec<Diagnostic>> {
         origin: None,
     };
     let specs = plan.jobs.into_iter().map(Arc::new).collect();
-    let (fragment, scope) = expand_specs(&graph, specs, scope, JOBS_MAX)?;
+    let (fragment, scope) = expand_specs(&graph, specs, scope, JOBS_MAX, &mut lists)?;
+    graph.lists = lists;
     graph.jobs.extend(fragment.jobs);
     graph.scopes.push(scope);
     Ok(graph)
@@ -60,7 +71,7 @@ pub fn expand(plan: Plan, base: &Path) -> Result<Graph, Vec<Diagnostic>> {
 /// Jobs that are to be added to a graph.
 #[derive(Debug)]
 pub(crate) struct Fragment {
-    /// The id that the first will have.
+    /// The id of the first.
     pub(crate) first: u32,
     pub(crate) jobs: Vec<Job>,
 }
@@ -133,6 +144,7 @@ pub(crate) fn expand_specs(
     specs: Vec<Arc<JobSpec>>,
     mut scope: Scope,
     at_most: usize,
+    lists: &mut HostLists,
 ) -> Result<(Fragment, Scope), Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
     let mut fragment = Fragment::of(graph);
@@ -140,13 +152,16 @@ pub(crate) fn expand_specs(
     let late = late(&specs);
     for (spec, is_late) in specs.into_iter().zip(late) {
         let jobs = if is_late {
+            // What is there already is read now, so that what is wrong with it shows, and that it stays the same.
+            let before = spec.for_each.iter().filter(|(_, items)| items.value.from_run().is_none());
+            diagnostics.extend(before.filter_map(|(_, items)| values_of(items, &scope.base, lists).err()));
             let (first, role) = (fragment.next(), Role::Expand { closer: JobId(0) });
             let name = format!("{}{}", scope.prefix, spec.name.value);
             fragment.push(name, &spec, Bindings::new(), role, number);
             first..fragment.next()
         } else {
             let room = at_most.saturating_sub(fragment.jobs.len());
-            match values_before(&spec, &scope.base).and_then(|values| combine(&spec, &values, room)) {
+            match values_before(&spec, &scope.base, lists).and_then(|values| combine(&spec, &values, room)) {
                 Ok(items) => fragment.add(&spec, items, &scope.prefix, number),
                 Err(diagnostic) => {
                     diagnostics.push(diagnostic);
@@ -186,15 +201,6 @@ pub(crate) fn expand_entry(
     connector.connect(&mut fragment, &mut diagnostics);
     check(&fragment, scope, graph, false, &mut diagnostics);
     if diagnostics.is_empty() { Ok((fragment, results)) } else { Err(diagnostics) }
-}
-
-fn check(fragment: &Fragment, scope: &Scope, graph: &Graph, is_plan: bool, diagnostics: &mut Vec<Diagnostic>) {
-    if diagnostics.is_empty() {
-        check_cycles(fragment, is_plan.then_some(&scope.awaited), diagnostics);
-        // Where nothing is saved by jobs that come to be, nobody has to remember the others.
-        let remembers = scope.entries.iter().any(|entry| entry.is_late && !entry.spec.save.is_empty());
-        check_saves(fragment, &scope.base, remembers.then_some(&graph.saved), diagnostics);
-    }
 }
 
 /// What the nodes that close late entries will have to wait for, as the jobs that come to be take from it. Were one of these to
@@ -480,108 +486,4 @@ pub(crate) fn connect_result(
     let sources = std::iter::once((result, &span));
     let upstream = connector.upstream(&fragment, graph.job(origin), sources, &mut BTreeSet::new(), &mut diagnostics);
     diagnostics.pop().map_or(Ok(upstream), Err)
-}
-
-/// A cycle among items, which the plan's text alone did not show.
-fn check_cycles(fragment: &Fragment, awaited: Option<&HashMap<JobId, Vec<JobId>>>, diagnostics: &mut Vec<Diagnostic>) {
-    // What is there already cannot need what comes to be.
-    let inside = |ids: &[JobId]| ids.iter().filter_map(|id| id.0.checked_sub(fragment.first)).collect::<Vec<_>>();
-    let mut needs: Vec<Vec<u32>> = fragment.jobs.iter().map(|job| inside(&job.needs)).collect();
-    for (closer, others) in awaited.into_iter().flatten() {
-        if let Some(needs) = needs.get_mut((closer.0 - fragment.first) as usize) {
-            needs.append(&mut inside(others));
-        }
-    }
-    let mut open: Vec<usize> = needs.iter().map(Vec::len).collect();
-    let mut dependants = vec![Vec::new(); open.len()];
-    for (at, needs) in needs.iter().enumerate() {
-        needs.iter().for_each(|needed| dependants[*needed as usize].push(at));
-    }
-    let mut queue: Vec<usize> = (0..open.len()).filter(|at| open[*at] == 0).collect();
-    while let Some(job) = queue.pop() {
-        for dependant in &dependants[job] {
-            open[*dependant] -= 1;
-            if open[*dependant] == 0 {
-                queue.push(*dependant);
-            }
-        }
-    }
-    // Whatever is still open lies on a cycle or behind one; walking up from it must come round.
-    let Some(mut job) = (0..open.len()).find(|at| open[*at] > 0) else { return };
-    let mut path: Vec<usize> = Vec::new();
-    let mut place = BTreeMap::new();
-    while !place.contains_key(&job) {
-        place.insert(job, path.len());
-        path.push(job);
-        let Some(&next) = needs[job].iter().find(|needed| open[**needed as usize] > 0) else { return };
-        job = next as usize;
-    }
-    let mut names: Vec<&str> = path[place[&job]..].iter().map(|at| fragment.jobs[*at].name.as_str()).collect();
-    // What opens and what closes are one to whoever reads this.
-    names.dedup();
-    names.push(fragment.jobs[job].name.as_str());
-    let message = format!("jobs need each other in a circle: {}", shorten(&names));
-    diagnostics.push(Diagnostic::new(message, fragment.jobs[job].spec.name.span.clone()));
-}
-
-fn shorten(names: &[&str]) -> String {
-    match names {
-        [first, second, .., last] if names.len() > 8 => {
-            format!("{first} -> {second} -> … ({} more) -> {last}", names.len() - 3)
-        }
-        _ => names.join(" -> "),
-    }
-}
-
-/// Two jobs that would write to one host path, or one inside what the other writes.
-fn check_saves(
-    fragment: &Fragment,
-    base: &Path,
-    saved: Option<&Mutex<BTreeMap<PathBuf, String>>>,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
-    let mut targets = Vec::new();
-    // What opens other jobs does not save by itself, and what closes is the same job once more. Where a race has one winner, its
-    // candidates may all save to one place.
-    let first = |at: usize, job: &Job| at == 0 || !Arc::ptr_eq(&fragment.jobs[at - 1].spec, &job.spec);
-    let saves = |(at, job): &(usize, &Job)| match job.role {
-        Role::Execute { .. } => true,
-        Role::Candidate { .. } => job.spec.race != Some(1) || first(*at, job),
-        Role::Judge { .. } | Role::Expand { .. } | Role::Close { .. } => false,
-    };
-    for (_, job) in fragment.jobs.iter().enumerate().filter(saves) {
-        for save in &job.spec.save {
-            let Ok(written) = save.to.value.render_host(&job.bindings) else { continue };
-            let path = crate::save::lexical(&base.join(&written));
-            targets.push((path, job.name.as_str(), &save.to.span));
-        }
-    }
-    targets.sort_by(|a, b| a.0.cmp(&b.0));
-    if let Some(saved) = saved {
-        let mut saved = saved.lock().unwrap_or_else(PoisonError::into_inner);
-        for (path, name, span) in &targets {
-            let above = path.ancestors().find_map(|above| saved.get(above));
-            let below =
-                saved.range(path.clone()..).next().filter(|(other, _)| other.starts_with(path)).map(|(_, name)| name);
-            if let Some(other) = above.or(below).filter(|_| diagnostics.len() < 100) {
-                let message = format!("`{other}` and `{name}` would both save to {}", path.display());
-                diagnostics.push(Diagnostic::new(message, (*span).clone()));
-            }
-        }
-        if diagnostics.is_empty() {
-            saved.extend(targets.iter().map(|(path, name, _)| (path.clone(), (*name).to_owned())));
-        }
-    }
-    for pair in targets.windows(2) {
-        let ((first, one, here), (second, other, there)) = (&pair[0], &pair[1]);
-        if second.starts_with(first) && diagnostics.len() < 100 {
-            let message = format!("`{one}` and `{other}` would both save to {}", first.display());
-            let diagnostic = Diagnostic::new(message, (*here).clone());
-            diagnostics.push(if here == there {
-                diagnostic.hint("put a variable of the `for-each` into the path")
-            } else {
-                diagnostic.and_at((*there).clone(), "also written here")
-            });
-        }
-    }
 }

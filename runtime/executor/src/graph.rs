@@ -15,9 +15,11 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use wasmill_model::plan::{Bindings, Growth, InputSource, JobSpec, ModuleSource, Spanned};
-use wasmill_model::{BlobRef, GuestPath, Input};
+use wasmill_model::{BlobRef, GuestPath, Input, Mount};
 
+use crate::items::HostLists;
 use crate::modules::LoadedModules;
+use crate::plan_snapshot::{HostInput, Written};
 use crate::scheduler::{Amounts, Demand};
 
 /// A job's place in its graph.
@@ -172,6 +174,14 @@ pub struct Graph {
     pub(crate) scopes: boxcar::Vec<Scope>,
     /// The jobs to execute, or all of them.
     pub(crate) selected: Option<BTreeSet<JobId>>,
+    /// What was asked for so that these are selected.
+    pub(crate) asked_for: Vec<String>,
+    /// How the plan is written, where somebody said that.
+    pub(crate) written: Option<Written>,
+    /// What its entries iterate over that is on the host.
+    pub(crate) lists: HostLists,
+    /// What is on the host, where that is to be as an earlier run found it.
+    pub(crate) inputs_before: HashMap<HostInput, Mount>,
 }
 
 /// A name that no job has.
@@ -321,6 +331,7 @@ impl Graph {
             }
         }
         self.selected = Some(selected);
+        self.asked_for = names.to_vec();
         Ok(())
     }
 

@@ -21,7 +21,7 @@ use crate::expand::{Fragment, connect_result, expand_entry, expand_specs};
 use crate::graph::{Grown, JobId, Origin, Role, Scope};
 use crate::import::{Staged, Trust};
 use crate::inbox::Outbox;
-use crate::items::{self, Item, combine, count, values_of};
+use crate::items::{self, HostLists, Item, combine, count, values_of};
 use crate::modules::LoadedModules;
 use crate::progress::Progress;
 use crate::resolve::{Found, Within, find_in_tree};
@@ -72,7 +72,8 @@ fn values(shared: &Shared, opener: JobId) -> Result<Vec<Vec<Item>>, Failure> {
     let mut all = Vec::with_capacity(job.spec.for_each.len());
     for (variable, items) in &job.spec.for_each {
         let Some(source) = items.value.from_run() else {
-            let values = values_of(items, &within.scope.base);
+            // They were read when the plan was expanded.
+            let values = values_of(items, &within.scope.base, &mut shared.graph.lists.clone());
             all.push(values.map_err(|wrong| GrowError::Plan(vec![said(&wrong)]))?);
             continue;
         };
@@ -169,9 +170,10 @@ pub(crate) fn open_plan(
     let specs = plan.jobs.into_iter().map(Arc::new).collect();
     let _growing = shared.graph.growing.lock().unwrap_or_else(PoisonError::into_inner);
     let room = room(shared, plan_jobs)?;
-    let (fragment, mut scope) = expand_specs(&shared.graph, specs, scope, room).map_err(|wrong| {
-        GrowError::Plan(wrong.iter().take(SHOWN_MAX).map(|wrong| placed(&text, path.as_str(), wrong)).collect())
-    })?;
+    let (fragment, mut scope) =
+        expand_specs(&shared.graph, specs, scope, room, &mut HostLists::default()).map_err(|wrong| {
+            GrowError::Plan(wrong.iter().take(SHOWN_MAX).map(|wrong| placed(&text, path.as_str(), wrong)).collect())
+        })?;
     let mounts: BTreeMap<_, _> = action.mounts;
     let (output, result) = (result.output, plan_result.value);
     scope.origin = Some(Origin { job, mounts, output, modules, result });

@@ -3,11 +3,12 @@
 //! Owns: reading items (globs, lists in files, what is in an output), naming them, and every combination of several variables'.
 //! Does not know: what is done for each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use wasmill_model::plan::{Binding, Bindings, Diagnostic, InputSource, Items, JobSpec, Span, Spanned};
 use wasmill_model::{Directory, check_name};
 
@@ -26,7 +27,10 @@ pub(crate) struct Item {
 
 impl Item {
     fn plain(value: impl AsRef<str>) -> Self {
-        let value: Arc<str> = value.as_ref().into();
+        Self::shared(value.as_ref().into())
+    }
+
+    fn shared(value: Arc<str>) -> Self {
         Self { called: Arc::clone(&value), value, fields: Vec::new() }
     }
 
@@ -35,22 +39,36 @@ impl Item {
     }
 }
 
+/// What the host had for a plan to iterate over, as it was when it was read first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HostLists {
+    /// The texts of files, by their paths in the plan.
+    texts: BTreeMap<String, Arc<str>>,
+    /// What globs matched.
+    globs: BTreeMap<String, Arc<[Arc<str>]>>,
+}
+
 /// The values of each variable of a job, where they are all known before the run.
-pub(crate) fn values_before(job: &JobSpec, base: &Path) -> Result<Vec<Vec<Item>>, Diagnostic> {
-    job.for_each.iter().map(|(_, source)| values_of(source, base)).collect()
+pub(crate) fn values_before(job: &JobSpec, base: &Path, lists: &mut HostLists) -> Result<Vec<Vec<Item>>, Diagnostic> {
+    job.for_each.iter().map(|(_, source)| values_of(source, base, lists)).collect()
 }
 
 /// The values of a variable that are known before the run.
-pub(crate) fn values_of(source: &Spanned<Items>, base: &Path) -> Result<Vec<Item>, Diagnostic> {
-    let read = |path: &InputSource| {
-        let InputSource::Path(path) = path else { return Ok(String::new()) };
+pub(crate) fn values_of(source: &Spanned<Items>, base: &Path, lists: &mut HostLists) -> Result<Vec<Item>, Diagnostic> {
+    let mut read = |path: &InputSource| {
+        let InputSource::Path(path) = path else { return Ok(Arc::from("")) };
         let path = path.as_literal().unwrap_or_default();
+        if let Some(text) = lists.texts.get(path) {
+            return Ok(Arc::clone(text));
+        }
         let shown = base.join(path);
-        std::fs::read_to_string(&shown).map_err(|error| {
+        let text: Arc<str> = std::fs::read_to_string(&shown).map(Arc::from).map_err(|error| {
             Diagnostic::new(format!("cannot read the list `{path}`"), source.span.clone())
                 .saying(error.to_string())
                 .hint(format!("it is looked for at {}", shown.display()))
-        })
+        })?;
+        lists.texts.insert(path.to_owned(), Arc::clone(&text));
+        Ok(text)
     };
     match &source.value {
         Items::List(values) => Ok(values.iter().map(Item::plain).collect()),
@@ -65,9 +83,14 @@ pub(crate) fn values_of(source: &Spanned<Items>, base: &Path) -> Result<Vec<Item
                 Diagnostic::new(format!("cannot expand the glob `{pattern}`"), source.span.clone())
                     .saying(error.to_string())
             };
+            if let Some(found) = lists.globs.get(pattern) {
+                return Ok(found.iter().map(|found| Item::shared(Arc::clone(found))).collect());
+            }
             let glob = Glob::new(pattern).map_err(|error| fail(&error))?;
             let found = glob.expand(base).map_err(|error| fail(&error))?;
-            Ok(found.into_iter().map(|relative| Item::plain(glob.display(&relative))).collect())
+            let found: Arc<[Arc<str>]> = found.into_iter().map(|relative| glob.display(&relative).into()).collect();
+            lists.globs.insert(pattern.clone(), Arc::clone(&found));
+            Ok(found.iter().map(|found| Item::shared(Arc::clone(found))).collect())
         }
     }
 }

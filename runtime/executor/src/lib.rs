@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod attempt_tests;
 mod board;
+mod checks;
 mod dispatcher;
 mod durations;
 mod error;
@@ -24,6 +25,7 @@ mod inbox;
 mod items;
 mod links;
 mod modules;
+mod plan_snapshot;
 mod platform;
 mod progress;
 mod races;
@@ -48,6 +50,7 @@ pub use graph::{Graph, Job, JobId, UnknownJob};
 pub use guest_build::{BuildOutput, GuestBuildError, Toolchain};
 pub use import::Importer;
 pub use modules::LoadedModules;
+pub use plan_snapshot::{PlanSnapshot, SnapshotError, Written};
 pub use save::{export, export_file};
 pub use scheduler::{Amounts, Command, Demand, Ending, Scheduler, Signal};
 pub use shape::Shape;

@@ -18,6 +18,7 @@ use crate::error::ResolveError;
 use crate::expand::{has_one_condition, sources};
 use crate::graph::{Graph, JobId, Role, Scope, Upstream};
 use crate::import::{Importer, Staged, Trust};
+use crate::plan_snapshot::HostInput;
 use crate::progress::Progress;
 
 /// How large a file may be that a condition compares with a text.
@@ -148,6 +149,13 @@ impl Resolver<'_> {
         upstream: &mut impl Iterator<Item = &'u Upstream>,
         staged: &mut Staged,
     ) -> Result<Mount, ResolveError> {
+        if !self.graph.inputs_before.is_empty()
+            && within.trust == Trust::Remembered
+            && let Some(before) = HostInput::of(source, within.scope, within.bindings)
+            && let Some(content) = self.graph.inputs_before.get(&before)
+        {
+            return Ok(content.clone());
+        }
         let import_error = |source| ResolveError::Import { at: at.to_owned(), source };
         let Within { scope, bindings, trust } = within;
         match source {

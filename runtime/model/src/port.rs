@@ -187,11 +187,12 @@ pub trait Recorder: Send + Sync {
 
 /// The history of runs.
 pub trait RunLog: Send + Sync {
-    /// Gives a new run its number and remembers that it started (durable at the next group commit).
+    /// Gives a new run its number and remembers that it started (durable at the next group commit), and a directory of the store
+    /// that it began with.
     ///
     /// # Errors
     /// The store cannot be written.
-    fn begin(&self, plan: &str, started_unix_ms: u64) -> Result<RunId, StoreError>;
+    fn begin(&self, plan: &str, started_unix_ms: u64, snapshot: Option<Digest>) -> Result<RunId, StoreError>;
 
     /// Remembers what became of some of a run's jobs.
     ///

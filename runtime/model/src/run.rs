@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::event::RunSummary;
 
 /// The number of a run: 1, 2, 3 … within one store.
@@ -42,6 +43,9 @@ pub struct RunRecord {
     pub plan: String,
     /// When it started, in milliseconds since 1970 (UTC).
     pub started_unix_ms: u64,
+    /// A directory in the store that has what it began with, so that it can be resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Digest>,
     /// How far it got.
     pub state: RunState,
 }

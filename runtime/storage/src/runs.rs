@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use redb::ReadableTable;
 use wasmill_model::port::{OnDurable, RunLog, StoreError};
-use wasmill_model::{JobReport, RunId, RunRecord, RunState};
+use wasmill_model::{Digest, JobReport, RunId, RunRecord, RunState};
 
 use crate::Storage;
 use crate::error::on_index;
@@ -17,9 +17,10 @@ use crate::tables::{decode_jobs, decode_run, encode_job, encode_run, page_key, p
 use crate::tail::Look;
 
 impl RunLog for Storage {
-    fn begin(&self, plan: &str, started_unix_ms: u64) -> Result<RunId, StoreError> {
+    fn begin(&self, plan: &str, started_unix_ms: u64, snapshot: Option<Digest>) -> Result<RunId, StoreError> {
         let id = self.take_run_id()?;
-        let row = encode_run(&RunRecord { id, plan: plan.to_owned(), started_unix_ms, state: RunState::Started })?;
+        let plan = plan.to_owned();
+        let row = encode_run(&RunRecord { id, plan, started_unix_ms, snapshot, state: RunState::Started })?;
         let entry = Entry { kind: Kind::Run, key: run_key(id), size_bytes: 0, body: &row };
         self.shared.log.hand_in(&entry, |tail, _| {
             tail.active.runs.insert(id, row.clone());

@@ -103,17 +103,31 @@ pub(crate) fn decode_action<'a>(key: &ActionKey, row: &'a [u8]) -> Option<(Actio
 /// A run's record; behind it stands what was not counted from the beginning.
 pub(crate) fn encode_run(record: &RunRecord) -> Result<Vec<u8>, StoreError> {
     let mut row = postcard::to_stdvec(&row_of(record)).map_err(failed("encode a run"))?;
-    if let RunState::Ended(summary) = &record.state {
-        row = postcard::to_extend(&summary.counts.omitted, row).map_err(failed("encode a run"))?;
-    }
+    let omitted = match &record.state {
+        RunState::Ended(summary) => summary.counts.omitted,
+        RunState::Started => 0,
+    };
+    let later: LaterRow = (omitted, record.snapshot.map(|digest| *digest.as_bytes()));
+    row = postcard::to_extend(&later, row).map_err(failed("encode a run"))?;
     Ok(row)
 }
 
 pub(crate) fn decode_run(run: RunId, row: &[u8]) -> Option<RunRecord> {
     let (row, later) = decoded("run", &run, postcard::take_from_bytes::<RunRow>(row))?;
-    let omitted = if later.is_empty() { 0 } else { decoded("run", &run, postcard::from_bytes(later))? };
-    Some(record_of(row, omitted))
+    // What was added to rows since the first of them were written: nothing, the first of it, or all.
+    let (omitted, later) = match later {
+        [] => (0, later),
+        later => decoded("run", &run, postcard::take_from_bytes::<usize>(later))?,
+    };
+    let snapshot: Option<[u8; 32]> = match later {
+        [] => None,
+        later => decoded("run", &run, postcard::from_bytes(later))?,
+    };
+    Some(RunRecord { snapshot: snapshot.map(Digest::from_bytes), ..record_of(row, omitted) })
 }
+
+/// How many jobs were omitted, and what the run began with.
+type LaterRow = (usize, Option<[u8; 32]>);
 
 /// What a run's record was when it was first written: its number, the plan's name, when it started, and how it ended.
 type RunRow = (RunId, String, u64, Option<EndRow>);
@@ -150,7 +164,7 @@ fn record_of((id, plan, started_unix_ms, end): RunRow, omitted: usize) -> RunRec
             RunState::Ended(RunSummary { counts, wall_ns, cpu_ns, busy_ns, saved_ns, cancelled: is_cancelled })
         }
     };
-    RunRecord { id, plan, started_unix_ms, state }
+    RunRecord { id, plan, started_unix_ms, snapshot: None, state }
 }
 
 /// Whether a row says that a run began, of which another one says how it ended.

@@ -17,6 +17,7 @@ mod large;
 mod plans;
 
 mod races;
+mod resuming;
 mod sharing;
 mod store;
 mod support;

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmill_executor::{BuildOutput, Graph};
+use wasmill_executor::{BuildOutput, Graph, LoadedModules, PlanSnapshot, SnapshotError};
+use wasmill_model::RunId;
 use wasmill_model::plan::{parse_duration, parse_size};
+use wasmill_model::port::{RunLog as _, StoreError};
 
 use crate::app::show_error;
 use crate::args::{Global, OutputFormat, RunArgs};
@@ -21,20 +23,9 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
     let began = Instant::now();
     let timeout = timeout(args.run_timeout.as_deref())?;
     let memory_bytes = memory(args.memory_budget.as_deref())?;
-    let mut graph = plan_file::load(&args.plan)?;
-    if !args.select.is_empty() {
-        select(&mut graph, &args.select)?;
-    }
-    let mill = Mill::open(global)?;
-    let shown = !global.quiet && global.format == OutputFormat::Human;
-    let output = if shown { BuildOutput::Shown } else { BuildOutput::Kept };
-    let modules = match mill.load_modules(&graph, output) {
-        Ok(modules) => modules,
-        Err(mut errors) => {
-            let last = errors.pop();
-            errors.iter().for_each(|error| show_error(error, global.format));
-            return Err(last.unwrap_or_else(|| CliError::new(exit_code::INPUT, "a module cannot be loaded")));
-        }
+    let (mill, graph, modules) = match args.resume {
+        Some(run) => resumed(global, run)?,
+        None => loaded(global, args)?,
     };
     let workers = args.jobs.map_or_else(default_workers, usize::from);
     let how = How {
@@ -57,6 +48,51 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
         () if summary.cancelled => exit_code::CANCELLED,
         () => exit_code::JOBS_FAILED,
     })
+}
+
+/// The plan as it is now.
+fn loaded(global: &Global, args: &RunArgs) -> Result<(Mill, Graph, LoadedModules), CliError> {
+    let mut graph = plan_file::load(&args.plan)?;
+    if !args.select.is_empty() {
+        select(&mut graph, &args.select)?;
+    }
+    let mill = Mill::open(global)?;
+    let shown = !global.quiet && global.format == OutputFormat::Human;
+    let output = if shown { BuildOutput::Shown } else { BuildOutput::Kept };
+    let modules = mill.load_modules(&graph, output).map_err(|mut errors| {
+        let last = errors.pop();
+        errors.iter().for_each(|error| show_error(error, global.format));
+        last.unwrap_or_else(|| CliError::new(exit_code::INPUT, "a module cannot be loaded"))
+    })?;
+    Ok((mill, graph, modules))
+}
+
+/// The plan as it was when a run of it began, with what its jobs had read.
+fn resumed(global: &Global, run: RunId) -> Result<(Mill, Graph, LoadedModules), CliError> {
+    let mill = Mill::open(global)?;
+    let store = |error: StoreError| CliError::store(&error);
+    let wrong = |what: &str| CliError::new(exit_code::INPUT, format!("run {run} cannot be resumed: {what}"));
+    let record = mill.storage.run(run).map_err(store)?;
+    let record = record.ok_or_else(|| wrong("there is no such run").hint("`wasmill runs` lists them"))?;
+    let again = "to go on with the plan as it is now, run it again: what is recorded is not executed again";
+    let snapshot = record.snapshot.ok_or_else(|| wrong("its plan was not kept").hint(again))?;
+    let blobs = mill.storage.as_ref();
+    let failed = |error: SnapshotError| wrong(&error.to_string()).hint(again);
+    let snapshot = PlanSnapshot::find(&snapshot, blobs).map_err(failed)?;
+    let (file, text) = (snapshot.file().to_owned(), snapshot.text().to_owned());
+    let (mut graph, modules) = snapshot.open(blobs).map_err(|error| match error {
+        SnapshotError::Plan(diagnostics) => plan_file::invalid(&file, &text, &diagnostics),
+        other => failed(other),
+    })?;
+    let reports = mill.storage.jobs(run).map_err(store)?;
+    let inputs = graph.take_inputs_of(&reports, blobs).map_err(store)?;
+    if !global.quiet && global.format == OutputFormat::Human {
+        let (ended, all) = (reports.iter().filter(|report| report.key.is_some()).count(), graph.len());
+        eprintln!(
+            "going on with run {run}, as it began: {ended} of {all} jobs had ended, and {inputs} inputs were read"
+        );
+    }
+    Ok((mill, graph, modules))
 }
 
 fn memory(budget: Option<&str>) -> Result<u64, CliError> {

@@ -196,10 +196,14 @@ impl<'a> Marks<'a> {
         let mut removed = Vec::new();
         for (number, (run, row)) in (0..).zip(runs) {
             progress(Collecting::Marking(number, count));
-            let started_ms = decode_run(run, &row).map_or(0, |record| record.started_unix_ms);
+            let record = decode_run(run, &row);
+            let started_ms = record.as_ref().map_or(0, |record| record.started_unix_ms);
             let is_recent = number < keep.runs as u64 || now_ms.saturating_sub(started_ms) <= age_ms;
             if number == 0 || (is_recent && self.bytes_live() < room) {
                 self.run(view, run)?;
+                if let Some(snapshot) = record.and_then(|record| record.snapshot) {
+                    self.tree(&snapshot)?;
+                }
                 self.runs_kept += 1;
             } else {
                 removed.push(run);

@@ -93,7 +93,7 @@ impl Job {
 
 /// A run of some jobs, which need not be executed.
 fn run(storage: &Storage, jobs: &[u64], execute: bool) -> RunId {
-    let run = storage.begin("plan", 1_000).unwrap();
+    let run = storage.begin("plan", 1_000, None).unwrap();
     for number in jobs {
         let job = Job::new(*number);
         if execute {
@@ -105,7 +105,10 @@ fn run(storage: &Storage, jobs: &[u64], execute: bool) -> RunId {
     }
     let state = RunState::Ended(RunSummary::default());
     storage
-        .end(&RunRecord { id: run, plan: "plan".to_owned(), started_unix_ms: 1_000, state }, Box::new(|_| {}))
+        .end(
+            &RunRecord { id: run, plan: "plan".to_owned(), started_unix_ms: 1_000, snapshot: None, state },
+            Box::new(|_| {}),
+        )
         .unwrap();
     // A few rows are left in the log when a process ends; what is not in the index is not collected.
     storage.shared.log.index_everything().unwrap();
@@ -298,7 +301,7 @@ fn what_is_known(storage: &Storage, job: &Job) -> String {
 /// there.
 fn live(dir: &Path, numbers: &[u64]) -> usize {
     let storage = open(dir);
-    let id = storage.begin("plan", 1_000).unwrap();
+    let id = storage.begin("plan", 1_000, None).unwrap();
     let mut found = 0;
     for (step, number) in numbers.iter().enumerate() {
         let job = Job::new(*number);

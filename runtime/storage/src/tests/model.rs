@@ -141,10 +141,16 @@ impl Expected {
                 self.actions.insert(number, seed);
             }
             Call::Begin => {
-                let id = storage.begin("plan", 3).unwrap();
+                let id = storage.begin("plan", 3, None).unwrap();
                 self.runs_begun += 1;
                 assert_eq!(id.0, self.runs_begun);
-                let started = RunRecord { id, plan: "plan".to_owned(), started_unix_ms: 3, state: RunState::Started };
+                let started = RunRecord {
+                    id,
+                    plan: "plan".to_owned(),
+                    started_unix_ms: 3,
+                    snapshot: None,
+                    state: RunState::Started,
+                };
                 self.runs.insert(id.0, (started, Vec::new()));
             }
             Call::Append { run, reports } => {

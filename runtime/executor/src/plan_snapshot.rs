@@ -1,0 +1,265 @@
+//! What a run began with, so that it can be gone on with although files on the host have changed since.
+//!
+//! Owns: what of a plan is kept for that, how it is written, and which inputs are as they were. Does not know: when a run is resumed,
+//! or by whom.
+//!
+//! The plan's text, the lists that it iterates over and its modules are kept when the run begins. Inputs are not: what the jobs that
+//! ended had read is in their actions, and what no job has read yet is not in the store.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use wasmill_model::plan::{Bindings, Diagnostic, Format, InputSource, Stdin, parse};
+use wasmill_model::port::{ActionCache, BlobStore, StoreError};
+use wasmill_model::{
+    Action, BlobRef, Digest, Directory, DirectoryNode, FileNode, GuestPath, JobReport, Mount, OutputPath,
+};
+
+use crate::expand::expand_with;
+use crate::graph::{Graph, JobId, Scope};
+use crate::items::HostLists;
+use crate::modules::LoadedModules;
+use crate::resolve::{Found, find_in_tree};
+
+/// The version of what is written.
+const VERSION: u32 = 1;
+
+/// Where it lies in the tree that is kept.
+const FILE: &str = "plan.json";
+
+/// Where the modules lie in it, so that they stay there as long as it does.
+const MODULES: &str = "modules";
+
+/// A plan as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its text.
+    pub text: String,
+    /// The notation.
+    pub format: Format,
+    /// The file.
+    pub file: PathBuf,
+}
+
+/// What a run began with.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PlanSnapshot {
+    version: u32,
+    text: String,
+    is_json: bool,
+    file: String,
+    base: String,
+    /// The jobs that were asked for; none of them means all.
+    select: Vec<String>,
+    modules: LoadedModules,
+    lists: HostLists,
+}
+
+/// A run cannot be gone on with as it began.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// What was kept of it is not there, or not what it should be.
+    #[error("what was kept of its plan cannot be used: {0}")]
+    Damaged(String),
+    /// The plan cannot be expanded any more.
+    #[error("its plan cannot be executed any more")]
+    Plan(Vec<Diagnostic>),
+    /// A module is gone.
+    #[error("its module `{name}` ({digest}) is not in the store any more")]
+    Module {
+        /// Its name in the plan.
+        name: String,
+        /// Its digest.
+        digest: Digest,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Graph {
+    /// Has the plan's text kept with each run of it, so that the run can be resumed.
+    #[must_use]
+    pub fn written_as(mut self, written: Written) -> Self {
+        self.written = Some(written);
+        self
+    }
+
+    /// Keeps what a run of this begins with. None where nobody said how the plan is written.
+    pub(crate) fn keep_snapshot(
+        &self,
+        modules: &LoadedModules,
+        blobs: &dyn BlobStore,
+    ) -> Result<Option<Digest>, StoreError> {
+        let Some(Written { text, format, file }) = self.written.clone() else { return Ok(None) };
+        let (file, base) = (file.to_string_lossy().into_owned(), self.scopes[0].base.to_string_lossy().into_owned());
+        let (select, lists, modules) = (self.asked_for.clone(), self.lists.clone(), modules.clone());
+        let snapshot = PlanSnapshot {
+            version: VERSION,
+            text,
+            is_json: format == Format::Json,
+            file,
+            base,
+            select,
+            modules,
+            lists,
+        };
+        snapshot.keep(blobs).map(Some)
+    }
+
+    /// Has inputs be as they were when jobs of another run of the same plan read them that came to their end. Returns how many
+    /// host paths that are.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub fn take_inputs_of(&mut self, reports: &[JobReport], actions: &dyn ActionCache) -> Result<usize, StoreError> {
+        let by_name: HashMap<&str, JobId> = self.ids().map(|id| (self.job(id).name.as_str(), id)).collect();
+        let mut inputs = HashMap::new();
+        for report in reports {
+            let (Some(id), Some(key)) = (by_name.get(report.job.as_str()), &report.key) else { continue };
+            let Some(action) = actions.action(key)? else { continue };
+            for (source, content) in self.host_inputs(*id, &action) {
+                inputs.entry(source).or_insert(content);
+            }
+        }
+        drop(by_name);
+        self.inputs_before = inputs;
+        Ok(self.inputs_before.len())
+    }
+
+    /// What a job read of the host, and what that was in an action of it.
+    fn host_inputs(&self, id: JobId, action: &Action) -> Vec<(HostInput, Mount)> {
+        let (spec, scope, bindings) = (self.spec(id), self.scope(id), &self.job(id).bindings);
+        let of = |at: &GuestPath| action.mounts.get(at).map(|input| input.content.clone());
+        let mounts = spec
+            .mounts
+            .iter()
+            .filter_map(|mount| Some((HostInput::of(&mount.source.value, scope, bindings)?, of(&mount.at.value)?)));
+        let stdin = match spec.stdin.as_ref().map(|stdin| &stdin.value) {
+            Some(Stdin::Source(source)) => HostInput::of(source, scope, bindings),
+            _ => None,
+        };
+        // Whether a standard input could be executed decides nothing.
+        let stdin = stdin.map(|source| (source, Mount::File { blob: action.stdin, is_executable: false }));
+        mounts.chain(stdin.filter(|(source, _)| !matches!(source, HostInput::Glob(..)))).collect()
+    }
+}
+
+/// A place on the host that a job reads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum HostInput {
+    Path(PathBuf),
+    /// A folder, and a pattern in it.
+    Glob(PathBuf, String),
+}
+
+impl HostInput {
+    /// What a source reads; none where that is nothing of the host's.
+    pub(crate) fn of(source: &InputSource, scope: &Scope, bindings: &Bindings) -> Option<Self> {
+        match source {
+            InputSource::Path(path) => path.render_host(bindings).ok().map(|path| Self::Path(scope.base.join(path))),
+            InputSource::Glob(glob) => glob.render_host(bindings).ok().map(|glob| Self::Glob(scope.base.clone(), glob)),
+            _ => None,
+        }
+    }
+}
+
+impl PlanSnapshot {
+    fn keep(self, blobs: &dyn BlobStore) -> Result<Digest, StoreError> {
+        let mut modules = Directory::default();
+        for (name, digest) in &self.modules {
+            if let Some(blob) = blobs.find(digest)? {
+                modules.files.push(FileNode { name: name.clone(), blob, is_executable: false });
+            }
+        }
+        // Nothing of it can fail to be written.
+        let text = blobs.put(serde_json::to_vec(&self).unwrap_or_default().into())?;
+        let modules = blobs.put(modules.encode().into())?;
+        let mut all = Directory {
+            files: vec![FileNode { name: FILE.to_owned(), blob: text, is_executable: false }],
+            directories: vec![DirectoryNode { name: MODULES.to_owned(), blob: modules }],
+            ..Directory::default()
+        };
+        Ok(blobs.put(all.encode().into())?.digest)
+    }
+
+    /// Reads what was kept.
+    ///
+    /// # Errors
+    /// It is not there, or damaged.
+    pub fn find(digest: &Digest, blobs: &dyn BlobStore) -> Result<Self, SnapshotError> {
+        let damaged = |wrong: &str| SnapshotError::Damaged(wrong.to_owned());
+        let root: BlobRef = blobs.find(digest)?.ok_or_else(|| damaged("it is not in the store any more"))?;
+        let path = OutputPath::new(FILE).map_err(|error| damaged(&error.to_string()))?;
+        let found = find_in_tree(blobs, root, &path).map_err(|error| damaged(&error.to_string()))?;
+        let Some(Found::File(file)) = found else { return Err(damaged("there is no plan in it")) };
+        let snapshot: Self =
+            serde_json::from_slice(&blobs.get(&file.blob)?).map_err(|error| damaged(&error.to_string()))?;
+        match snapshot.version {
+            VERSION => Ok(snapshot),
+            other => Err(SnapshotError::Damaged(format!("it was written by another version of wasmill ({other})"))),
+        }
+    }
+
+    /// The file that the plan was in.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The plan's text, which diagnostics point into.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The same graph as then, with the same modules.
+    ///
+    /// # Errors
+    /// The plan cannot be expanded by this version of wasmill; a module is not there any more.
+    pub fn open(self, blobs: &dyn BlobStore) -> Result<(Graph, LoadedModules), SnapshotError> {
+        for (name, digest) in &self.modules {
+            if blobs.find(digest)?.is_none() {
+                return Err(SnapshotError::Module { name: name.clone(), digest: *digest });
+            }
+        }
+        let format = if self.is_json { Format::Json } else { Format::Toml };
+        let plan = parse(&self.text, format).map_err(SnapshotError::Plan)?;
+        let graph = expand_with(plan, Path::new(&self.base), self.lists).map_err(SnapshotError::Plan)?;
+        let written = Written { text: self.text, format, file: self.file.into() };
+        let mut graph = graph.written_as(written);
+        if !self.select.is_empty() {
+            graph.select(&self.select).map_err(|unknown| SnapshotError::Damaged(unknown.to_string()))?;
+        }
+        Ok((graph, self.modules))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_found_and_damage_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = wasmill_storage::Storage::open(dir.path(), wasmill_storage::Options::default()).unwrap();
+        let written = |text: &str| Written { text: text.to_owned(), format: Format::Toml, file: "mill.toml".into() };
+        let text = "name = \"p\"\n[modules.m]\nfile = \"m.wasm\"\n[jobs.a]\nmodule = \"m\"\n";
+        let module = storage.put(b"a module".as_slice().into()).unwrap().digest;
+        let graph = crate::expand(parse(text, Format::Toml).unwrap(), Path::new("/p")).unwrap();
+        let modules: LoadedModules = BTreeMap::from([("m".to_owned(), module)]);
+        assert_eq!(graph.keep_snapshot(&modules, &storage).unwrap(), None);
+        let kept = graph.written_as(written(text)).keep_snapshot(&modules, &storage).unwrap().unwrap();
+        let (graph, found) = PlanSnapshot::find(&kept, &storage).unwrap().open(&storage).unwrap();
+        assert_eq!((graph.name(), graph.len(), found), ("p", 1, modules));
+        let wrong = PlanSnapshot::find(&module, &storage).unwrap_err();
+        assert!(matches!(wrong, SnapshotError::Damaged(_)), "{wrong:?}");
+        let gone = PlanSnapshot::find(&Digest::of(b"nothing"), &storage).unwrap_err();
+        assert!(gone.to_string().contains("not in the store any more"));
+        let lost: LoadedModules = BTreeMap::from([("m".to_owned(), Digest::of(b"nothing"))]);
+        let kept = graph.keep_snapshot(&lost, &storage).unwrap().unwrap();
+        let wrong = PlanSnapshot::find(&kept, &storage).unwrap().open(&storage).unwrap_err();
+        assert!(matches!(wrong, SnapshotError::Module { .. }), "{wrong:?}");
+    }
+}
