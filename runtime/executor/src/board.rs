@@ -64,15 +64,15 @@ impl Board {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells how an attempt ended, and waits for the next task. None: there will be no more. What there is to say of it is sent
+    /// Tells how attempts ended, and waits for the next task. None: there will be no more. What there is to say of it is sent
     /// before any other thread can take what it set free.
     /// A thread that was given up is not heard, and has nothing more to do.
-    pub(crate) fn next(&self, ended: Option<Told>, desk: &Desk, outbox: &mut Outbox<'_, Message>) -> Option<Task> {
+    pub(crate) fn next(&self, ended: &mut Vec<Told>, desk: &Desk, outbox: &mut Outbox<'_, Message>) -> Option<Task> {
         let mut state = self.state();
         if desk.is_given_up() {
             return None;
         }
-        if let Some(Told { job, ending, message }) = ended {
+        for Told { job, ending, message } in ended.drain(..) {
             let mut commands = Vec::new();
             state.scheduler.on(Signal::Ended(job, ending), &mut commands);
             if state.scheduler.is_stopping() {
@@ -80,8 +80,8 @@ impl Board {
             }
             outbox.post(message);
             commands.into_iter().for_each(|command| outbox.post(Message::Unstarted(command)));
-            outbox.flush();
         }
+        outbox.flush();
         desk.put(None);
         loop {
             if let Some(task) = state.take() {
@@ -103,6 +103,23 @@ impl Board {
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
         }
+    }
+
+    /// Takes more jobs to be executed together with one that a thread has in hand; see [`Scheduler::take_also`].
+    pub(crate) fn take_also(
+        &self,
+        job: JobId,
+        at_most: usize,
+        fits: impl Fn(JobId) -> bool,
+        desk: &Desk,
+    ) -> Vec<JobId> {
+        let mut state = self.state();
+        if desk.is_given_up() {
+            return Vec::new();
+        }
+        let also = state.scheduler.take_also(job, at_most, fits);
+        desk.put_also(&also);
+        also
     }
 
     /// Whether nothing further is to be begun: neither jobs, nor what of a job was taken already.
@@ -133,21 +150,24 @@ impl Board {
 
     /// Gives a thread up that is lost, and says what it had in hand and what becomes of those jobs that will never start because of
     /// that. None: it had nothing, or has come back.
-    pub(crate) fn give_up(&self, lost: &Lost) -> Option<(Task, Vec<Command>)> {
+    pub(crate) fn give_up(&self, lost: &Lost) -> Option<(Vec<Task>, Vec<Command>)> {
         let mut state = self.state();
         let task = lost.desk.task().filter(|task| match lost.how {
             How::Panicked => true,
             How::Stuck(in_hand) => in_hand == *task,
         })?;
-        lost.desk.give_up();
+        let mut tasks = vec![task];
+        tasks.extend(lost.desk.give_up().into_iter().map(Task::Execute));
         let mut commands = Vec::new();
-        if let Task::Execute(job) = task {
-            state.scheduler.on(Signal::Ended(job, Ending::Failed), &mut commands);
+        for task in &tasks {
+            if let Task::Execute(job) = task {
+                state.scheduler.on(Signal::Ended(*job, Ending::Failed), &mut commands);
+            }
         }
         if state.scheduler.is_stopping() {
             self.stopping.store(true, Ordering::Release);
         }
-        Some((task, commands))
+        Some((tasks, commands))
     }
 
     /// Says how long jobs are expected to take.

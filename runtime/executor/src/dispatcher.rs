@@ -13,19 +13,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wasmill_model::port::{ActionCache, BlobStore, Cancel, RunLog, Runner, StatCache, StoreError};
 use wasmill_model::{Digest, Event, JobReport, JobStatus, RunCounts, RunId, RunRecord, RunState, RunSummary};
 
-use crate::board::Board;
 use crate::durations::Durations;
 use crate::error::{ExecuteError, SaveError, chain};
-use crate::flight::Flights;
 use crate::graph::{Graph, JobId, Role};
-use crate::import::Importer;
 use crate::inbox::Inbox;
 use crate::modules::LoadedModules;
-use crate::progress::Progress;
-use crate::races::Races;
-use crate::scheduler::{Command, Scheduler};
+use crate::scheduler::Command;
+use crate::shared::Shared;
 use crate::targets::{self, Targets};
-use crate::worker::{self, Ended, Message, Shared, Task};
+use crate::worker::{self, Ended, Message, Task};
 use crate::workers::{How, Workers};
 
 /// Jobs in one page of a run's record.
@@ -103,24 +99,7 @@ pub async fn execute(
     let jobs = graph.len();
     on_event(&Event::RunStarted { run, plan: graph.name().to_owned(), jobs, workers });
 
-    let budget = graph.budget(workers, options.memory_bytes);
-    let scheduler = Scheduler::new(&graph, budget, options.keep_going, |id| graph.demand(id));
-    let shared = Arc::new(Shared {
-        board: Board::new(scheduler),
-        progress: graph.nodes().map(|_| Progress::default()).collect(),
-        importer: Importer::new(Arc::clone(&ports.blobs), Arc::clone(&ports.stats)),
-        modules,
-        traits: ports.runner.traits(),
-        ports,
-        flights: Flights::default(),
-        races: Races::default(),
-        inbox: Arc::new(Inbox::new()),
-        cancel: options.cancel.clone(),
-        retry_failed: options.retry_failed,
-        fresh: options.fresh,
-        began: options.began,
-        graph: Arc::new(graph),
-    });
+    let shared = Arc::new(Shared::new(graph, modules, ports, &options));
     let threads = start_threads(&shared, workers, options.lost_after)?;
     let mut dispatcher = Dispatcher {
         counts: RunCounts { jobs, ..RunCounts::default() },
@@ -283,26 +262,31 @@ impl Dispatcher<'_> {
             self.workers.replace(&lost, &self.shared).map_err(ExecuteError::Thread)?;
             let message = format!("a worker thread {how}; this is a bug in wasmill; another one takes its place");
             (self.on_event)(&Event::Warning { message });
-            let Some((task, commands)) = had else { continue };
+            let Some((tasks, commands)) = had else { continue };
             // What it said before comes first.
             for message in self.shared.inbox.take_now() {
                 self.hear(message)?;
             }
-            match task {
-                Task::Execute(job) => {
-                    self.shared.flights.lose(job);
-                    let mut ended = Ended::new(JobStatus::Error, self.shared.elapsed_ns());
-                    ended.error = vec![format!("its worker thread {how}; this is a bug in wasmill")];
-                    self.hear_ended(job, ended)?;
-                }
-                Task::Save(job) => {
-                    let (path, source) = (self.shared.graph.scope(job).base.clone(), worker::panicked());
-                    self.hear(Message::Saved(job, Vec::new(), Some(SaveError::Write { path, source })))?;
-                }
-            }
+            tasks.into_iter().try_for_each(|task| self.lose(task, how))?;
             commands.into_iter().try_for_each(|command| self.hear_unstarted(command))?;
         }
         Ok(())
+    }
+
+    /// Ends what a thread had in hand that is lost.
+    fn lose(&mut self, task: Task, how: &str) -> Result<(), ExecuteError> {
+        match task {
+            Task::Execute(job) => {
+                self.shared.flights.lose(job);
+                let mut ended = Ended::new(JobStatus::Error, self.shared.elapsed_ns());
+                ended.error = vec![format!("its worker thread {how}; this is a bug in wasmill")];
+                self.hear_ended(job, ended)
+            }
+            Task::Save(job) => {
+                let (path, source) = (self.shared.graph.scope(job).base.clone(), worker::panicked());
+                self.hear(Message::Saved(job, Vec::new(), Some(SaveError::Write { path, source })))
+            }
+        }
     }
 
     /// Starts nothing further.
@@ -328,6 +312,10 @@ impl Dispatcher<'_> {
                 self.counts.jobs += jobs;
                 let job = self.shared.graph.job(opener).name.clone();
                 (self.on_event)(&Event::JobsAdded { job, jobs });
+                Ok(())
+            }
+            Message::Warned(message) => {
+                (self.on_event)(&Event::Warning { message });
                 Ok(())
             }
             Message::Stuck => {

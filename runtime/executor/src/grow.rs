@@ -25,7 +25,8 @@ use crate::items::{self, HostLists, Item, combine, count, values_of};
 use crate::modules::LoadedModules;
 use crate::progress::Progress;
 use crate::resolve::{Found, Within, find_in_tree};
-use crate::worker::{Ended, Failure, Message, Shared};
+use crate::shared::Shared;
+use crate::worker::{Ended, Failure, Message};
 
 /// How large a list or a plan may be that is read out of an output.
 const READ_BYTES_MAX: u64 = 16 << 20;

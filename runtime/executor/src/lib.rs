@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 mod attempt_tests;
+mod batches;
 mod board;
 mod checks;
 mod dispatcher;
@@ -33,6 +34,7 @@ mod resolve;
 mod save;
 mod scheduler;
 mod shape;
+mod shared;
 #[cfg(test)]
 mod simulation;
 mod targets;

@@ -14,6 +14,7 @@ use wasmill_model::{
     OutputPath,
 };
 
+use crate::batches;
 use crate::error::ResolveError;
 use crate::expand::{has_one_condition, sources};
 use crate::graph::{Graph, JobId, Role, Scope, Upstream};
@@ -72,9 +73,21 @@ impl Resolver<'_> {
             if matches!(content, Mount::File { .. }) && mount.at.value.names().next().is_none() {
                 return Err(ResolveError::FileAtRoot);
             }
-            mounts.insert(mount.at.value.clone(), Input { content, mode: mount.mode });
+            let at = if spec.batch.is_some() {
+                batches::seen(job.label(), &mount.at.value)?
+            } else {
+                mount.at.value.clone()
+            };
+            mounts.insert(at, Input { content, mode: mount.mode });
         }
         let stdin = match spec.stdin.as_ref().map(|stdin| &stdin.value) {
+            given if spec.batch.is_some() => {
+                let input = match given {
+                    Some(Stdin::Json(value)) => json(value, &job.bindings),
+                    _ => serde_json::Value::Null,
+                };
+                staged.add(batches::line(job.label(), &args.split_off(1), &input))
+            }
             None => BlobRef::EMPTY,
             Some(Stdin::Json(value)) => staged.add(json(value, &job.bindings).to_string().into_bytes()),
             Some(Stdin::Blob(blob)) => *blob,
@@ -91,7 +104,10 @@ impl Resolver<'_> {
             env,
             stdin,
             mounts,
-            outputs: spec.outputs.iter().map(|output| output.value.clone()).collect::<BTreeSet<OutputPath>>(),
+            outputs: match spec.batch {
+                Some(_) => batches::left(job.label(), &spec.outputs)?,
+                None => spec.outputs.iter().map(|output| output.value.clone()).collect::<BTreeSet<OutputPath>>(),
+            },
             seed: spec.seed,
             limits: spec.limits.clone(),
             fuel_schedule: if spec.limits.fuel.is_some() { self.traits.fuel_schedule } else { 0 },

@@ -83,6 +83,8 @@ enum State {
     Waiting(u32),
     Ready,
     Running,
+    /// Is executed together with one that is running, and takes nothing by itself.
+    Riding,
     /// Was taken before, and waits until it is due again.
     Delayed,
     Succeeded,
@@ -301,6 +303,27 @@ impl Scheduler {
         Some(job)
     }
 
+    /// Jobs to be executed together with one that was taken, one after the other: of those that are next among what needs the
+    /// same, as long as `fits`, at most so many, and no more than what leaves as many for each of the other workers. They take nothing
+    /// beside what that one has. Whoever takes them says how each ended.
+    pub fn take_also(&mut self, job: JobId, at_most: usize, fits: impl Fn(JobId) -> bool) -> Vec<JobId> {
+        let class = self.places[job.index()].class as usize;
+        let workers = self.budget.first().map_or(1, |workers| usize::try_from(*workers).unwrap_or(usize::MAX).max(1));
+        let ready = &mut self.classes[class].ready;
+        let at_most = at_most.min(ready.len() / workers);
+        let mut taken = Vec::new();
+        while taken.len() < at_most
+            && let Some((.., Reverse(next))) = ready.peek().copied().filter(|(.., Reverse(next))| fits(*next))
+        {
+            ready.pop();
+            self.states[next.index()] = State::Riding;
+            taken.push(next);
+        }
+        self.ready -= taken.len();
+        self.running += taken.len();
+        taken
+    }
+
     /// The job to start next, and its class.
     fn first(&self) -> Option<(Rank, usize)> {
         if self.ready == 0 {
@@ -337,12 +360,15 @@ impl Scheduler {
             }
             Signal::Due(_) => {}
             Signal::Ended(job, ending) => {
-                if self.states[job.index()] != State::Running {
+                let state = self.states[job.index()];
+                if !matches!(state, State::Running | State::Riding) {
                     return;
                 }
                 self.running -= 1;
-                let class = &self.classes[self.places[job.index()].class as usize];
-                class.needs.iter().zip(&mut self.free).for_each(|(needed, free)| *free += needed);
+                if state == State::Running {
+                    let class = &self.classes[self.places[job.index()].class as usize];
+                    class.needs.iter().zip(&mut self.free).for_each(|(needed, free)| *free += needed);
+                }
                 match ending {
                     Ending::Again => {}
                     Ending::Succeeded => self.end_as(job, State::Succeeded),

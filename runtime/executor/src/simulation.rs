@@ -5,7 +5,7 @@
 //! ever, the same seed is the same run, and a run that is cut off anywhere comes, when it goes on, to the same as if it had not been. Does not know: threads, stores, or what a job really does.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, OnceLock};
@@ -115,6 +115,8 @@ struct Simulation<'a> {
     /// What was added before each node that closes.
     added: HashMap<JobId, Vec<JobId>>,
     /// How often each ready job was passed over by one of a lower priority.
+    /// Jobs that are executed together with another one.
+    riding: HashSet<JobId>,
     passed_over: HashMap<JobId, u32>,
     came: Came,
 }
@@ -182,6 +184,7 @@ fn run(seed: u64, known: &BTreeMap<String, Fate>, cut: usize) -> Came {
         fates: HashMap::new(),
         added: HashMap::new(),
         passed_over: HashMap::new(),
+        riding: HashSet::new(),
         came,
     };
     while simulation.step() {}
@@ -206,6 +209,12 @@ impl Simulation<'_> {
     fn step(&mut self) -> bool {
         while let Some(job) = self.scheduler.take() {
             self.taken(job);
+            // In some runs there are batches.
+            let at_most = usize::try_from(self.seed % 4).unwrap();
+            for also in self.scheduler.take_also(job, at_most, |_| true) {
+                self.riding.insert(also);
+                self.taken(also);
+            }
         }
         assert!(!self.scheduler.has_next());
         assert_eq!(self.scheduler.running(), self.running.len());
@@ -257,10 +266,13 @@ impl Simulation<'_> {
         self.note(&format!("{name} begins"));
         for (thing, all) in self.budget.iter().enumerate() {
             let of = |job: JobId| acts(self.seed, &self.graph.job(job).name).needs.get(thing).copied().unwrap_or(0);
-            let taken: u64 = self.running.iter().map(|next| of(next.0.1).min(*all)).sum();
+            let takes = |next: &&Reverse<(u64, JobId)>| !self.riding.contains(&next.0.1);
+            let taken: u64 = self.running.iter().filter(takes).map(|next| of(next.0.1).min(*all)).sum();
             assert!(taken <= *all, "more of {thing} is taken than there is:\n{}", self.came.log);
         }
-        self.pass_over(job, mine.priority);
+        if !self.riding.contains(&job) {
+            self.pass_over(job, mine.priority);
+        }
     }
 
     /// Nobody waits for ever: each kind of needs that ranks higher may have to wait for the one before it.
@@ -280,6 +292,7 @@ impl Simulation<'_> {
     }
 
     fn end(&mut self, job: JobId) {
+        self.riding.remove(&job);
         let name = self.graph.job(job).name.clone();
         let tried = self.tried.entry(job).or_default();
         let ending = match self.known.get(&name) {

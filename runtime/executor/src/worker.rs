@@ -11,22 +11,19 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use wasmill_model::plan::Retries;
-use wasmill_model::port::{Cancel, Execution, Lookup, ModuleError, Request, RunnerError, StoreError, Traits};
+use wasmill_model::port::{Cancel, Execution, Lookup, Miss, ModuleError, Request, RunnerError, StoreError};
 use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, JobStatus, Outcome, Usage};
 
-use crate::board::{Board, Told};
-use crate::dispatcher::Ports;
+use crate::batches::{self};
+use crate::board::Told;
 use crate::error::{GrowError, ResolveError, SaveError, chain};
-use crate::flight::{Boarding, Flights};
-use crate::graph::{Graph, JobId, Role};
+use crate::flight::Boarding;
+use crate::graph::{JobId, Role};
 use crate::grow;
-use crate::import::{Importer, Staged, Trust};
-use crate::inbox::{Inbox, Outbox};
-use crate::modules::LoadedModules;
-use crate::progress::Progress;
-use crate::races::Races;
-use crate::resolve::Resolver;
+use crate::import::{Staged, Trust};
+use crate::inbox::Outbox;
 use crate::scheduler::{Command, Ending};
+use crate::shared::Shared;
 use crate::workers::Desk;
 
 /// The stack of a thread that runs guests: they get 1 MiB of it (the sandbox's limit); the host calls beneath them need
@@ -54,6 +51,8 @@ pub(crate) enum Message {
     Ended(JobId, Box<Ended>),
     /// What becomes of a job that will never start.
     Unstarted(Command),
+    /// Something that people should know.
+    Warned(String),
     /// Nothing runs and nothing can, and there are jobs that have not ended.
     Stuck,
     /// So many jobs have come to be, by what `opener` left or by what it iterates over.
@@ -124,76 +123,26 @@ impl Ended {
     }
 }
 
-/// What the threads of one run share.
-pub(crate) struct Shared {
-    pub(crate) graph: Arc<Graph>,
-    pub(crate) modules: LoadedModules,
-    pub(crate) ports: Ports,
-    pub(crate) importer: Importer,
-    pub(crate) progress: boxcar::Vec<Progress>,
-    pub(crate) board: Board,
-    pub(crate) flights: Flights,
-    pub(crate) races: Races,
-    pub(crate) inbox: Arc<Inbox<Message>>,
-    pub(crate) cancel: Cancel,
-    pub(crate) retry_failed: bool,
-    pub(crate) fresh: bool,
-    pub(crate) began: Instant,
-    /// What of the runner can decide a result.
-    pub(crate) traits: Traits,
-}
-
-impl Shared {
-    pub(crate) fn elapsed_ns(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    /// Whether a recorded result is good enough for this run.
-    pub(crate) fn accepts(&self, record: &ActionRecord) -> bool {
-        !self.fresh && (record.result.outcome.is_success() || !self.retry_failed)
-    }
-
-    pub(crate) fn resolver(&self) -> Resolver<'_> {
-        Resolver {
-            graph: &self.graph,
-            modules: &self.modules,
-            progress: &self.progress,
-            importer: &self.importer,
-            blobs: self.ports.blobs.as_ref(),
-            traits: &self.traits,
-        }
-    }
-}
-
 /// Works until there are no more tasks, or until nobody expects anything of this thread any more.
 pub(crate) fn work(shared: &Shared, desk: &Desk) {
     let mut outbox = Outbox::new(&shared.inbox);
-    let mut last = None;
-    while let Some(task) = shared.board.next(last.take(), desk, &mut outbox) {
+    let mut ended = Vec::new();
+    while let Some(task) = shared.board.next(&mut ended, desk, &mut outbox) {
         // Whoever listens may be slow, or wait for somebody who reads.
         while shared.inbox.len() > UNHEARD_MAX && !shared.board.is_stopping() {
             std::thread::sleep(Duration::from_millis(1));
         }
         match task {
             Task::Execute(job) => {
-                let ended = execute(shared, job, &mut outbox);
-                if let Some(wait) = wait_for_next(shared, job, &ended) {
-                    let attempt = shared.progress[job.index()].tried.fetch_add(1, Ordering::Relaxed) + 1;
-                    let due = Instant::now() + wait;
-                    let message = Message::Retried { job, attempt, due, wait, error: ended.reasons() };
-                    last = Some(Told { job, ending: Ending::Again, message });
-                    continue;
+                let also = batches::take_also(shared, job, desk);
+                if also.is_empty() {
+                    let how = execute(shared, job, &mut outbox);
+                    ended.push(settle(shared, job, how));
+                } else {
+                    let all: Vec<JobId> = std::iter::once(job).chain(also).collect();
+                    let how = batches::execute(shared, &all, &mut outbox);
+                    ended.extend(all.into_iter().zip(how).map(|(job, how)| settle(shared, job, how)));
                 }
-                let ending = ended.ending();
-                let progress = &shared.progress[job.index()];
-                if ending == Ending::Succeeded {
-                    // Dependants find the result here; it is set once per job.
-                    let result = ended.result.clone().filter(|_| ended.status == JobStatus::Succeeded);
-                    progress.cached.store(ended.cached, Ordering::Release);
-                    let _ = progress.result.set(result);
-                }
-                progress.ended_ns.store(ended.ended_ns, Ordering::Release);
-                last = Some(Told { job, ending, message: Message::Ended(job, Box::new(ended)) });
             }
             Task::Save(job) => {
                 outbox.flush();
@@ -206,6 +155,26 @@ pub(crate) fn work(shared: &Shared, desk: &Desk) {
             }
         }
     }
+}
+
+/// Notes how an attempt ended for the jobs behind it, and what everybody else is told of it.
+fn settle(shared: &Shared, job: JobId, ended: Ended) -> Told {
+    if let Some(wait) = wait_for_next(shared, job, &ended) {
+        let attempt = shared.progress[job.index()].tried.fetch_add(1, Ordering::Relaxed) + 1;
+        let due = Instant::now() + wait;
+        let message = Message::Retried { job, attempt, due, wait, error: ended.reasons() };
+        return Told { job, ending: Ending::Again, message };
+    }
+    let ending = ended.ending();
+    let progress = &shared.progress[job.index()];
+    if ending == Ending::Succeeded {
+        // Dependants find the result here; it is set once per job.
+        let result = ended.result.clone().filter(|_| ended.status == JobStatus::Succeeded);
+        progress.cached.store(ended.cached, Ordering::Release);
+        let _ = progress.result.set(result);
+    }
+    progress.ended_ns.store(ended.ended_ns, Ordering::Release);
+    Told { job, ending, message: Message::Ended(job, Box::new(ended)) }
 }
 
 /// Why outputs are not saved that a thread was saving.
@@ -232,11 +201,15 @@ fn wait_for_next(shared: &Shared, job: JobId, ended: &Ended) -> Option<Duration>
     Some(Duration::from_millis(wait_ms + jitter))
 }
 
-fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Message>) -> Ended {
-    let started_ns = shared.elapsed_ns();
+/// A job that begins now.
+pub(crate) fn begin(shared: &Shared, job: JobId) -> Ended {
     let needed = shared.graph.job(job).needs.iter();
     let ready_ns = needed.map(|id| shared.progress[id.index()].ended_ns.load(Ordering::Acquire)).max().unwrap_or(0);
-    let mut ended = Ended { ready_ns, ..Ended::new(JobStatus::Cancelled, started_ns) };
+    Ended { ready_ns, ..Ended::new(JobStatus::Cancelled, shared.elapsed_ns()) }
+}
+
+pub(crate) fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Message>) -> Ended {
+    let mut ended = begin(shared, job);
     if shared.board.is_stopping() || shared.cancel.is_cancelled() {
         return ended;
     }
@@ -267,6 +240,9 @@ fn play(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'_, 
             let tried = shared.resolver().is_wanted(job).map_err(Failure::Resolve).and_then(|is_wanted| {
                 if is_wanted { attempt(shared, job, &shared.cancel, ended, outbox).map(Some) } else { Ok(None) }
             });
+            if shared.graph.spec(job).batch.is_some() && tried.is_ok() {
+                batches::take_out(shared, job, ended)?;
+            }
             match (tried, closer, &ended.result) {
                 (Ok(None), ..) | (Err(Failure::Resolve(ResolveError::Omitted { .. })), ..) => {
                     ended.status = JobStatus::Omitted;
@@ -471,11 +447,7 @@ fn attempt(
         RunnerError::Module { source, .. } => Failure::Module(shared.graph.spec(job).module.value.clone(), source),
         other => Failure::Runner(other),
     })?;
-    if result.outcome.is_deterministic() {
-        let inbox = Arc::clone(&shared.inbox);
-        let on_durable = Box::new(move |durable| inbox.push(Message::Durable(job, durable)));
-        let record = ActionRecord { result: result.clone(), usage };
-        miss.record(&action, &record, on_durable).map_err(Failure::Store)?;
+    if record(shared, job, miss, &action, &result, usage)? {
         ended.awaits_durable = true;
         if let Some(ticket) = ticket {
             ticket.landed();
@@ -485,7 +457,26 @@ fn attempt(
     Ok((action, staged))
 }
 
-fn run(
+/// Records a result if every machine would come to it, and says whether it did.
+pub(crate) fn record(
+    shared: &Shared,
+    job: JobId,
+    miss: Miss<'_>,
+    action: &Action,
+    result: &ActionResult,
+    usage: Usage,
+) -> Result<bool, Failure> {
+    let is_recorded = result.outcome.is_deterministic();
+    if is_recorded {
+        let inbox = Arc::clone(&shared.inbox);
+        let on_durable = Box::new(move |durable| inbox.push(Message::Durable(job, durable)));
+        let record = ActionRecord { result: result.clone(), usage };
+        miss.record(action, &record, on_durable).map_err(Failure::Store)?;
+    }
+    Ok(is_recorded)
+}
+
+pub(crate) fn run(
     shared: &Shared,
     job: JobId,
     action: &Action,
@@ -500,12 +491,12 @@ fn run(
     execution
 }
 
-fn use_cached(record: ActionRecord, ended: &mut Ended) {
+pub(crate) fn use_cached(record: ActionRecord, ended: &mut Ended) {
     ended.cached = true;
     conclude(record.result, record.usage, ended);
 }
 
-fn conclude(result: ActionResult, usage: Usage, ended: &mut Ended) {
+pub(crate) fn conclude(result: ActionResult, usage: Usage, ended: &mut Ended) {
     ended.is_in_vain = matches!(result.outcome, Outcome::TimedOut { .. });
     ended.status = match &result.outcome {
         outcome if outcome.is_success() => JobStatus::Succeeded,

@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use crate::worker::{STACK_BYTES, Shared, Task, work};
+use crate::graph::JobId;
+use crate::shared::Shared;
+use crate::worker::{STACK_BYTES, Task, work};
 
 /// What a thread has in hand, for others to see.
 #[derive(Debug, Default)]
@@ -23,6 +25,8 @@ pub(crate) struct Desk {
 #[derive(Debug, Default)]
 struct State {
     task: Option<Task>,
+    /// Jobs that are executed together with that one.
+    also: Vec<JobId>,
     is_given_up: bool,
 }
 
@@ -33,7 +37,14 @@ impl Desk {
 
     /// Its thread begins something, or has ended it.
     pub(crate) fn put(&self, task: Option<Task>) {
-        self.state().task = task;
+        let mut state = self.state();
+        state.task = task;
+        state.also.clear();
+    }
+
+    /// Its thread does these together with what it has in hand.
+    pub(crate) fn put_also(&self, jobs: &[JobId]) {
+        self.state().also.extend_from_slice(jobs);
     }
 
     /// Whether its thread was given up.
@@ -46,9 +57,11 @@ impl Desk {
         self.state().task
     }
 
-    /// Nothing that its thread does from now on counts.
-    pub(crate) fn give_up(&self) {
-        self.state().is_given_up = true;
+    /// Nothing that its thread does from now on counts. Returns what it does together with what it has in hand.
+    pub(crate) fn give_up(&self) -> Vec<JobId> {
+        let mut state = self.state();
+        state.is_given_up = true;
+        std::mem::take(&mut state.also)
     }
 }
 

@@ -42,7 +42,8 @@ fn is_core_only(program: &str) -> bool {
     program.starts_with("initialised") || program.starts_with("p1_")
 }
 
-const CASES: [Case; 29] = [
+const CASES: [Case; 30] = [
+    case("batched", &["--in", "/items/a/in/leaf=single", "--stdin", "items"], &[]),
     case("clock_and_random", &[], &[Random]),
     case("copy", &["--in", "/in/leaf=single"], &[]),
     case("copy", &["--in", "/in=data"], &[]),
@@ -99,6 +100,7 @@ fn every_guest_program_is_here() {
 fn a_component_comes_to_the_same_result_as_its_module() {
     let space = TestSpace::new();
     space.write("data/b/2", "two").write("data/leaf", "one").write("single", vec![7; 200_000]);
+    space.write("items", r#"{"args":[],"input":null,"item":"a"}"#);
     space.write("large", "a line of standard input\n".repeat(10_000));
     for path in ["replaced", "appended", "dir/old", "dir/kept", "gone/x"] {
         space.write(&format!("tree/{path}"), path);

@@ -3,6 +3,7 @@
 
 mod analysis;
 mod bad_input;
+mod batching;
 mod behaviours;
 mod bombs;
 mod components;

@@ -143,6 +143,7 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
         fields: Vec::new(),
         when: Vec::new(),
         race: None,
+        batch: None,
         yields: None,
         limits,
         timeout,

@@ -57,6 +57,8 @@ pub(super) fn job(
     let when = fields.take("when").map(|field| reader.when(&field, errors)).unwrap_or_default();
     let outputs = fields.take("out").map(|field| outputs(&field, &variables, errors)).unwrap_or_default();
     let yields = fields.take("yields").and_then(|field| yields(&field, race, &variables, &outputs, errors));
+    let others = Others { for_each: &for_each, race, yields: &yields, stdin: &stdin, env: &own_env };
+    let batch = fields.take("batch").and_then(|field| batch(&field, &others, errors));
     let kept = if yields.is_some() { None } else { Some(&outputs[..]) };
     let save = fields.take("save").map(|field| save(&field, context, (&for_each, race), &variables, kept, errors));
     let (limits, timeout) = limits(fields.take("limits"), context, key, errors);
@@ -69,17 +71,14 @@ pub(super) fn job(
 
     let module = module.or_else(|| context.defaults.module.clone());
     if module.is_none() && !meant.contains(&"module") && matches!(node.value, Value::Table(_)) {
-        let missing = Diagnostic::new(format!("{subject} has no `module`"), key.span.clone());
-        errors.push(missing.hint("give it one, or give one to all jobs under `[defaults]`"));
+        errors.push(no_module(&subject, key));
     }
-    let mut env = context.defaults.env.clone();
-    env.extend(own_env);
     JobSpec {
         name: Spanned { value: key.text.to_string(), span: key.span.clone() },
         module: module.unwrap_or_else(|| Spanned { value: String::new(), span: key.span.clone() }),
         entry,
         args,
-        env,
+        env: context.defaults.env.clone().into_iter().chain(own_env).collect(),
         stdin,
         mounts,
         outputs,
@@ -88,6 +87,7 @@ pub(super) fn job(
         for_each,
         when,
         race,
+        batch,
         yields,
         limits,
         timeout,
@@ -97,6 +97,11 @@ pub(super) fn job(
         retries: own_retries.or(context.defaults.retries).unwrap_or_default(),
         target,
     }
+}
+
+fn no_module(subject: &Subject<'_>, key: &Key<'_>) -> Diagnostic {
+    let missing = Diagnostic::new(format!("{subject} has no `module`"), key.span.clone());
+    missing.hint("give it one, or give one to all jobs under `[defaults]`")
 }
 
 /// Reads `limits`. What a job yields may use no more than the job itself.
@@ -138,6 +143,43 @@ fn race(field: &Field<'_>, for_each: &ForEach, errors: &mut Diagnostics) -> Opti
         errors.push(wrong.hint("the candidates are the items of a `for-each`, best first"));
     }
     first?.whole(1, errors)
+}
+
+/// The most items of a batch.
+const BATCH_MAX: u64 = 10_000;
+
+/// What decides whether a job's items can be done by one instance.
+struct Others<'a> {
+    for_each: &'a ForEach,
+    race: Option<u64>,
+    yields: &'a Option<OutputPath>,
+    stdin: &'a Option<Spanned<Stdin>>,
+    env: &'a BTreeMap<String, Template>,
+}
+
+/// Reads `batch`.
+fn batch(field: &Field<'_>, others: &Others<'_>, errors: &mut Diagnostics) -> Option<u64> {
+    let count = field.whole(2, errors)?;
+    if count > BATCH_MAX {
+        field.wrong(format_args!("there are at most {BATCH_MAX} items in a batch"), errors);
+    }
+    let wrong = [
+        (others.for_each.is_empty(), "only items of a `for-each` can be done together"),
+        (others.race.is_some(), "the candidates of a race are stopped one by one, so each has an instance of its own"),
+        (others.yields.is_some(), "a job that yields a plan has an instance of its own"),
+        (
+            matches!(others.stdin, Some(Spanned { value: Stdin::Source(_) | Stdin::Blob(_), .. })),
+            "the standard input of a batch says what its items are; use `in`, or `input`",
+        ),
+        (
+            others.env.values().any(|value| value.as_literal().is_none()),
+            "all items of a batch have one environment; use `args`, or `input`",
+        ),
+    ];
+    for (_, why) in wrong.iter().filter(|(is_wrong, _)| *is_wrong) {
+        errors.push(Diagnostic::new(format!("{}: {why}", field.subject), field.span()));
+    }
+    Some(count)
 }
 
 /// Reads `yields`, a path of the job's own output.

@@ -128,6 +128,8 @@ pub struct JobSpec {
     pub when: Vec<Condition>,
     /// How many of its items are wanted, the first of those that succeed; they are the candidates of a race.
     pub race: Option<u64>,
+    /// How many of its items one instance may do, one after the other.
+    pub batch: Option<u64>,
     /// Where in its output the job may leave a plan, whose result then stands for the output.
     pub yields: Option<OutputPath>,
     /// The limits that decide a result.

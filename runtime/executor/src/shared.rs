@@ -1,0 +1,88 @@
+//! What the threads of one run share, and the dispatcher with them.
+//!
+//! Owns: that there is one of each for a run. Does not know: what any of it is used for.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmill_model::ActionRecord;
+use wasmill_model::port::{Cancel, Traits};
+
+use crate::batches::Batches;
+use crate::board::Board;
+use crate::dispatcher::{ExecuteOptions, Ports};
+use crate::flight::Flights;
+use crate::graph::Graph;
+use crate::import::Importer;
+use crate::inbox::Inbox;
+use crate::modules::LoadedModules;
+use crate::progress::Progress;
+use crate::races::Races;
+use crate::resolve::Resolver;
+use crate::scheduler::Scheduler;
+use crate::worker::Message;
+
+/// What the threads of one run share.
+pub(crate) struct Shared {
+    pub(crate) graph: Arc<Graph>,
+    pub(crate) modules: LoadedModules,
+    pub(crate) ports: Ports,
+    pub(crate) importer: Importer,
+    pub(crate) progress: boxcar::Vec<Progress>,
+    pub(crate) board: Board,
+    pub(crate) flights: Flights,
+    pub(crate) races: Races,
+    pub(crate) batches: Batches,
+    pub(crate) inbox: Arc<Inbox<Message>>,
+    pub(crate) cancel: Cancel,
+    pub(crate) retry_failed: bool,
+    pub(crate) fresh: bool,
+    pub(crate) began: Instant,
+    /// What of the runner can decide a result.
+    pub(crate) traits: Traits,
+}
+
+impl Shared {
+    /// What the threads of a run of `graph` begin with.
+    pub(crate) fn new(graph: Graph, modules: LoadedModules, ports: Ports, options: &ExecuteOptions) -> Self {
+        let budget = graph.budget(options.workers.max(1), options.memory_bytes);
+        let scheduler = Scheduler::new(&graph, budget, options.keep_going, |id| graph.demand(id));
+        Self {
+            board: Board::new(scheduler),
+            progress: graph.nodes().map(|_| Progress::default()).collect(),
+            importer: Importer::new(Arc::clone(&ports.blobs), Arc::clone(&ports.stats)),
+            modules,
+            traits: ports.runner.traits(),
+            ports,
+            flights: Flights::default(),
+            races: Races::default(),
+            batches: Batches::default(),
+            inbox: Arc::new(Inbox::new()),
+            cancel: options.cancel.clone(),
+            retry_failed: options.retry_failed,
+            fresh: options.fresh,
+            began: options.began,
+            graph: Arc::new(graph),
+        }
+    }
+
+    pub(crate) fn elapsed_ns(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether a recorded result is good enough for this run.
+    pub(crate) fn accepts(&self, record: &ActionRecord) -> bool {
+        !self.fresh && (record.result.outcome.is_success() || !self.retry_failed)
+    }
+
+    pub(crate) fn resolver(&self) -> Resolver<'_> {
+        Resolver {
+            graph: &self.graph,
+            modules: &self.modules,
+            progress: &self.progress,
+            importer: &self.importer,
+            blobs: self.ports.blobs.as_ref(),
+            traits: &self.traits,
+        }
+    }
+}
