@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wasmill_model::{Digest, RunId};
@@ -74,6 +75,39 @@ pub(crate) enum OutputFormat {
 pub(crate) enum FloatsName {
     Canonical,
     Native,
+}
+
+/// How many workers a run has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Workers {
+    Fixed(u16),
+    /// As many as there are cores, or fewer.
+    Auto,
+    Between(u16, u16),
+}
+
+/// The most worker threads.
+const WORKERS_MAX: u16 = 4_096;
+
+impl FromStr for Workers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            let number = text.parse().ok().filter(|number| (1..=WORKERS_MAX).contains(number));
+            number.ok_or_else(|| {
+                format!("`{text}` is no number from 1 to {WORKERS_MAX}; it can also be `auto`, or as `2..8`")
+            })
+        };
+        match text.split_once("..") {
+            None if text == "auto" => Ok(Workers::Auto),
+            None => number(text).map(Workers::Fixed),
+            Some((min, max)) => match (number(min)?, number(max)?) {
+                (min, max) if min <= max => Ok(Workers::Between(min, max)),
+                (min, max) => Err(format!("{min} is more than {max}")),
+            },
+        }
+    }
 }
 
 /// Who executes machine code.
@@ -243,9 +277,10 @@ pub(crate) struct RunArgs {
     /// were then, whatever changed since. (To go on with a plan as it is now, run it again.)
     #[arg(long, value_name = "RUN", conflicts_with_all = ["plan", "select"])]
     pub(crate) resume: Option<RunId>,
-    /// Worker threads [default: one for each core]
-    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
-    pub(crate) jobs: Option<u16>,
+    /// Worker threads: a number; `auto` for as many as there are cores, or fewer while they get no processor or little memory is
+    /// free; `MIN..MAX` for the same between these [default: one for each core]
+    #[arg(long, short = 'j', value_name = "N")]
+    pub(crate) jobs: Option<Workers>,
     /// Memory that the limits of running jobs may come to together [default: four fifths of the machine's]
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory_budget: Option<String>,

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use wasmill::LazySandbox;
 use wasmill_executor::{
-    BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, LoadedModules, Recorded, Toolchain, Verdict,
-    VerifyPorts, execute,
+    Adaptive, BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, LoadedModules, Memory, Recorded, Toolchain,
+    Verdict, VerifyPorts, execute,
 };
 use wasmill_model::plan::{parse_duration, parse_size};
 use wasmill_model::port::Cancel;
@@ -93,6 +93,7 @@ impl Mill {
             keep_going: how.keep_going,
             retry_failed: how.retry_failed,
             fresh: how.fresh,
+            adaptive: how.workers_min.map(|workers_min| Adaptive { workers_min, memory }),
             lost_after: wasmill_executor::LOST_AFTER,
             cancel: cancel.clone(),
             began: how.began,
@@ -167,6 +168,8 @@ async fn cancel_on_interrupt(cancel: Cancel) {
 #[derive(Debug, Clone)]
 pub(crate) struct How {
     pub(crate) workers: usize,
+    /// The fewest workers, where their number adapts.
+    pub(crate) workers_min: Option<usize>,
     pub(crate) memory_bytes: u64,
     pub(crate) timeout: Option<Duration>,
     pub(crate) keep_going: bool,
@@ -185,6 +188,19 @@ pub(crate) fn default_memory() -> u64 {
         0 => u64::MAX,
         bytes => bytes / 5 * 4,
     }
+}
+
+/// The memory of the machine, or of the group of processes that this one is in.
+fn memory() -> Option<Memory> {
+    let mut system = sysinfo::System::new().ok()?;
+    system.refresh_memory();
+    let of_machine = Memory { free_bytes: system.available_memory(), all_bytes: system.total_memory() };
+    let of_group =
+        system.cgroup_limits().map(|limits| Memory { free_bytes: limits.free_memory, all_bytes: limits.total_memory });
+    of_group
+        .filter(|group| group.all_bytes < of_machine.all_bytes)
+        .or(Some(of_machine))
+        .filter(|memory| memory.all_bytes > 0)
 }
 
 /// One worker for each core that this process may use.

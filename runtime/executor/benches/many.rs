@@ -70,6 +70,7 @@ fn measure(jobs: usize) -> Result<(), Failure> {
             keep_going: false,
             retry_failed: false,
             fresh: false,
+            adaptive: None,
             lost_after: wasmill_executor::LOST_AFTER,
             cancel: Cancel::new(),
             began,

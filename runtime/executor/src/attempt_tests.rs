@@ -135,6 +135,7 @@ fn run(jobs: &str, attempts: &[(&str, &[Attempt])], keep_going: bool) -> Ran {
         retry_failed: false,
         fresh: false,
         cancel: Cancel::new(),
+        adaptive: None,
         lost_after: Duration::from_millis(300),
         began: Instant::now(),
     };

@@ -170,6 +170,21 @@ impl Board {
         Some((tasks, commands))
     }
 
+    /// Changes how many workers there are; see [`Scheduler::set_workers`].
+    pub(crate) fn set_workers(&self, workers: usize) -> usize {
+        let mut state = self.state();
+        let workers = state.scheduler.set_workers(u64::try_from(workers).unwrap_or(u64::MAX));
+        if state.idle > 0 && state.has_next() {
+            self.work.notify_one();
+        }
+        usize::try_from(workers).unwrap_or(usize::MAX)
+    }
+
+    /// Whether jobs wait for something that others have.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.state().scheduler.ready() > 0
+    }
+
     /// Says how long jobs are expected to take.
     pub(crate) fn expect(&self, graph: &Graph, expected: impl Fn(JobId) -> u64) {
         self.state().scheduler.expect(graph, expected);

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wasmill_model::port::{ActionCache, BlobStore, Cancel, RunLog, Runner, StatCache, StoreError};
 use wasmill_model::{Digest, Event, JobReport, JobStatus, RunCounts, RunId, RunRecord, RunState, RunSummary};
 
+use crate::adapt::{Adapt, Adaptive};
 use crate::durations::Durations;
 use crate::error::{ExecuteError, SaveError, chain};
 use crate::graph::{Graph, JobId, Role};
@@ -60,6 +61,8 @@ pub struct Ports {
 pub struct ExecuteOptions {
     /// Worker threads, and processors that jobs may take together; at least 1.
     pub workers: usize,
+    /// Whether there may be fewer workers, and when.
+    pub adaptive: Option<Adaptive>,
     /// Memory that the limits of running jobs may come to together, in bytes. A job whose own limit is higher runs alone.
     pub memory_bytes: u64,
     /// How long the run may take; it is cancelled then.
@@ -105,6 +108,7 @@ pub async fn execute(
         counts: RunCounts { jobs, ..RunCounts::default() },
         reported: 0,
         timeout: options.timeout,
+        adapt: options.adaptive.map(|by| Adapt::new(by, workers, Instant::now())),
         delayed: BinaryHeap::new(),
         targets: Targets::default(),
         expecting: None,
@@ -170,6 +174,7 @@ struct Dispatcher<'a> {
     counts: RunCounts,
     reported: usize,
     timeout: Option<Duration>,
+    adapt: Option<Adapt>,
     /// Jobs that are to be tried again, and when.
     delayed: BinaryHeap<Reverse<(Instant, JobId)>>,
     targets: Targets,
@@ -204,7 +209,10 @@ impl Dispatcher<'_> {
                         self.hear(message)?;
                     }
                 }
-                _ = poll.tick() => self.replace_lost()?,
+                _ = poll.tick() => {
+                    self.replace_lost()?;
+                    self.adapt();
+                }
             }
             while let Some(Reverse((due, job))) = self.delayed.peek().copied().filter(|next| next.0.0 <= Instant::now())
             {
@@ -271,6 +279,17 @@ impl Dispatcher<'_> {
             commands.into_iter().try_for_each(|command| self.hear_unstarted(command))?;
         }
         Ok(())
+    }
+
+    /// Changes the number of workers where the machine asks for it.
+    fn adapt(&mut self) {
+        let Some(adapt) = &mut self.adapt else { return };
+        let memory = adapt.memory;
+        let Some((workers, why)) = adapt.decide(Instant::now(), self.shared.board.has_waiting(), memory) else {
+            return;
+        };
+        let workers = self.shared.board.set_workers(workers);
+        (self.on_event)(&Event::WorkersChanged { workers, why });
     }
 
     /// Ends what a thread had in hand that is lost.
@@ -374,6 +393,9 @@ impl Dispatcher<'_> {
             return Ok(());
         }
         self.targets.ended(id);
+        if let Some(adapt) = self.adapt.as_mut().filter(|_| !ended.cached) {
+            adapt.ended(&ended.usage);
+        }
         let is_missed = targets::is_missed(graph.spec(id).target, &mut ended, &graph.job(id).name, self.on_event);
         let role = graph.job(id).role;
         let is_success = ended.status == JobStatus::Succeeded;

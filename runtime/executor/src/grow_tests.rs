@@ -111,6 +111,7 @@ impl Mill {
             keep_going,
             retry_failed: false,
             fresh: false,
+            adaptive: None,
             lost_after: crate::LOST_AFTER,
             cancel: cancel.clone(),
             began: Instant::now(),

@@ -5,6 +5,7 @@
 //! an action is executed (`port::Runner`), how anything is stored (`port::BlobStore` and its siblings), who
 //! listens to the events.
 
+mod adapt;
 #[cfg(test)]
 mod attempt_tests;
 mod batches;
@@ -42,6 +43,7 @@ mod verify;
 mod worker;
 mod workers;
 
+pub use adapt::{Adaptive, Memory};
 pub use dispatcher::{ExecuteOptions, LOST_AFTER, Ports, execute};
 pub use durations::Durations;
 pub use error::{

@@ -120,7 +120,11 @@ pub struct Scheduler {
     classes: Vec<Class>,
     class_of: HashMap<Amounts, u32>,
     budget: Amounts,
+    /// What the budget was in the beginning.
+    most: Amounts,
     free: Amounts,
+    /// Workers that are to go as soon as they are free.
+    owed: u64,
     ready: usize,
     running: usize,
     delayed: usize,
@@ -151,6 +155,8 @@ impl Scheduler {
             classes: Vec::new(),
             class_of: HashMap::new(),
             free: budget.clone(),
+            most: budget.clone(),
+            owed: 0,
             budget,
             ready: 0,
             running: 0,
@@ -241,8 +247,12 @@ impl Scheduler {
             let Demand { needs, priority, .. } = demand(id);
             let class = self.class_of.get(&needs).copied().unwrap_or_else(|| {
                 let class = u32::try_from(self.classes.len()).unwrap_or(u32::MAX);
-                let taken = needs.iter().zip(&self.budget).map(|(needed, all)| *needed.min(all)).collect();
+                let taken: Amounts = needs.iter().zip(&self.most).map(|(needed, all)| *needed.min(all)).collect();
+                let workers = taken.first().copied();
                 self.classes.push(Class { needs: taken, ready: BinaryHeap::new(), passed_over: 0 });
+                if workers > self.budget.first().copied() {
+                    self.set_workers(workers.unwrap_or(0));
+                }
                 self.class_of.insert(needs, class);
                 class
             });
@@ -368,6 +378,7 @@ impl Scheduler {
                 if state == State::Running {
                     let class = &self.classes[self.places[job.index()].class as usize];
                     class.needs.iter().zip(&mut self.free).for_each(|(needed, free)| *free += needed);
+                    self.pay();
                 }
                 match ending {
                     Ending::Again => {}
@@ -393,6 +404,27 @@ impl Scheduler {
                     Ending::Cancelled => self.stop(commands),
                 }
             }
+        }
+    }
+
+    /// Changes how many workers there are, the first amount of the budget; where that is fewer, as soon as they are free. Never
+    /// fewer than what a single job needs. Returns how many there are.
+    pub fn set_workers(&mut self, workers: u64) -> u64 {
+        let least = self.classes.iter().filter_map(|class| class.needs.first().copied()).max().unwrap_or(0);
+        let workers = workers.max(least).max(1);
+        if let (Some(budget), Some(free)) = (self.budget.first_mut(), self.free.first_mut()) {
+            *free += workers.saturating_sub(*budget);
+            self.owed += budget.saturating_sub(workers);
+            *budget = workers;
+        }
+        self.pay();
+        workers
+    }
+
+    fn pay(&mut self) {
+        if let Some(free) = self.free.first_mut() {
+            let paid = self.owed.min(*free);
+            (*free, self.owed) = (*free - paid, self.owed - paid);
         }
     }
 

@@ -151,3 +151,45 @@ fn who_waits_for_one_thing_keeps_nobody_from_another() {
     }
     assert_eq!((running.as_slice(), ended), ([0].as_slice(), 98));
 }
+
+#[test]
+fn fewer_workers_go_as_they_are_free_and_more_start_at_once() {
+    let graph = graph(&vec![vec![]; 12]);
+    let mut scheduler = scheduler(&graph, &[4], false, &[one()]);
+    assert_eq!(taken(&mut scheduler), [0, 1, 2, 3]);
+    assert_eq!(scheduler.set_workers(2), 2);
+    for job in 0..2 {
+        scheduler.on(Signal::Ended(JobId(job), Ending::Succeeded), &mut Vec::new());
+        assert!(taken(&mut scheduler).is_empty(), "two are still running");
+    }
+    scheduler.on(Signal::Ended(JobId(2), Ending::Succeeded), &mut Vec::new());
+    assert_eq!(taken(&mut scheduler), [4]);
+    assert_eq!(scheduler.set_workers(5), 5);
+    assert_eq!(taken(&mut scheduler), [5, 6, 7]);
+    // There is always one, and always enough for any job.
+    assert_eq!(scheduler.set_workers(0), 1);
+    let mut scheduler = self::scheduler(&graph, &[4], false, &[Asks { needs: vec![3], ..one() }]);
+    assert_eq!(scheduler.set_workers(1), 3);
+    assert_eq!(taken(&mut scheduler), [0]);
+}
+
+#[test]
+fn what_is_taken_together_takes_one_place_and_leaves_as_much_for_the_others() {
+    let graph = graph(&vec![vec![]; 12]);
+    let mut scheduler = scheduler(&graph, &[2], false, &[one()]);
+    let first = scheduler.take().unwrap();
+    // Eleven are left for two workers.
+    let also = scheduler.take_also(first, 100, |_| true);
+    assert_eq!(also.iter().map(|job| job.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!((scheduler.running(), scheduler.ready()), (6, 6));
+    // Only as long as the next one fits.
+    let second = scheduler.take().unwrap();
+    assert_eq!(scheduler.take_also(second, 100, |job| job.0 != 7), []);
+    assert_eq!(scheduler.take(), None, "both places are taken");
+    for job in also {
+        scheduler.on(Signal::Ended(job, Ending::Succeeded), &mut Vec::new());
+        assert_eq!(scheduler.take(), None, "these had no place of their own");
+    }
+    scheduler.on(Signal::Ended(first, Ending::Succeeded), &mut Vec::new());
+    assert_eq!(taken(&mut scheduler), [7]);
+}

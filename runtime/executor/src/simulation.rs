@@ -333,6 +333,11 @@ impl Simulation<'_> {
     fn tell(&mut self, signal: Signal, said: &str) {
         self.came.events += 1;
         self.note(said);
+        // There may be fewer workers, or more again, at any time.
+        if self.came.events.is_multiple_of(11) && self.seed.is_multiple_of(5) {
+            let workers = Rng::of(self.seed, said).below(self.budget[0] + 1);
+            assert!(self.scheduler.set_workers(workers) <= self.budget[0]);
+        }
         // What jobs are expected to take may become known at any time.
         if self.came.events == 7 {
             self.scheduler.expect(&self.graph, |job| Rng::of(self.seed, &self.graph.job(job).name).below(100));

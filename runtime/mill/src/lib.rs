@@ -52,7 +52,7 @@ pub use builder::{Input, Items, Job, PlanBuilder, PlanError};
 pub use lazy::LazySandbox;
 pub use mill::{Mill, Options, StoreModuleError};
 pub use run::{Run, RunError, RunOptions};
-pub use wasmill_executor::{ExecuteError, Graph, ModuleLoadError, expand, export};
+pub use wasmill_executor::{Adaptive, ExecuteError, Graph, Memory, ModuleLoadError, expand, export};
 pub use wasmill_model::plan::{Format, Plan, parse};
 pub use wasmill_model::port::{Cancel, StoreError};
 pub use wasmill_model::{

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use tokio::sync::mpsc;
-use wasmill_executor::{BuildOutput, ExecuteError, ExecuteOptions, ModuleLoadError, execute, expand};
+use wasmill_executor::{Adaptive, BuildOutput, ExecuteError, ExecuteOptions, ModuleLoadError, execute, expand};
 use wasmill_model::plan::{Diagnostic, Plan};
 use wasmill_model::port::Cancel;
 use wasmill_model::{Event, RunSummary};
@@ -26,6 +26,8 @@ const EVENTS_WAITING: usize = 1_024;
 pub struct RunOptions {
     /// Worker threads, and processors that jobs may take together; none means one for each core.
     pub workers: Option<usize>,
+    /// Whether there may be fewer workers, and when; none means that there are always as many.
+    pub adaptive: Option<Adaptive>,
     /// Memory that the limits of running jobs may come to together, in bytes; none means any.
     pub memory_bytes: Option<u64>,
     /// How long the run may take; it is cancelled then.
@@ -79,7 +81,8 @@ impl Mill {
     /// The plan or a module of it cannot be used.
     pub fn run(&self, plan: Plan, base: impl AsRef<Path>, options: RunOptions) -> Result<Run, RunError> {
         let began = Instant::now();
-        let RunOptions { workers, memory_bytes, timeout, keep_going, retry_failed, fresh, select, cancel } = options;
+        let RunOptions { workers, adaptive, memory_bytes, timeout, keep_going, retry_failed, fresh, select, cancel } =
+            options;
         let mut graph = expand(plan, base.as_ref()).map_err(RunError::Plan)?;
         if !select.is_empty() {
             graph.select(&select)?;
@@ -102,6 +105,7 @@ impl Mill {
             keep_going,
             retry_failed,
             fresh,
+            adaptive,
             lost_after: wasmill_executor::LOST_AFTER,
             cancel: cancelled,
             began,

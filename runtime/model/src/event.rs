@@ -30,6 +30,13 @@ pub enum Event {
         /// How many.
         jobs: usize,
     },
+    /// The run has another number of workers from now on.
+    WorkersChanged {
+        /// How many.
+        workers: usize,
+        /// Why.
+        why: String,
+    },
     /// An attempt started; jobs whose result is cached have none.
     JobStarted {
         /// The job's name.

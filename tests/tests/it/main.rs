@@ -24,3 +24,4 @@ mod store;
 mod support;
 mod tidy;
 mod verify;
+mod workers;

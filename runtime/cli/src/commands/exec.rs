@@ -43,8 +43,16 @@ pub(crate) fn exec(global: &Global, args: ExecArgs) -> Result<u8, CliError> {
         error.headline = format!("cannot load the module {shown}");
         error
     })?;
-    let how =
-        How { workers: 1, memory_bytes: u64::MAX, timeout: None, keep_going: false, retry_failed: false, fresh, began };
+    let how = How {
+        workers: 1,
+        workers_min: None,
+        memory_bytes: u64::MAX,
+        timeout: None,
+        keep_going: false,
+        retry_failed: false,
+        fresh,
+        began,
+    };
     let mut report = None;
     let json = global.format == OutputFormat::Json;
     mill.execute(graph, modules, &how, &mut |event| {

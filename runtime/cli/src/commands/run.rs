@@ -11,7 +11,7 @@ use wasmill_model::plan::{parse_duration, parse_size};
 use wasmill_model::port::{RunLog as _, StoreError};
 
 use crate::app::show_error;
-use crate::args::{Global, OutputFormat, RunArgs};
+use crate::args::{Global, OutputFormat, RunArgs, Workers};
 use crate::error::CliError;
 use crate::exit_code;
 use crate::mill::{How, Mill, default_memory, default_workers};
@@ -27,9 +27,15 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
         Some(run) => resumed(global, run)?,
         None => loaded(global, args)?,
     };
-    let workers = args.jobs.map_or_else(default_workers, usize::from);
+    let (workers_min, workers) = match args.jobs {
+        None => (None, default_workers()),
+        Some(Workers::Fixed(workers)) => (None, usize::from(workers)),
+        Some(Workers::Auto) => (Some(1), default_workers()),
+        Some(Workers::Between(min, max)) => (Some(usize::from(min)), usize::from(max)),
+    };
     let how = How {
         workers,
+        workers_min,
         memory_bytes,
         timeout,
         keep_going: args.keep_going,

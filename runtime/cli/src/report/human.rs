@@ -70,6 +70,7 @@ impl Human {
                 self.counts.jobs += jobs;
                 self.bar.set_length(self.counts.jobs as u64);
             }
+            Event::WorkersChanged { workers, why } => self.line(&format!("{workers} workers from now on: {why}")),
             Event::JobFinished(report) => self.job_finished(report),
             Event::Saved { path, .. } => self.saved.push(path.clone()),
             Event::Warning { message } => self.line(&format!("warning: {message}")),
