@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: wasmill beside make and ninja, on the same DAGs, on this machine, in one go.
+//! `cargo xtask bench`: wasmill beside make, ninja and dask, on the same DAGs, on this machine, in one go.
 //!
 //! Owns: what is measured, in which order, and how often. Machines are shared and noisy, so that every tool takes
 //! its turn in every round, the median counts, and only ratios are worth quoting. Does not know: how a tool is
@@ -130,10 +130,8 @@ pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
 
 fn tools(args: &BenchArgs) -> Vec<Tool> {
     let wanted = |tool: &Tool| args.tools.is_empty() || args.tools.contains(tool);
-    let (tools, missing): (Vec<Tool>, Vec<Tool>) = Tool::ALL
-        .into_iter()
-        .filter(wanted)
-        .partition(|tool| tool.is_wasmill() || process::find(tool.program()).is_some());
+    let (tools, missing): (Vec<Tool>, Vec<Tool>) =
+        Tool::ALL.into_iter().filter(wanted).partition(|tool| tool.is_here());
     for tool in missing {
         process::say(&format!("{} is not installed: left out", tool.name()));
     }

@@ -2,18 +2,19 @@
 //!
 //! Owns: the files of a project. Job `i` reads `in/i` and the results of the jobs it depends on, and its result is
 //! a copy of `in/i`. For make and ninja that is `cat in/i >out/i`; for wasmill a sandboxed guest that copies one
-//! file. Does not know: what is measured.
+//! file; for dask a function that reads it. Does not know: what is measured.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
 use super::shape::{Dag, Kind, Shape};
+use crate::process;
 
 /// A tool that executes DAGs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,7 +27,25 @@ pub(super) enum Tool {
     Make,
     /// ninja.
     Ninja,
+    /// dask's scheduler with threads, which keeps nothing: neither on disk nor from one run to the next.
+    Dask,
 }
+
+/// Names the Python that has dask, where that is not the one on the search path.
+const PYTHON: &str = "WASMILL_BENCH_PYTHON";
+
+/// A DAG for dask: each task reads a file and gives what is in it, as the jobs of the other tools.
+const DASK: &str = r#"
+import json, sys
+from dask.threaded import get
+def task(job, *needed):
+    with open(f"in/{job}", "rb") as file:
+        return file.read()
+dag = json.load(open("dag.json"))
+graph = {f"t{job}": (task, job, *(f"t{needed}" for needed in needs)) for job, needs in enumerate(dag)}
+results = get(graph, list(graph), num_workers=int(sys.argv[1]))
+assert len(results) == len(dag) and all(results)
+"#;
 
 /// A DAG in the words of one tool, in a folder of its own.
 pub(super) struct Project {
@@ -38,7 +57,7 @@ pub(super) struct Project {
 
 impl Tool {
     /// All of them, ours first: ratios are taken to the first.
-    pub(super) const ALL: [Tool; 4] = [Tool::Wasmill, Tool::WasmillForEach, Tool::Make, Tool::Ninja];
+    pub(super) const ALL: [Tool; 5] = [Tool::Wasmill, Tool::WasmillForEach, Tool::Make, Tool::Ninja, Tool::Dask];
 
     /// Its name in the table.
     pub(super) fn name(self) -> &'static str {
@@ -47,15 +66,29 @@ impl Tool {
             Self::WasmillForEach => "wasmill for-each",
             Self::Make => "make",
             Self::Ninja => "ninja",
+            Self::Dask => "dask",
         }
     }
 
     /// The program that is looked for on the search path; ours is built.
-    pub(super) fn program(self) -> &'static str {
+    fn program(self) -> String {
         match self {
-            Self::Wasmill | Self::WasmillForEach => "wasmill",
-            Self::Make => "make",
-            Self::Ninja => "ninja",
+            Self::Wasmill | Self::WasmillForEach => "wasmill".to_owned(),
+            Self::Make => "make".to_owned(),
+            Self::Ninja => "ninja".to_owned(),
+            Self::Dask => std::env::var(PYTHON).unwrap_or_else(|_| "python3".to_owned()),
+        }
+    }
+
+    /// Whether it can be measured here.
+    pub(super) fn is_here(self) -> bool {
+        match self {
+            Self::Wasmill | Self::WasmillForEach => true,
+            Self::Make | Self::Ninja => process::find(&self.program()).is_some(),
+            Self::Dask => {
+                let mut python = Command::new(self.program());
+                python.args(["-c", "import dask"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+            }
         }
     }
 
@@ -94,6 +127,10 @@ impl Project {
             Tool::WasmillForEach => project.write("mill.json", &for_each_plan().to_string())?,
             Tool::Make => project.write("Makefile", &makefile(dag))?,
             Tool::Ninja => project.write("build.ninja", &ninja_file(dag))?,
+            Tool::Dask => {
+                project.write("dag.json", &json!(dag).to_string())?;
+                project.write("dag.py", DASK)?;
+            }
         }
         if tool.is_wasmill() {
             let to = dir.join("copy.wasm");
@@ -150,6 +187,11 @@ impl Project {
             Tool::Ninja => {
                 let mut command = Command::new("ninja");
                 command.args(["--quiet", "-j", &workers]);
+                command
+            }
+            Tool::Dask => {
+                let mut command = Command::new(self.tool.program());
+                command.args(["dag.py", &workers]);
                 command
             }
         };
@@ -216,7 +258,6 @@ fn ninja_file(dag: &Dag) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process;
 
     fn dag() -> Dag {
         vec![vec![], vec![0], vec![0, 1]]
@@ -240,7 +281,7 @@ mod tests {
     #[test]
     fn make_and_ninja_build_every_result_where_they_are_installed() {
         for tool in [Tool::Make, Tool::Ninja] {
-            if process::find(tool.program()).is_none() {
+            if !tool.is_here() {
                 continue;
             }
             let dir = tempfile::tempdir().unwrap();
