@@ -94,7 +94,7 @@ impl Mill {
             retry_failed: how.retry_failed,
             fresh: how.fresh,
             adaptive: how.workers_min.map(|workers_min| Adaptive { workers_min, memory }),
-            lost_after: wasmill_executor::LOST_AFTER,
+            lost_after: self.inner.lost_after(),
             cancel: cancel.clone(),
             began: how.began,
         };
@@ -195,8 +195,10 @@ fn memory() -> Option<Memory> {
     let mut system = sysinfo::System::new().ok()?;
     system.refresh_memory();
     let of_machine = Memory { free_bytes: system.available_memory(), all_bytes: system.total_memory() };
-    let of_group =
-        system.cgroup_limits().map(|limits| Memory { free_bytes: limits.free_memory, all_bytes: limits.total_memory });
+    let of_group = system.cgroup_limits().map(|limits| Memory {
+        free_bytes: limits.total_memory.saturating_sub(limits.rss),
+        all_bytes: limits.total_memory,
+    });
     of_group
         .filter(|group| group.all_bytes < of_machine.all_bytes)
         .or(Some(of_machine))

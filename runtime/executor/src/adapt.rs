@@ -64,6 +64,16 @@ impl Adapt {
         Self { bounds, workers, memory, since: now, cpu_ns: 0, wall_ns: 0, calm_until: None }
     }
 
+    /// How many there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// There are so many in fact.
+    pub(crate) fn has(&mut self, workers: usize) {
+        self.workers = workers;
+    }
+
     /// An attempt has ended.
     pub(crate) fn ended(&mut self, usage: &Usage) {
         self.cpu_ns = self.cpu_ns.saturating_add(usage.cpu_ns);

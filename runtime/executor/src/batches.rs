@@ -11,6 +11,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::iter::once;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmill_model::plan::Spanned;
@@ -19,11 +20,11 @@ use wasmill_model::{Action, ActionKey, ActionResult, BlobRef, Directory, Directo
 
 use crate::error::ResolveError;
 use crate::graph::{JobId, Role};
-use crate::import::{Staged, Trust};
+use crate::import::Trust;
 use crate::inbox::Outbox;
 use crate::resolve::{Found, find_in_tree};
 use crate::shared::Shared;
-use crate::worker::{Ended, Failure, Message, begin, conclude, execute as alone, record, run, use_cached};
+use crate::worker::{Ended, Failure, Message, await_durable, begin, conclude, record, run, use_cached};
 use crate::workers::Desk;
 
 /// Where a program finds its items.
@@ -31,6 +32,10 @@ const ITEMS: &str = "/items";
 
 /// Fewer are executed alone: one of them would be executed twice.
 const TOGETHER_MIN: usize = 4;
+
+/// What the items of one batch may have together: bytes that a plan gives them, and inputs.
+const GIVEN_BYTES_MAX: usize = 16 << 20;
+const MOUNTS_MAX: usize = 4_096;
 
 /// Which entries of plans are not executed in batches, as their items depend on each other.
 #[derive(Debug, Default)]
@@ -56,8 +61,9 @@ pub(crate) fn line(item: &str, args: &[String], input: &serde_json::Value) -> Ve
 
 /// Where a program sees what an item of a batch would see at a path.
 pub(crate) fn seen(item: &str, at: &GuestPath) -> Result<GuestPath, ResolveError> {
-    let path = format!("{ITEMS}/{item}{at}");
-    GuestPath::new(path.trim_end_matches('/')).map_err(|source| ResolveError::Path { path, source })
+    // Whether it is written as absolute or as relative.
+    let path = at.names().fold(format!("{ITEMS}/{item}"), |path, name| format!("{path}/{name}"));
+    GuestPath::new(&path).map_err(|source| ResolveError::Path { path, source })
 }
 
 /// What a program is to leave of an item: everything in its directory, or some of it.
@@ -73,12 +79,14 @@ pub(crate) fn left(item: &str, outputs: &[Spanned<OutputPath>]) -> Result<BTreeS
 pub(crate) fn take_also(shared: &Shared, job: JobId, desk: &Desk) -> Vec<JobId> {
     let (graph, first) = (&shared.graph, shared.graph.job(job));
     let (Some(batch), Role::Execute { .. }) = (first.spec.batch, first.role) else { return Vec::new() };
-    if shared.batches.is_off(&entry(shared, job)) {
+    let is_alone = |job: JobId| shared.progress[job.index()].is_alone.load(Ordering::Relaxed);
+    if is_alone(job) || shared.batches.is_off(&entry(shared, job)) {
         return Vec::new();
     }
-    let fits = |other: JobId| {
-        let other = graph.job(other);
-        Arc::ptr_eq(&other.spec, &first.spec)
+    let fits = |id: JobId| {
+        let other = graph.job(id);
+        !is_alone(id)
+            && Arc::ptr_eq(&other.spec, &first.spec)
             && other.scope == first.scope
             && matches!(other.role, Role::Execute { .. })
     };
@@ -90,8 +98,8 @@ fn entry(shared: &Shared, job: JobId) -> (u32, String) {
     (shared.graph.job(job).scope, shared.graph.family(job).to_owned())
 }
 
-/// Brings several items to their end: those that are not known together, if that can be, and the others alone.
-pub(crate) fn execute(shared: &Shared, jobs: &[JobId], outbox: &mut Outbox<'_, Message>) -> Vec<Ended> {
+/// Brings several items to their end together, if that can be. Those that are left are to be executed alone, from now on.
+pub(crate) fn execute(shared: &Shared, jobs: &[JobId], outbox: &mut Outbox<'_, Message>) -> Vec<Option<Ended>> {
     let mut done: Vec<Option<Ended>> = jobs.iter().map(|_| None).collect();
     if !shared.board.is_stopping() {
         // What goes wrong here goes wrong alone as well, and is told then.
@@ -100,7 +108,10 @@ pub(crate) fn execute(shared: &Shared, jobs: &[JobId], outbox: &mut Outbox<'_, M
             tracing::debug!("a batch is executed item by item");
         }
     }
-    jobs.iter().zip(done).map(|(job, done)| done.unwrap_or_else(|| alone(shared, *job, outbox))).collect()
+    for (job, _) in jobs.iter().zip(&done).filter(|(_, done)| done.is_none()) {
+        shared.progress[job.index()].is_alone.store(true, Ordering::Relaxed);
+    }
+    done
 }
 
 /// An item whose result is not known.
@@ -110,7 +121,6 @@ struct Item<'a> {
     action: Action,
     key: ActionKey,
     miss: Miss<'a>,
-    staged: Staged,
 }
 
 fn together(
@@ -120,6 +130,7 @@ fn together(
     outbox: &mut Outbox<'_, Message>,
 ) -> Result<(), Failure> {
     let mut items = Vec::new();
+    let (mut given, mut mounts) = (0_usize, 0_usize);
     for (at, job) in jobs.iter().copied().enumerate() {
         let resolver = shared.resolver();
         if !matches!(resolver.is_wanted(job), Ok(true)) {
@@ -132,6 +143,10 @@ fn together(
                 let mut ended = begin(shared, job);
                 ended.key = Some(key);
                 use_cached(record, &mut ended);
+                if shared.flights.has_landed(&key) {
+                    // Another job of this run recorded the result just now, so it may not be on disk yet.
+                    await_durable(shared, job, &mut ended)?;
+                }
                 take_out(shared, job, &mut ended)?;
                 if let Some(done) = done.get_mut(at) {
                     *done = Some(ended);
@@ -141,14 +156,19 @@ fn together(
             Lookup::Hit(_) => shared.ports.actions.again(&key),
             Lookup::Miss(miss) => miss,
         };
-        items.push(Item { at, job, action, key, miss, staged });
+        given = given.saturating_add(staged.bytes());
+        mounts = mounts.saturating_add(action.mounts.len());
+        if given > GIVEN_BYTES_MAX || mounts > MOUNTS_MAX {
+            break;
+        }
+        staged.put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
+        items.push(Item { at, job, action, key, miss });
     }
     if items.len() < TOGETHER_MIN {
         return Ok(());
     }
     let begun: Vec<Ended> = items.iter().map(|item| begin(shared, item.job)).collect();
-    for item in &mut items {
-        std::mem::take(&mut item.staged).put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
+    for item in &items {
         outbox.post(Message::Started(item.job));
     }
     outbox.flush();
@@ -156,9 +176,12 @@ fn together(
     for ((item, mut ended), (result, usage)) in items.into_iter().zip(begun).zip(results) {
         ended.key = Some(item.key);
         ended.awaits_durable = record(shared, item.job, item.miss, &item.action, &result, usage)?;
+        shared.flights.land(item.key);
         conclude(result, usage, &mut ended);
         take_out(shared, item.job, &mut ended)?;
         ended.ended_ns = shared.elapsed_ns();
+        // Nobody knows when it was its turn; it took its share.
+        ended.started_ns = ended.started_ns.max(ended.ended_ns.saturating_sub(usage.wall_ns));
         if let Some(done) = done.get_mut(item.at) {
             *done = Some(ended);
         }
@@ -176,11 +199,15 @@ fn results(
     let (Some(first), Some(last)) = (items.first(), items.last()) else { return Ok(None) };
     let blobs = shared.ports.blobs.as_ref();
     let mut action = first.action.clone();
+    let mounts: usize = items.iter().map(|item| item.action.mounts.len()).sum();
     let mut stdin = Vec::new();
     for item in items {
         stdin.extend_from_slice(&blobs.get(&item.action.stdin).map_err(Failure::Store)?);
         action.mounts.extend(item.action.mounts.clone());
         action.outputs.extend(item.action.outputs.clone());
+    }
+    if action.mounts.len() != mounts {
+        return Ok(None);
     }
     action.stdin = blobs.put(stdin.into()).map_err(Failure::Store)?;
     let all = run(shared, first.job, &action, action.key(), &shared.cancel).map_err(Failure::Runner)?;
@@ -205,8 +232,9 @@ fn results(
         results.push((ActionResult { outcome: all.result.outcome.clone(), output, stdout, stderr }, usage));
     }
     let tried = run(shared, last.job, &last.action, last.key, &shared.cancel).map_err(Failure::Runner)?;
-    if results.pop().map(|(result, _)| result).as_ref() != Some(&tried.result) {
-        if !shared.cancel.is_cancelled() && shared.batches.turn_off(entry(shared, last.job)) {
+    let is_silent = [all.result.stdout, all.result.stderr] == [BlobRef::EMPTY; 2];
+    if !is_silent || results.pop().map(|(result, _)| result).as_ref() != Some(&tried.result) {
+        if tried.result.outcome.is_deterministic() && shared.batches.turn_off(entry(shared, last.job)) {
             let name = &shared.graph.job(last.job).name;
             outbox.post(Message::Warned(format!(
                 "`{name}` comes to something else alone than in a batch, or writes to standard output or standard error: the \

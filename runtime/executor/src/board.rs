@@ -29,8 +29,8 @@ pub(crate) struct Board {
 pub(crate) struct Told {
     pub(crate) job: JobId,
     pub(crate) ending: Ending,
-    /// The same, for the dispatcher.
-    pub(crate) message: Message,
+    /// The same, for the dispatcher. None: it is given back, to be taken again at once.
+    pub(crate) message: Option<Message>,
 }
 
 struct State {
@@ -78,7 +78,10 @@ impl Board {
             if state.scheduler.is_stopping() {
                 self.stopping.store(true, Ordering::Release);
             }
-            outbox.post(message);
+            match message {
+                Some(message) => outbox.post(message),
+                None => state.scheduler.on(Signal::Due(job), &mut commands),
+            }
             commands.into_iter().for_each(|command| outbox.post(Message::Unstarted(command)));
         }
         outbox.flush();

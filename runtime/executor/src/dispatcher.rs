@@ -116,6 +116,7 @@ pub async fn execute(
         closed_early: HashMap::new(),
         durable_early: HashSet::new(),
         page: Vec::with_capacity(PAGE),
+        looked: Instant::now(),
         paged: Instant::now(),
         summary: RunSummary::default(),
         keep_going: options.keep_going,
@@ -188,6 +189,8 @@ struct Dispatcher<'a> {
     durable_early: HashSet<JobId>,
     /// Reports that are not in the run's record yet.
     page: Vec<JobReport>,
+    /// When it was looked last how the threads and the machine are doing.
+    looked: Instant,
     /// When a page was written last.
     paged: Instant,
     summary: RunSummary,
@@ -209,10 +212,12 @@ impl Dispatcher<'_> {
                         self.hear(message)?;
                     }
                 }
-                _ = poll.tick() => {
-                    self.replace_lost()?;
-                    self.adapt();
-                }
+                _ = poll.tick() => {}
+            }
+            if self.looked.elapsed() >= POLL {
+                self.looked = Instant::now();
+                self.replace_lost()?;
+                self.adapt();
             }
             while let Some(Reverse((due, job))) = self.delayed.peek().copied().filter(|next| next.0.0 <= Instant::now())
             {
@@ -284,12 +289,16 @@ impl Dispatcher<'_> {
     /// Changes the number of workers where the machine asks for it.
     fn adapt(&mut self) {
         let Some(adapt) = &mut self.adapt else { return };
-        let memory = adapt.memory;
+        let (had, memory) = (adapt.workers(), adapt.memory);
         let Some((workers, why)) = adapt.decide(Instant::now(), self.shared.board.has_waiting(), memory) else {
             return;
         };
+        // Some jobs need more.
         let workers = self.shared.board.set_workers(workers);
-        (self.on_event)(&Event::WorkersChanged { workers, why });
+        adapt.has(workers);
+        if workers != had {
+            (self.on_event)(&Event::WorkersChanged { workers, why });
+        }
     }
 
     /// Ends what a thread had in hand that is lost.

@@ -50,6 +50,7 @@ pub(crate) fn expand_with(plan: Plan, base: &Path, mut lists: HostLists) -> Resu
         written: None,
         lists: HostLists::default(),
         inputs_before: HashMap::new(),
+        stdins_before: HashMap::new(),
     };
     let scope = Scope {
         entries: Vec::new(),

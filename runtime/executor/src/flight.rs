@@ -68,6 +68,16 @@ impl Flights {
 }
 
 impl Flights {
+    /// Says that somebody who had no ticket recorded a result.
+    pub(crate) fn land(&self, key: ActionKey) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).flights.insert(key, Flight::Landed);
+    }
+
+    /// Whether somebody recorded a result in this run.
+    pub(crate) fn has_landed(&self, key: &ActionKey) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).flights.get(key) == Some(&Flight::Landed)
+    }
+
     /// The thread that executes a job is lost: lets the next one try.
     pub(crate) fn lose(&self, job: JobId) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

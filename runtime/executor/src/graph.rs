@@ -182,6 +182,7 @@ pub struct Graph {
     pub(crate) lists: HostLists,
     /// What is on the host, where that is to be as an earlier run found it.
     pub(crate) inputs_before: HashMap<HostInput, Mount>,
+    pub(crate) stdins_before: HashMap<HostInput, BlobRef>,
 }
 
 /// A name that no job has.

@@ -49,6 +49,11 @@ impl Staged {
         blob
     }
 
+    /// How much it is.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
     /// Puts everything into the store.
     pub(crate) fn put_all(self, blobs: &dyn BlobStore) -> Result<(), StoreError> {
         self.0.into_iter().try_for_each(|bytes| blobs.put(bytes).map(drop))

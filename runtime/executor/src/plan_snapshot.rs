@@ -6,7 +6,7 @@
 //! The plan's text, the lists that it iterates over and its modules are kept when the run begins. Inputs are not: what the jobs that
 //! ended had read is in their actions, and what no job has read yet is not in the store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use wasmill_model::{
     Action, BlobRef, Digest, Directory, DirectoryNode, FileNode, GuestPath, JobReport, Mount, OutputPath,
 };
 
+use crate::batches;
 use crate::expand::expand_with;
 use crate::graph::{Graph, JobId, Scope};
 use crate::items::HostLists;
@@ -93,7 +94,9 @@ impl Graph {
         blobs: &dyn BlobStore,
     ) -> Result<Option<Digest>, StoreError> {
         let Some(Written { text, format, file }) = self.written.clone() else { return Ok(None) };
-        let (file, base) = (file.to_string_lossy().into_owned(), self.scopes[0].base.to_string_lossy().into_owned());
+        // A folder whose name is no text could not be found again.
+        let Some(base) = self.scopes[0].base.to_str().map(str::to_owned) else { return Ok(None) };
+        let file = file.to_string_lossy().into_owned();
         let (select, lists, modules) = (self.asked_for.clone(), self.lists.clone(), modules.clone());
         let snapshot = PlanSnapshot {
             version: VERSION,
@@ -115,34 +118,47 @@ impl Graph {
     /// The store's failure.
     pub fn take_inputs_of(&mut self, reports: &[JobReport], actions: &dyn ActionCache) -> Result<usize, StoreError> {
         let by_name: HashMap<&str, JobId> = self.ids().map(|id| (self.job(id).name.as_str(), id)).collect();
-        let mut inputs = HashMap::new();
+        let (mut inputs, mut stdins) = (HashMap::new(), HashMap::new());
         for report in reports {
             let (Some(id), Some(key)) = (by_name.get(report.job.as_str()), &report.key) else { continue };
             let Some(action) = actions.action(key)? else { continue };
             for (source, content) in self.host_inputs(*id, &action) {
                 inputs.entry(source).or_insert(content);
             }
+            if let Some(source) = self.host_stdin(*id) {
+                stdins.entry(source).or_insert(action.stdin);
+            }
         }
         drop(by_name);
-        self.inputs_before = inputs;
-        Ok(self.inputs_before.len())
+        (self.inputs_before, self.stdins_before) = (inputs, stdins);
+        Ok(self.inputs_before.len() + self.stdins_before.len())
     }
 
     /// What a job read of the host, and what that was in an action of it.
     fn host_inputs(&self, id: JobId, action: &Action) -> Vec<(HostInput, Mount)> {
         let (spec, scope, bindings) = (self.spec(id), self.scope(id), &self.job(id).bindings);
-        let of = |at: &GuestPath| action.mounts.get(at).map(|input| input.content.clone());
+        let of = |at: &GuestPath| {
+            let at = match spec.batch {
+                Some(_) => batches::seen(self.job(id).label(), at).ok()?,
+                None => at.clone(),
+            };
+            action.mounts.get(&at).map(|input| input.content.clone())
+        };
         let mounts = spec
             .mounts
             .iter()
             .filter_map(|mount| Some((HostInput::of(&mount.source.value, scope, bindings)?, of(&mount.at.value)?)));
-        let stdin = match spec.stdin.as_ref().map(|stdin| &stdin.value) {
-            Some(Stdin::Source(source)) => HostInput::of(source, scope, bindings),
+        mounts.collect()
+    }
+
+    /// What a job's standard input is on the host. Whether that could be executed decides nothing there, so it is no input.
+    pub(crate) fn host_stdin(&self, id: JobId) -> Option<HostInput> {
+        match self.spec(id).stdin.as_ref().map(|stdin| &stdin.value) {
+            Some(Stdin::Source(source @ InputSource::Path(_))) => {
+                HostInput::of(source, self.scope(id), &self.job(id).bindings)
+            }
             _ => None,
-        };
-        // Whether a standard input could be executed decides nothing.
-        let stdin = stdin.map(|source| (source, Mount::File { blob: action.stdin, is_executable: false }));
-        mounts.chain(stdin.filter(|(source, _)| !matches!(source, HostInput::Glob(..)))).collect()
+        }
     }
 }
 
@@ -167,10 +183,11 @@ impl HostInput {
 
 impl PlanSnapshot {
     fn keep(self, blobs: &dyn BlobStore) -> Result<Digest, StoreError> {
-        let mut modules = Directory::default();
-        for (name, digest) in &self.modules {
-            if let Some(blob) = blobs.find(digest)? {
-                modules.files.push(FileNode { name: name.clone(), blob, is_executable: false });
+        let (mut modules, mut seen) = (Directory::default(), HashSet::new());
+        for digest in self.modules.values() {
+            // By their digests, as their names need not be names of files.
+            if let Some(blob) = blobs.find(digest)?.filter(|_| seen.insert(*digest)) {
+                modules.files.push(FileNode { name: digest.to_string(), blob, is_executable: false });
             }
         }
         // Nothing of it can fail to be written.
@@ -218,7 +235,9 @@ impl PlanSnapshot {
     /// The plan cannot be expanded by this version of wasmill; a module is not there any more.
     pub fn open(self, blobs: &dyn BlobStore) -> Result<(Graph, LoadedModules), SnapshotError> {
         for (name, digest) in &self.modules {
-            if blobs.find(digest)?.is_none() {
+            // What is read stays there as long as this process lives.
+            let module = blobs.find(digest)?.map(|blob| blobs.get(&blob));
+            if !matches!(module, Some(Ok(_))) {
                 return Err(SnapshotError::Module { name: name.clone(), digest: *digest });
             }
         }

@@ -18,6 +18,8 @@ pub(crate) struct Progress {
     pub(crate) ended_ns: AtomicU64,
     /// Since when the runner has it, in nanoseconds since the run began; 0 while it does not.
     pub(crate) runs_since_ns: AtomicU64,
+    /// It is not to be executed together with others.
+    pub(crate) is_alone: AtomicBool,
     /// How often it was tried in vain.
     pub(crate) tried: AtomicU32,
 }

@@ -80,22 +80,7 @@ impl Resolver<'_> {
             };
             mounts.insert(at, Input { content, mode: mount.mode });
         }
-        let stdin = match spec.stdin.as_ref().map(|stdin| &stdin.value) {
-            given if spec.batch.is_some() => {
-                let input = match given {
-                    Some(Stdin::Json(value)) => json(value, &job.bindings),
-                    _ => serde_json::Value::Null,
-                };
-                staged.add(batches::line(job.label(), &args.split_off(1), &input))
-            }
-            None => BlobRef::EMPTY,
-            Some(Stdin::Json(value)) => staged.add(json(value, &job.bindings).to_string().into_bytes()),
-            Some(Stdin::Blob(blob)) => *blob,
-            Some(Stdin::Source(source)) => match self.input("stdin", source, within, &mut upstream, &mut staged)? {
-                Mount::File { blob, .. } => blob,
-                Mount::Directory { .. } => return Err(ResolveError::StdinDirectory),
-            },
-        };
+        let stdin = self.stdin(id, within, &mut args, &mut upstream, &mut staged)?;
         let modules = within.scope.origin.as_ref().map_or(self.modules, |origin| &origin.modules);
         let action = Action {
             abi: wasmill_abi::VERSION,
@@ -117,6 +102,43 @@ impl Resolver<'_> {
             },
         };
         Ok((action, staged))
+    }
+
+    /// A job's standard input. That of a batch says what the arguments of its items are, which it then has not.
+    fn stdin<'u>(
+        &self,
+        id: JobId,
+        within: Within<'_>,
+        args: &mut Vec<String>,
+        upstream: &mut impl Iterator<Item = &'u Upstream>,
+        staged: &mut Staged,
+    ) -> Result<BlobRef, ResolveError> {
+        let (job, spec) = (self.graph.job(id), self.graph.spec(id));
+        Ok(match spec.stdin.as_ref().map(|stdin| &stdin.value) {
+            given if spec.batch.is_some() => {
+                let input = match given {
+                    Some(Stdin::Json(value)) => json(value, &job.bindings),
+                    _ => serde_json::Value::Null,
+                };
+                staged.add(batches::line(job.label(), &args.split_off(1), &input))
+            }
+            None => BlobRef::EMPTY,
+            Some(Stdin::Json(value)) => staged.add(json(value, &job.bindings).to_string().into_bytes()),
+            Some(Stdin::Blob(blob)) => *blob,
+            Some(Stdin::Source(_)) if within.trust == Trust::Remembered && self.stdin_before(id).is_some() => {
+                self.stdin_before(id).unwrap_or(BlobRef::EMPTY)
+            }
+            Some(Stdin::Source(source)) => match self.input("stdin", source, within, upstream, staged)? {
+                Mount::File { blob, .. } => blob,
+                Mount::Directory { .. } => return Err(ResolveError::StdinDirectory),
+            },
+        })
+    }
+
+    /// A job's standard input, where that is to be as an earlier run found it.
+    fn stdin_before(&self, id: JobId) -> Option<BlobRef> {
+        let before = &self.graph.stdins_before;
+        if before.is_empty() { None } else { before.get(&self.graph.host_stdin(id)?).copied() }
     }
 
     /// Whether a job is to be executed at all.

@@ -141,7 +141,11 @@ pub(crate) fn work(shared: &Shared, desk: &Desk) {
                 } else {
                     let all: Vec<JobId> = std::iter::once(job).chain(also).collect();
                     let how = batches::execute(shared, &all, &mut outbox);
-                    ended.extend(all.into_iter().zip(how).map(|(job, how)| settle(shared, job, how)));
+                    // What could not be done together is given back.
+                    let back = |job| Told { job, ending: Ending::Again, message: None };
+                    let told =
+                        |(job, how): (JobId, Option<Ended>)| how.map_or(back(job), |how| settle(shared, job, how));
+                    ended.extend(all.into_iter().zip(how).map(told));
                 }
             }
             Task::Save(job) => {
@@ -163,7 +167,7 @@ fn settle(shared: &Shared, job: JobId, ended: Ended) -> Told {
         let attempt = shared.progress[job.index()].tried.fetch_add(1, Ordering::Relaxed) + 1;
         let due = Instant::now() + wait;
         let message = Message::Retried { job, attempt, due, wait, error: ended.reasons() };
-        return Told { job, ending: Ending::Again, message };
+        return Told { job, ending: Ending::Again, message: Some(message) };
     }
     let ending = ended.ending();
     let progress = &shared.progress[job.index()];
@@ -174,7 +178,7 @@ fn settle(shared: &Shared, job: JobId, ended: Ended) -> Told {
         let _ = progress.result.set(result);
     }
     progress.ended_ns.store(ended.ended_ns, Ordering::Release);
-    Told { job, ending, message: Message::Ended(job, Box::new(ended)) }
+    Told { job, ending, message: Some(Message::Ended(job, Box::new(ended))) }
 }
 
 /// Why outputs are not saved that a thread was saving.
@@ -270,10 +274,7 @@ fn play(shared: &Shared, job: JobId, ended: &mut Ended, outbox: &mut Outbox<'_, 
     if let (Role::Close { .. } | Role::Judge { .. }, JobStatus::Succeeded) = (shared.graph.job(job).role, ended.status)
     {
         // What it has put together may not be on disk yet.
-        let inbox = Arc::clone(&shared.inbox);
-        let on_durable = Box::new(move |durable| inbox.push(Message::Durable(job, durable)));
-        shared.ports.actions.barrier(on_durable).map_err(Failure::Store)?;
-        ended.awaits_durable = true;
+        await_durable(shared, job, ended)?;
     }
     Ok(())
 }
@@ -410,10 +411,7 @@ fn attempt(
         Boarding::Landed => {
             // Another job of this run recorded the result just now, so it may not be on disk yet.
             if let Lookup::Hit(record) = shared.ports.actions.lookup(&key).map_err(Failure::Store)? {
-                let inbox = Arc::clone(&shared.inbox);
-                let on_durable = Box::new(move |durable| inbox.push(Message::Durable(job, durable)));
-                shared.ports.actions.barrier(on_durable).map_err(Failure::Store)?;
-                ended.awaits_durable = true;
+                await_durable(shared, job, ended)?;
                 use_cached(record, ended);
                 return Ok((action, staged));
             }
@@ -455,6 +453,15 @@ fn attempt(
     }
     conclude(result, usage, ended);
     Ok((action, staged))
+}
+
+/// Has a job wait until what was recorded before is on disk.
+pub(crate) fn await_durable(shared: &Shared, job: JobId, ended: &mut Ended) -> Result<(), Failure> {
+    let inbox = Arc::clone(&shared.inbox);
+    let on_durable = Box::new(move |durable| inbox.push(Message::Durable(job, durable)));
+    shared.ports.actions.barrier(on_durable).map_err(Failure::Store)?;
+    ended.awaits_durable = true;
+    Ok(())
 }
 
 /// Records a result if every machine would come to it, and says whether it did.

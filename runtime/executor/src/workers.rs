@@ -10,7 +10,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::graph::JobId;
 use crate::shared::Shared;
@@ -57,6 +57,16 @@ impl Desk {
         self.state().task
     }
 
+    /// The jobs that its thread executes.
+    fn jobs(&self) -> Vec<JobId> {
+        let state = self.state();
+        let first = match state.task {
+            Some(Task::Execute(job)) => Some(job),
+            Some(Task::Save(_)) | None => None,
+        };
+        first.into_iter().chain(state.also.iter().copied()).collect()
+    }
+
     /// Nothing that its thread does from now on counts. Returns what it does together with what it has in hand.
     pub(crate) fn give_up(&self) -> Vec<JobId> {
         let mut state = self.state();
@@ -68,7 +78,12 @@ impl Desk {
 struct Worker {
     thread: JoinHandle<()>,
     desk: Arc<Desk>,
+    /// Since when it should have come back. Where everything stood still, as somebody stopped the process, it has a moment.
+    overdue: Option<Instant>,
 }
+
+/// For how long a thread has to be overdue, seen by somebody who runs, before it is lost.
+const OVERDUE_MAX: Duration = Duration::from_secs(5);
 
 /// The threads of a run.
 pub(crate) struct Workers {
@@ -105,27 +120,33 @@ impl Workers {
         let thread = Builder::new().name(format!("worker-{}", self.started)).stack_size(STACK_BYTES);
         let thread = thread.spawn(move || work(&shared, &theirs))?;
         self.started += 1;
-        self.threads.push(Worker { thread, desk });
+        self.threads.push(Worker { thread, desk, overdue: None });
         Ok(())
     }
 
     /// Those that seem to be lost. To be called while the run goes on.
-    pub(crate) fn lost(&self, shared: &Shared) -> Vec<Lost> {
-        let now_ns = shared.elapsed_ns();
-        let how = |worker: &Worker| {
+    pub(crate) fn lost(&mut self, shared: &Shared) -> Vec<Lost> {
+        let (now, now_ns) = (Instant::now(), shared.elapsed_ns());
+        let lost_after = self.lost_after;
+        let is_overdue = |job: &JobId| {
+            let since_ns = shared.progress[job.index()].runs_since_ns.load(Ordering::Acquire);
+            let timeout = Duration::from_millis(shared.graph.spec(*job).timeout.wall_ms);
+            let ran = Duration::from_nanos(now_ns.saturating_sub(since_ns));
+            since_ns > 0 && ran > timeout.saturating_add(lost_after)
+        };
+        let how = |worker: &mut Worker| {
             if worker.thread.is_finished() {
                 return Some(How::Panicked);
             }
-            let Some(task @ Task::Execute(job)) = worker.desk.task() else { return None };
-            let since_ns = shared.progress[job.index()].runs_since_ns.load(Ordering::Acquire);
-            let timeout = Duration::from_millis(shared.graph.spec(job).timeout.wall_ms);
-            let ran = Duration::from_nanos(now_ns.saturating_sub(since_ns));
-            (since_ns > 0 && ran > timeout.saturating_add(self.lost_after)).then_some(How::Stuck(task))
+            let task = worker.desk.task().filter(|_| worker.desk.jobs().iter().any(is_overdue));
+            let since = *worker.overdue.get_or_insert(now);
+            if task.is_none() {
+                worker.overdue = None;
+            }
+            task.filter(|_| now.saturating_duration_since(since) >= OVERDUE_MAX.min(lost_after)).map(How::Stuck)
         };
-        self.threads
-            .iter()
-            .filter_map(|worker| Some(Lost { how: how(worker)?, desk: Arc::clone(&worker.desk) }))
-            .collect()
+        let lost = |worker: &mut Worker| Some(Lost { how: how(worker)?, desk: Arc::clone(&worker.desk) });
+        self.threads.iter_mut().filter_map(lost).collect()
     }
 
     /// Starts another one in the place of one that is lost, for which nobody waits from now on.

@@ -4,9 +4,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use wasmill_executor::{BuildOutput, Graph, Importer, LoadedModules, ModuleLoadError, Ports, Toolchain};
+use wasmill_executor::{BuildOutput, Graph, Importer, LOST_AFTER, LoadedModules, ModuleLoadError, Ports, Toolchain};
 use wasmill_model::port::{BlobStore as _, StoreError};
 use wasmill_model::{BlobRef, Digest};
 use wasmill_sandbox::{Backend, Compiler};
@@ -126,6 +127,15 @@ impl Mill {
             runs: Arc::clone(&self.storage) as _,
             stats: Arc::clone(&self.storage) as _,
             runner: Arc::new(self.sandbox(slots, true)),
+        }
+    }
+
+    /// How long a thread may take to come back from a job whose time is over: it may have to compile the module first.
+    pub fn lost_after(&self) -> Duration {
+        match &self.options.compiler {
+            Compiler::Child { limits, .. } => LOST_AFTER.saturating_add(limits.wall_time()),
+            // Nothing bounds it.
+            Compiler::Here => Duration::MAX,
         }
     }
 

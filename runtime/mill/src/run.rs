@@ -106,7 +106,7 @@ impl Mill {
             retry_failed,
             fresh,
             adaptive,
-            lost_after: wasmill_executor::LOST_AFTER,
+            lost_after: self.lost_after(),
             cancel: cancelled,
             began,
         };

@@ -89,3 +89,28 @@ fn what_cannot_be_run_is_an_error_before_anything_is() {
     );
     assert!(twice.unwrap_err().to_string().contains("cannot read the list"));
 }
+
+#[test]
+fn a_small_run_beside_a_large_one_has_its_share() {
+    const LARGE: usize = 400;
+    const SMALL: usize = 20;
+    /// Computes for some milliseconds, and then runs out of fuel.
+    fn computing(mill: &Mill, name: &str, jobs: usize) -> wasmill::Plan {
+        let module = mill.store_module(SPINS).unwrap();
+        let items: Vec<String> = (0..jobs).map(|job| format!("{name}{job}")).collect();
+        let job = Job::new("spin", "m").for_each("n", items).arg("{n}");
+        let job = job.set("limits", serde_json::json!({ "fuel": 30_000_000 }));
+        PlanBuilder::new(name).module_stored("m", module).job(job).build().unwrap()
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mill = Mill::open(dir.path()).unwrap();
+    let options = RunOptions { keep_going: true, ..RunOptions::default() };
+    let mut large = mill.run(computing(&mill, "large", LARGE), ".", options.clone()).unwrap();
+    while !matches!(large.wait(), Some(Event::JobFinished(_)) | None) {}
+    let small = mill.run(computing(&mill, "small", SMALL), ".", options).unwrap();
+    assert_eq!(small.finish().unwrap().counts.failed, SMALL);
+    // What the large one has done by now; what it does from here on does not count.
+    large.cancel();
+    let done = large.finish().unwrap().counts.failed;
+    assert!(done < LARGE / 2, "the small run waited for {done} of {LARGE} jobs of the large one");
+}

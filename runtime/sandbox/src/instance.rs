@@ -25,6 +25,10 @@ use crate::vfs::{Buffer, Fail, NodeId, Spill, Vfs};
 use crate::wasi::Descriptors;
 use crate::{prepare, validate};
 
+/// How much is kept of what a guest wrote to each of its streams, where it was stopped by the host, in bytes. Nothing of it is
+/// cached, and the end says most about where it was.
+const STOPPED_BYTES_MAX: usize = 1 << 20;
+
 /// Everything that belongs to one guest. Nothing of it outlives the attempt.
 pub(crate) struct World {
     /// The guest's exported memory, found with its first call.
@@ -255,6 +259,12 @@ pub(crate) fn attempt(
             Ok(Err(missing)) => outcome = Outcome::OutputMissing { path: missing.to_string() },
             Err(Fail::OutputTooLarge) => outcome = output_too_large(action).result.outcome,
             Err(fail) => return Err(in_set_up(fail)),
+        }
+    }
+    if !outcome.is_deterministic() {
+        // Whoever stopped it is not to wait until all that it had to say is in the store.
+        for stream in [&mut world.stdout, &mut world.stderr] {
+            stream.keep_last(STOPPED_BYTES_MAX).map_err(|error| host("read what the guest wrote", error))?;
         }
     }
     let stdout = world.stdout.store(blobs.as_ref())?;

@@ -511,6 +511,7 @@ impl Log {
         state.filling.offset = START;
         state.is_full = false;
         self.written.store(position(segment, START), Ordering::Release);
+        self.waiting.reached(position(segment, START));
         self.room.notify_all();
     }
 

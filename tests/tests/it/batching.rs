@@ -60,6 +60,9 @@ fn items_are_done_together_and_each_has_its_result() {
     assert_eq!(key(&ran), key(&apart));
     assert_eq!(ran.by_name["scan[07]"].2["result"], apart.by_name["scan[07]"].2["result"]);
     assert!(space.jobs(&[]).all("succeeded", true));
+    // What a run had read is the same when it is resumed, in a batch as well.
+    space.write("in/07", "changed since");
+    assert!(space.jobs(&["--resume", "1"]).all("succeeded", true));
     let verified = space.run(&["verify"]);
     assert_eq!(verified.code, 0, "{}", verified.stderr);
 }
@@ -124,6 +127,44 @@ fn items_that_depend_on_each_other_are_noticed_and_executed_alone() {
         }
         assert_eq!(space.run(&["verify"]).code, 0);
     }
+}
+
+#[test]
+fn one_item_that_writes_to_a_stream_is_enough_to_have_all_executed_alone() {
+    let space = space("batch = 100");
+    space.write("in/03", "print");
+    let ran = space.jobs(&["-j", "1"]);
+    assert_eq!(ran.code, 0);
+    assert!(!was_in_batch(&ran, "scan[07]"));
+    assert_eq!(ran.by_name["scan[03]"].2["result"]["stdout"]["size_bytes"], "this is 03\n".len());
+    assert_eq!(space.run(&["verify"]).code, 0);
+}
+
+#[test]
+fn without_keep_going_nothing_is_begun_after_the_first_failure() {
+    let space = space("batch = 100");
+    for index in 0..ITEMS {
+        space.write(&format!("in/{index:02}"), "fail");
+    }
+    let ran = space.jobs(&["-j", "1"]);
+    let failed = ran.by_name.values().filter(|job| job.0 == "failed").count();
+    assert_eq!((ran.code, failed, ran.by_name.len()), (100, 1, ITEMS + 1));
+}
+
+#[test]
+fn an_item_is_charged_with_its_share_only() {
+    let space = space("batch = 100\nsla = { target = \"10s\", critical = true }");
+    assert_eq!(space.jobs(&["-j", "1"]).code, 0);
+}
+
+#[test]
+fn inputs_may_be_relative_and_at_the_root_of_an_item() {
+    let space = space("batch = 100");
+    let text = space.read("mill.toml").replace("\"/in/leaf\" = \"{file}\"", "\"in/leaf\" = \"{file}\"");
+    space.write("mill.toml", text);
+    let ran = space.jobs(&["-j", "1"]);
+    assert_eq!(ran.code, 0);
+    assert!(was_in_batch(&ran, "scan[07]"));
 }
 
 #[test]

@@ -57,8 +57,7 @@ pub(super) fn job(
     let when = fields.take("when").map(|field| reader.when(&field, errors)).unwrap_or_default();
     let outputs = fields.take("out").map(|field| outputs(&field, &variables, errors)).unwrap_or_default();
     let yields = fields.take("yields").and_then(|field| yields(&field, race, &variables, &outputs, errors));
-    let others = Others { for_each: &for_each, race, yields: &yields, stdin: &stdin, env: &own_env };
-    let batch = fields.take("batch").and_then(|field| batch(&field, &others, errors));
+    let batch_field = fields.take("batch");
     let kept = if yields.is_some() { None } else { Some(&outputs[..]) };
     let save = fields.take("save").map(|field| save(&field, context, (&for_each, race), &variables, kept, errors));
     let (limits, timeout) = limits(fields.take("limits"), context, key, errors);
@@ -73,7 +72,7 @@ pub(super) fn job(
     if module.is_none() && !meant.contains(&"module") && matches!(node.value, Value::Table(_)) {
         errors.push(no_module(&subject, key));
     }
-    JobSpec {
+    let mut spec = JobSpec {
         name: Spanned { value: key.text.to_string(), span: key.span.clone() },
         module: module.unwrap_or_else(|| Spanned { value: String::new(), span: key.span.clone() }),
         entry,
@@ -87,7 +86,7 @@ pub(super) fn job(
         for_each,
         when,
         race,
-        batch,
+        batch: None,
         yields,
         limits,
         timeout,
@@ -96,7 +95,9 @@ pub(super) fn job(
         place,
         retries: own_retries.or(context.defaults.retries).unwrap_or_default(),
         target,
-    }
+    };
+    spec.batch = batch_field.and_then(|field| batch(&field, &spec, is_yielded, errors));
+    spec
 }
 
 fn no_module(subject: &Subject<'_>, key: &Key<'_>) -> Diagnostic {
@@ -148,31 +149,30 @@ fn race(field: &Field<'_>, for_each: &ForEach, errors: &mut Diagnostics) -> Opti
 /// The most items of a batch.
 const BATCH_MAX: u64 = 10_000;
 
-/// What decides whether a job's items can be done by one instance.
-struct Others<'a> {
-    for_each: &'a ForEach,
-    race: Option<u64>,
-    yields: &'a Option<OutputPath>,
-    stdin: &'a Option<Spanned<Stdin>>,
-    env: &'a BTreeMap<String, Template>,
-}
-
 /// Reads `batch`.
-fn batch(field: &Field<'_>, others: &Others<'_>, errors: &mut Diagnostics) -> Option<u64> {
+fn batch(field: &Field<'_>, job: &JobSpec, is_yielded: bool, errors: &mut Diagnostics) -> Option<u64> {
     let count = field.whole(2, errors)?;
     if count > BATCH_MAX {
         field.wrong(format_args!("there are at most {BATCH_MAX} items in a batch"), errors);
     }
     let wrong = [
-        (others.for_each.is_empty(), "only items of a `for-each` can be done together"),
-        (others.race.is_some(), "the candidates of a race are stopped one by one, so each has an instance of its own"),
-        (others.yields.is_some(), "a job that yields a plan has an instance of its own"),
         (
-            matches!(others.stdin, Some(Spanned { value: Stdin::Source(_) | Stdin::Blob(_), .. })),
+            is_yielded,
+            "items of a plan that a job yields are not done together: one of them could make results of others",
+        ),
+        (
+            job.outputs.iter().any(|output| output.value.is_absolute()),
+            "what an item of a batch leaves is below `/out`; its outputs are paths there",
+        ),
+        (job.for_each.is_empty(), "only items of a `for-each` can be done together"),
+        (job.race.is_some(), "the candidates of a race are stopped one by one, so each has an instance of its own"),
+        (job.yields.is_some(), "a job that yields a plan has an instance of its own"),
+        (
+            matches!(job.stdin, Some(Spanned { value: Stdin::Source(_) | Stdin::Blob(_), .. })),
             "the standard input of a batch says what its items are; use `in`, or `input`",
         ),
         (
-            others.env.values().any(|value| value.as_literal().is_none()),
+            job.env.values().any(|value| value.as_literal().is_none()),
             "all items of a batch have one environment; use `args`, or `input`",
         ),
     ];

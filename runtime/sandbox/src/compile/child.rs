@@ -59,6 +59,13 @@ pub struct CompileLimits {
     pub cpu_time: Duration,
 }
 
+impl CompileLimits {
+    /// How long compiling a module may take by the wall clock, where the machine has other things to do.
+    pub fn wall_time(&self) -> Duration {
+        self.cpu_time.saturating_mul(WALL_FACTOR)
+    }
+}
+
 impl Default for CompileLimits {
     /// 2 GiB and two minutes: several times what the largest real programs (`CPython`: 26 MB) need, in a build
     /// without optimisations too.
@@ -111,7 +118,7 @@ pub(crate) fn compile(program: &PathBuf, order: Order, wasm: &[u8], cancel: &Can
             let mut answer = Vec::new();
             stdout.read_to_end(&mut answer).map(|_| answer)
         });
-        let deadline = Instant::now() + limits.cpu_time * WALL_FACTOR;
+        let deadline = Instant::now() + limits.wall_time();
         let mut pause = Duration::from_micros(200);
         let status = loop {
             if let Some(status) = child.try_wait().map_err(in_child)? {

@@ -107,6 +107,18 @@ impl Buffer {
         Ok(())
     }
 
+    /// Forgets all but the last so many bytes.
+    pub(crate) fn keep_last(&mut self, bytes_max: usize) -> io::Result<()> {
+        let first = self.len().saturating_sub(bytes_max as u64);
+        if first > 0 {
+            let mut last = vec![0; bytes_max];
+            let read = self.read(first, &mut last)?;
+            last.truncate(read);
+            *self = Buffer::Memory(last);
+        }
+        Ok(())
+    }
+
     /// Moves the bytes from memory into a file without a name in `dir`.
     pub(crate) fn spill(&mut self, dir: &Path) -> io::Result<()> {
         let Buffer::Memory(bytes) = self else { return Ok(()) };
@@ -180,6 +192,21 @@ mod tests {
             assert_eq!((got, &a[..got]), (same, &b[..same]), "step {step}");
         }
         assert_eq!(disk.memory_bytes(), 0);
+        let mut kept = [Buffer::Memory(vec![7; 9]), Buffer::Memory((0..200).collect())];
+        for buffer in &mut kept {
+            buffer.write(buffer.len(), b"end").unwrap();
+            buffer.keep_last(12).unwrap();
+        }
+        kept[1].spill(dir.path()).unwrap();
+        kept[1].keep_last(5).unwrap();
+        let read = |buffer: &Buffer| {
+            let mut bytes = vec![0; 100];
+            let count = buffer.read(0, &mut bytes).unwrap();
+            bytes.truncate(count);
+            bytes
+        };
+        assert_eq!(read(&kept[0]), *b"\x07\x07\x07\x07\x07\x07\x07\x07\x07end");
+        assert_eq!(read(&kept[1]), *b"\xc6\xc7end");
         assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none(), "the file has a name");
         memory.spill(dir.path()).unwrap();
         let (mut a, mut b) = (vec![0; 6000], vec![0; 6000]);
