@@ -34,7 +34,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Plan { command } => match command {
             PlanCommand::Check { plan } => commands::plan::check(&cli.global, &plan),
             PlanCommand::Show { plan } => commands::plan::show(&cli.global, &plan),
-            PlanCommand::Graph { plan, notation, families } => commands::plan::graph(&plan, notation, families),
+            PlanCommand::Graph { plan, run, notation, families } => {
+                commands::plan::graph(&cli.global, &plan, run, notation, families)
+            }
         },
         Command::Runs { limit } => commands::history::runs(&cli.global, limit),
         Command::Show { run, job } => commands::history::show(&cli.global, run, job.as_deref()),

@@ -363,6 +363,9 @@ pub(crate) enum PlanCommand {
         /// The plan, or the folder that has it
         #[arg(default_value = ".", value_name = "PLAN")]
         plan: PathBuf,
+        /// The graph of a run instead, with the jobs that came to be in it
+        #[arg(long, value_name = "RUN", conflicts_with = "plan")]
+        run: Option<RunId>,
         /// The notation
         #[arg(long = "as", value_enum, default_value = "dot", value_name = "NOTATION")]
         notation: Notation,

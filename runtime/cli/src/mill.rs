@@ -110,6 +110,12 @@ impl Mill {
         })
     }
 
+    /// Lets a graph grow by what is recorded, and executes nothing.
+    pub(crate) fn rehearse(&self, graph: Graph, modules: LoadedModules) -> Result<Arc<Graph>, CliError> {
+        let rehearsed = event_loop()?.block_on(wasmill_executor::rehearse(graph, modules, self.inner.ports(1)));
+        rehearsed.map_err(|error| CliError::from_error(exit_code::HOST, &error))
+    }
+
     /// Executes recorded actions again, each in an instance that is made from nothing, and tells `on_done` about each.
     pub(crate) fn verify(
         &self,

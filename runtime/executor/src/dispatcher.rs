@@ -95,6 +95,17 @@ pub async fn execute(
     options: ExecuteOptions,
     on_event: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<RunSummary, ExecuteError> {
+    carry_out(graph, modules, ports, options, on_event).await.map(|(_, summary)| summary)
+}
+
+/// The same, and what has become of the graph.
+pub(crate) async fn carry_out(
+    graph: Graph,
+    modules: LoadedModules,
+    ports: Ports,
+    options: ExecuteOptions,
+    on_event: &mut (dyn FnMut(&Event) + Send),
+) -> Result<(Arc<Graph>, RunSummary), ExecuteError> {
     let started_unix_ms = now_unix_ms();
     let snapshot = graph.keep_snapshot(&modules, ports.blobs.as_ref())?;
     let run = ports.runs.begin(graph.name(), started_unix_ms, snapshot)?;
@@ -141,7 +152,7 @@ pub async fn execute(
     // The threads come to their end once the jobs that run have been stopped.
     dispatcher.shared.board.close();
     dispatcher.workers.join();
-    finished
+    finished.map(|summary| (Arc::clone(&dispatcher.shared.graph), summary))
 }
 
 fn now_unix_ms() -> u64 {

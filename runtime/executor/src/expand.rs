@@ -82,7 +82,7 @@ impl Fragment {
         Self { first: id_of(graph.jobs.count()), jobs: Vec::new() }
     }
 
-    fn next(&self) -> u32 {
+    pub(crate) fn next(&self) -> u32 {
         self.first.saturating_add(id_of(self.jobs.len()))
     }
 

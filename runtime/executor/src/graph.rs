@@ -99,6 +99,8 @@ pub(crate) struct Grown {
     pub(crate) results: Vec<JobId>,
     /// The plan that they are of.
     pub(crate) scope: u32,
+    /// All that came to be with them.
+    pub(crate) added: Range<u32>,
 }
 
 /// A plan in the graph: the outermost one, or one that a job yielded.
@@ -241,6 +243,11 @@ impl Graph {
     /// The name of the plan's job entry that a job came of.
     pub fn family(&self, id: JobId) -> &str {
         &self.spec(id).name.value
+    }
+
+    /// The same, with the names of the jobs that yielded the plans around it.
+    pub fn family_in_full(&self, id: JobId) -> String {
+        format!("{}{}", self.scope(id).prefix, self.family(id))
     }
 
     /// Whether it is known only during the run how many jobs there are in this one's place.

@@ -59,7 +59,7 @@ pub(crate) fn open_entry(
         .map_err(|wrong| GrowError::Plan(wrong.iter().take(SHOWN_MAX).map(said).collect()))?;
     let scope = shared.graph.job(opener).scope;
     let results = results.map(JobId).collect();
-    add(shared, fragment, closer, Grown { results, scope }, outbox);
+    add(shared, fragment, closer, Grown { results, scope, added: 0..0 }, outbox);
     Ok(true)
 }
 
@@ -179,7 +179,7 @@ pub(crate) fn open_plan(
     let (output, result) = (result.output, plan_result.value);
     scope.origin = Some(Origin { job, mounts, output, modules, result });
     let number = shared.graph.scopes.push(scope);
-    let grown = Grown { results: Vec::new(), scope: u32::try_from(number).unwrap_or(u32::MAX) };
+    let grown = Grown { results: Vec::new(), scope: u32::try_from(number).unwrap_or(u32::MAX), added: 0..0 };
     add(shared, fragment, closer, grown, outbox);
     Ok(())
 }
@@ -195,10 +195,11 @@ fn room(shared: &Shared, wanted: usize) -> Result<usize, GrowError> {
 }
 
 /// Adds jobs to everything that has one place for each. Whoever calls it has the lock.
-fn add(shared: &Shared, fragment: Fragment, closer: JobId, grown: Grown, outbox: &mut Outbox<'_, Message>) {
+fn add(shared: &Shared, fragment: Fragment, closer: JobId, mut grown: Grown, outbox: &mut Outbox<'_, Message>) {
     let Role::Close { opener } = shared.graph.job(closer).role else { return };
     let seen = fragment.jobs.iter().filter(|job| !matches!(job.role, Role::Close { .. })).count();
     shared.graph.grown.fetch_add(u64::try_from(seen).unwrap_or(u64::MAX), Ordering::Relaxed);
+    grown.added = fragment.first..fragment.next();
     for job in fragment.jobs {
         shared.progress.push(Progress::default());
         shared.graph.jobs.push(job);
@@ -315,7 +316,7 @@ pub(crate) fn judge(shared: &Shared, judge: JobId, candidates: Range<JobId>, end
     }
     ended.cached = winners.iter().all(|id| shared.progress[id.index()].cached.load(Ordering::Acquire));
     let scope = shared.graph.job(judge).scope;
-    let _ = shared.graph.job(judge).grown.set(Box::new(Grown { results: winners, scope }));
+    let _ = shared.graph.job(judge).grown.set(Box::new(Grown { results: winners, scope, added: 0..0 }));
     (ended.status, ended.result) = (JobStatus::Succeeded, Some(result));
     Ok(())
 }

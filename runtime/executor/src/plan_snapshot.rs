@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use wasmill_model::plan::{Bindings, Diagnostic, Format, InputSource, Stdin, parse};
+use wasmill_model::plan::{Bindings, Diagnostic, Format, InputSource, JobSpec, Stdin, parse};
 use wasmill_model::port::{ActionCache, BlobStore, StoreError};
 use wasmill_model::{
     Action, BlobRef, Digest, Directory, DirectoryNode, FileNode, GuestPath, JobReport, Mount, OutputPath,
@@ -111,12 +111,11 @@ impl Graph {
         snapshot.keep(blobs).map(Some)
     }
 
-    /// Has inputs be as they were when jobs of another run of the same plan read them that came to their end. Returns how many
-    /// host paths that are.
+    /// Has inputs be as they were when jobs of another run of the same plan read them that came to their end.
     ///
     /// # Errors
     /// The store's failure.
-    pub fn take_inputs_of(&mut self, reports: &[JobReport], actions: &dyn ActionCache) -> Result<usize, StoreError> {
+    pub fn take_inputs_of(&mut self, reports: &[JobReport], actions: &dyn ActionCache) -> Result<(), StoreError> {
         let by_name: HashMap<&str, JobId> = self.ids().map(|id| (self.job(id).name.as_str(), id)).collect();
         let (mut inputs, mut stdins) = (HashMap::new(), HashMap::new());
         for report in reports {
@@ -131,7 +130,12 @@ impl Graph {
         }
         drop(by_name);
         (self.inputs_before, self.stdins_before) = (inputs, stdins);
-        Ok(self.inputs_before.len() + self.stdins_before.len())
+        Ok(())
+    }
+
+    /// How many inputs are as an earlier run found them.
+    pub fn inputs_before(&self) -> usize {
+        self.inputs_before.len() + self.stdins_before.len()
     }
 
     /// What a job read of the host, and what that was in an action of it.
@@ -234,6 +238,25 @@ impl PlanSnapshot {
     /// # Errors
     /// The plan cannot be expanded by this version of wasmill; a module is not there any more.
     pub fn open(self, blobs: &dyn BlobStore) -> Result<(Graph, LoadedModules), SnapshotError> {
+        self.open_with(blobs, |_| {})
+    }
+
+    /// The same for [`crate::rehearse`]: nothing is saved to the host, or tried again.
+    ///
+    /// # Errors
+    /// As of [`PlanSnapshot::open`].
+    pub fn open_to_look(self, blobs: &dyn BlobStore) -> Result<(Graph, LoadedModules), SnapshotError> {
+        self.open_with(blobs, |job| {
+            job.save.clear();
+            job.retries.count = 0;
+        })
+    }
+
+    fn open_with(
+        self,
+        blobs: &dyn BlobStore,
+        change: impl Fn(&mut JobSpec),
+    ) -> Result<(Graph, LoadedModules), SnapshotError> {
         for (name, digest) in &self.modules {
             // What is read stays there as long as this process lives.
             let module = blobs.find(digest)?.map(|blob| blobs.get(&blob));
@@ -242,7 +265,8 @@ impl PlanSnapshot {
             }
         }
         let format = if self.is_json { Format::Json } else { Format::Toml };
-        let plan = parse(&self.text, format).map_err(SnapshotError::Plan)?;
+        let mut plan = parse(&self.text, format).map_err(SnapshotError::Plan)?;
+        plan.jobs.iter_mut().for_each(change);
         let graph = expand_with(plan, Path::new(&self.base), self.lists).map_err(SnapshotError::Plan)?;
         let written = Written { text: self.text, format, file: self.file.into() };
         let mut graph = graph.written_as(written);

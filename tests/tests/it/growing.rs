@@ -63,6 +63,31 @@ fn the_entries_of_an_output_become_jobs() {
 }
 
 #[test]
+fn the_graph_of_a_run_has_the_jobs_that_came_to_be() {
+    let space = space(PARTS);
+    space.write("parts.txt", "");
+    assert_eq!(space.jobs(&[]).code, 0);
+    space.write("mill.toml", "this is no plan any more");
+    std::fs::remove_dir_all(space.path("grades")).unwrap();
+    let drawn = space.run(&["plan", "graph", "--run", "1", "--as", "json"]);
+    assert_eq!(drawn.code, 0, "{}", drawn.stderr);
+    let drawn: serde_json::Value = serde_json::from_str(&drawn.stdout).unwrap();
+    let boxes = drawn["nodes"].as_array().unwrap();
+    let needs = |name: &str| -> Vec<&str> {
+        let drawn = boxes.iter().find(|drawn| drawn["name"] == name).unwrap_or_else(|| panic!("{name}: {boxes:#?}"));
+        drawn["needs"].as_array().unwrap().iter().map(|needed| needed.as_str().unwrap()).collect()
+    };
+    assert_eq!(boxes.len(), 10, "{boxes:#?}");
+    assert_eq!(needs("scan[b.txt]"), ["split", "scan"]);
+    assert_eq!(needs("grade[b.txt]"), ["grade", "scan[b.txt]"]);
+    let all = needs("all");
+    assert!(["grade[a.txt]", "scan[c.txt]", "scan", "grade"].iter().all(|name| all.contains(name)), "{all:?}");
+    // Looking at it does nothing: neither is anything saved, nor is there another run.
+    assert!(!space.path("grades").exists());
+    assert_eq!(space.run(&["runs"]).stdout.lines().count(), 2);
+}
+
+#[test]
 fn jobs_that_come_to_be_are_announced() {
     let space = space(PARTS);
     space.write("parts.txt", "");

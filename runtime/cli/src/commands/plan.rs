@@ -4,9 +4,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::json;
-use wasmill_executor::{Durations, Graph, JobId};
+use wasmill_executor::{Durations, Graph, JobId, PlanSnapshot};
+use wasmill_model::RunId;
 use wasmill_storage::Storage;
 
 use crate::app::show_error;
@@ -120,9 +122,26 @@ fn durations(global: &Global, graph: &Graph) -> Result<Option<Durations>, CliErr
 }
 
 /// `wasmill plan graph`.
-pub(crate) fn graph(path: &Path, notation: Notation, families: bool) -> Result<u8, CliError> {
-    let graph = plan_file::load(path)?;
-    let drawing = if families { families_of(&graph) } else { jobs_of(&graph) };
+pub(crate) fn graph(
+    global: &Global,
+    path: &Path,
+    run: Option<RunId>,
+    notation: Notation,
+    families: bool,
+) -> Result<u8, CliError> {
+    let (graph, jobs) = match run {
+        None => {
+            let graph = Arc::new(plan_file::load(path)?);
+            let jobs = graph.ids().map(|id| (id, graph.needs(id).into_iter().collect())).collect();
+            (graph, jobs)
+        }
+        Some(run) => {
+            let graph = rehearsed(global, run)?;
+            let jobs = graph.grown();
+            (graph, jobs)
+        }
+    };
+    let drawing = if families { families_of(&graph, &jobs) } else { jobs_of(&graph, &jobs) };
     let text = match notation {
         Notation::Dot => drawing.dot(),
         Notation::Mermaid => drawing.mermaid(),
@@ -132,37 +151,46 @@ pub(crate) fn graph(path: &Path, notation: Notation, families: bool) -> Result<u
     Ok(exit_code::SUCCESS)
 }
 
-fn jobs_of(graph: &Graph) -> Drawing {
-    let boxes = graph.ids().map(|id| Drawn {
-        name: graph.job(id).name.clone(),
+/// The graph of a run, grown as it did then. Nothing is executed for that, and nothing written to the host.
+fn rehearsed(global: &Global, run: RunId) -> Result<Arc<Graph>, CliError> {
+    let (mill, graph, modules) = super::run::as_it_began(global, run, PlanSnapshot::open_to_look)?;
+    mill.rehearse(graph, modules)
+}
+
+/// Jobs, and what each of them needs.
+type Jobs = [(JobId, BTreeSet<JobId>)];
+
+fn jobs_of(graph: &Graph, jobs: &Jobs) -> Drawing {
+    let places: HashMap<JobId, usize> = jobs.iter().enumerate().map(|(place, (id, _))| (*id, place)).collect();
+    let boxes = jobs.iter().map(|(id, needs)| Drawn {
+        name: graph.job(*id).name.clone(),
         jobs: 1,
-        is_late: graph.is_late(id),
-        needs: graph.needs(id).iter().map(|needed| needed.number()).collect(),
+        is_late: graph.is_late(*id),
+        needs: needs.iter().filter_map(|needed| places.get(needed).copied()).collect(),
     });
     Drawing { name: graph.name().to_owned(), boxes: boxes.collect() }
 }
 
 /// One box for each of the plan's job entries that has jobs.
-fn families_of(graph: &Graph) -> Drawing {
+fn families_of(graph: &Graph, jobs: &Jobs) -> Drawing {
     let mut places = HashMap::new();
     let mut boxes: Vec<(Drawn, BTreeSet<usize>)> = Vec::new();
-    let of: Vec<usize> = graph
-        .ids()
-        .map(|id| {
-            *places.entry(graph.family(id)).or_insert_with(|| {
-                let (name, is_late) = (graph.family(id).to_owned(), graph.is_late(id));
-                boxes.push((Drawn { name, jobs: 0, is_late, needs: Vec::new() }, BTreeSet::new()));
-                boxes.len() - 1
-            })
-        })
-        .collect();
-    for (id, place) in graph.ids().zip(&of) {
-        let Some((drawn, needs)) = boxes.get_mut(*place) else { continue };
+    let mut of: HashMap<JobId, usize> = HashMap::new();
+    for (id, _) in jobs {
+        let place = *places.entry(graph.family_in_full(*id)).or_insert_with_key(|family| {
+            let (name, is_late) = (family.clone(), graph.is_late(*id));
+            boxes.push((Drawn { name, jobs: 0, is_late, needs: Vec::new() }, BTreeSet::new()));
+            boxes.len() - 1
+        });
+        of.insert(*id, place);
+    }
+    for (id, needed) in jobs {
+        let Some((place, (drawn, needs))) = of.get(id).and_then(|place| Some((place, boxes.get_mut(*place)?))) else {
+            continue;
+        };
         drawn.jobs += 1;
         // Items of one job may need each other.
-        needs.extend(
-            graph.needs(id).iter().filter_map(|needed| of.get(needed.number())).filter(|other| *other != place),
-        );
+        needs.extend(needed.iter().filter_map(|needed| of.get(needed)).filter(|other| *other != place));
     }
     let boxes = boxes.into_iter().map(|(drawn, needs)| Drawn { needs: needs.into_iter().collect(), ..drawn });
     Drawing { name: graph.name().to_owned(), boxes: boxes.collect() }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wasmill_executor::{BuildOutput, Graph, LoadedModules, PlanSnapshot, SnapshotError};
 use wasmill_model::RunId;
 use wasmill_model::plan::{parse_duration, parse_size};
-use wasmill_model::port::{RunLog as _, StoreError};
+use wasmill_model::port::{BlobStore, RunLog as _, StoreError};
 
 use crate::app::show_error;
 use crate::args::{Global, OutputFormat, RunArgs, Workers};
@@ -75,6 +75,20 @@ fn loaded(global: &Global, args: &RunArgs) -> Result<(Mill, Graph, LoadedModules
 
 /// The plan as it was when a run of it began, with what its jobs had read.
 fn resumed(global: &Global, run: RunId) -> Result<(Mill, Graph, LoadedModules), CliError> {
+    let (mill, graph, modules) = as_it_began(global, run, PlanSnapshot::open)?;
+    if !global.quiet && global.format == OutputFormat::Human {
+        let inputs = graph.inputs_before();
+        eprintln!("going on with run {run} as it began; {inputs} inputs that its jobs had read are as they were");
+    }
+    Ok((mill, graph, modules))
+}
+
+/// The graph that a run began with.
+pub(super) fn as_it_began(
+    global: &Global,
+    run: RunId,
+    open: impl Fn(PlanSnapshot, &dyn BlobStore) -> Result<(Graph, LoadedModules), SnapshotError>,
+) -> Result<(Mill, Graph, LoadedModules), CliError> {
     let mill = Mill::open(global)?;
     let store = |error: StoreError| CliError::store(&error);
     let wrong = |what: &str| CliError::new(exit_code::INPUT, format!("run {run} cannot be resumed: {what}"));
@@ -86,18 +100,12 @@ fn resumed(global: &Global, run: RunId) -> Result<(Mill, Graph, LoadedModules), 
     let failed = |error: SnapshotError| wrong(&error.to_string()).hint(again);
     let snapshot = PlanSnapshot::find(&snapshot, blobs).map_err(failed)?;
     let (file, text) = (snapshot.file().to_owned(), snapshot.text().to_owned());
-    let (mut graph, modules) = snapshot.open(blobs).map_err(|error| match error {
+    let (mut graph, modules) = open(snapshot, blobs).map_err(|error| match error {
         SnapshotError::Plan(diagnostics) => plan_file::invalid(&file, &text, &diagnostics),
         other => failed(other),
     })?;
     let reports = mill.storage.jobs(run).map_err(store)?;
-    let inputs = graph.take_inputs_of(&reports, blobs).map_err(store)?;
-    if !global.quiet && global.format == OutputFormat::Human {
-        let (ended, all) = (reports.iter().filter(|report| report.key.is_some()).count(), graph.len());
-        eprintln!(
-            "going on with run {run}, as it began: {ended} of {all} jobs had ended, and {inputs} inputs were read"
-        );
-    }
+    graph.take_inputs_of(&reports, blobs).map_err(store)?;
     Ok((mill, graph, modules))
 }
 

@@ -1,0 +1,113 @@
+//! A run once more without executing anything: what came to be in it comes to be again, as far as results are recorded.
+//!
+//! Owns: what takes the place of a runner and of the history. Does not know: whose run it is.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmill_model::port::{Cancel, Execution, OnDurable, Request, RunLog, Runner, RunnerError, StoreError, Traits};
+use wasmill_model::{Digest, JobReport, RunId, RunRecord};
+
+use crate::dispatcher::{ExecuteOptions, LOST_AFTER, Ports, carry_out};
+use crate::error::ExecuteError;
+use crate::graph::{Graph, JobId, Role};
+use crate::modules::LoadedModules;
+
+/// Lets a graph grow as it did in a run whose results are recorded. What is not recorded is not executed.
+///
+/// # Errors
+/// As of [`crate::execute`].
+pub async fn rehearse(graph: Graph, modules: LoadedModules, ports: Ports) -> Result<Arc<Graph>, ExecuteError> {
+    let runner = Arc::new(Nobody(ports.runner.traits()));
+    let options = ExecuteOptions {
+        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        adaptive: None,
+        memory_bytes: u64::MAX,
+        timeout: None,
+        keep_going: true,
+        retry_failed: false,
+        fresh: false,
+        cancel: Cancel::new(),
+        lost_after: LOST_AFTER,
+        began: Instant::now(),
+    };
+    let ports = Ports { runner, runs: Arc::new(NoHistory), ..ports };
+    let (graph, _) = carry_out(graph, modules, ports, options, &mut |_| {}).await?;
+    Ok(graph)
+}
+
+/// Executes nothing.
+struct Nobody(Traits);
+
+impl Runner for Nobody {
+    fn run(&self, _: Request<'_>, _: &Cancel) -> Result<Execution, RunnerError> {
+        Err(RunnerError::Host { doing: "execute anything", source: "only what is recorded is looked up".into() })
+    }
+
+    fn traits(&self) -> Traits {
+        self.0.clone()
+    }
+}
+
+/// Remembers nothing.
+struct NoHistory;
+
+impl RunLog for NoHistory {
+    fn begin(&self, _: &str, _: u64, _: Option<Digest>) -> Result<RunId, StoreError> {
+        Ok(RunId(0))
+    }
+
+    fn append(&self, _: RunId, _: &[JobReport]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn end(&self, _: &RunRecord, on_durable: OnDurable) -> Result<(), StoreError> {
+        on_durable(Ok(()));
+        Ok(())
+    }
+
+    fn runs(&self, _: usize) -> Result<Vec<RunRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn run(&self, _: RunId) -> Result<Option<RunRecord>, StoreError> {
+        Ok(None)
+    }
+
+    fn jobs(&self, _: RunId) -> Result<Vec<JobReport>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+impl Graph {
+    /// Every job there is, those that came to be after what opened them, with what each of them waited for. What came to be waited
+    /// for its opener, and what took from that for the last of what came to be.
+    pub fn grown(&self) -> Vec<(JobId, BTreeSet<JobId>)> {
+        let is_seen = |id: &JobId| !matches!(self.job(*id).role, Role::Close { .. });
+        let added = |closer: JobId| {
+            let grown = self.job(closer).grown.get();
+            let range = grown.map_or(0..0, |grown| grown.added.clone());
+            range.map(JobId).filter(is_seen)
+        };
+        let seen: Vec<BTreeSet<JobId>> = self.nodes().map(|id| self.needs(id).into_iter().collect()).collect();
+        let mut behind: HashMap<JobId, Vec<JobId>> = HashMap::new();
+        for id in self.nodes() {
+            self.job(id).needs.iter().for_each(|needed| behind.entry(*needed).or_default().push(id));
+        }
+        let mut needs = seen.clone();
+        for closer in self.nodes() {
+            let Role::Close { opener } = self.job(closer).role else { continue };
+            let all: BTreeSet<JobId> = added(closer).collect();
+            let needed: BTreeSet<JobId> = all.iter().flat_map(|id| &seen[id.index()]).copied().collect();
+            for id in all.iter().filter(|id| seen[id.index()].is_disjoint(&all)) {
+                needs[id.index()].insert(opener);
+            }
+            for id in behind.get(&closer).into_iter().flatten() {
+                needs[id.index()].extend(all.difference(&needed));
+            }
+        }
+        let of = |id: JobId| (id, std::mem::take(&mut needs[id.index()]));
+        self.nodes().filter(is_seen).map(of).collect()
+    }
+}
