@@ -247,7 +247,7 @@ impl<'a> Marks<'a> {
     /// What came to be since `earlier`, whose rows these marks are of: in the index, and in the segments of other
     /// processes, living or not.
     pub(super) fn keep_what_is_new(&mut self, earlier: &View, latest: &View) -> Result<(), StoreError> {
-        let Others { mut actions, mut pages } = self.storage.rows_of_others();
+        let Others { mut actions, mut pages, mut snapshots } = self.storage.rows_of_others();
         on_index("list what is new in the index", || {
             if segments(earlier)? == segments(latest)? {
                 return Ok(());
@@ -266,12 +266,19 @@ impl<'a> Marks<'a> {
                     pages.push((RunId(run), page, Place::decode(place.value())));
                 }
             }
+            for row in latest.runs.iter()? {
+                let (run, row) = row?;
+                if earlier.runs.get(run.value())?.is_none() {
+                    snapshots.extend(decode_run(RunId(run.value()), row.value()).and_then(|run| run.snapshot));
+                }
+            }
             Ok(())
         })?;
         for (key, place) in actions {
             self.action_at(&key, &place)?;
         }
-        pages.iter().try_for_each(|(run, page, place)| self.page(*run, *page, place))
+        pages.iter().try_for_each(|(run, page, place)| self.page(*run, *page, place))?;
+        snapshots.iter().try_for_each(|snapshot| self.tree(snapshot))
     }
 
     /// An action with its result and its inputs.

@@ -12,12 +12,12 @@ mod sweep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wasmill_model::port::StoreError;
-use wasmill_model::{ActionKey, RunId};
+use wasmill_model::{ActionKey, Digest, RunId};
 
 use crate::error::{failed, on_index};
 use crate::index;
 use crate::place::Place;
-use crate::tables::View;
+use crate::tables::{View, decode_run};
 use crate::{Storage, live};
 
 use mark::Marks;
@@ -86,6 +86,8 @@ pub enum Collecting {
 struct Others {
     actions: Vec<(ActionKey, Place)>,
     pages: Vec<(RunId, u32, Place)>,
+    /// What their runs began with.
+    snapshots: Vec<Digest>,
 }
 
 impl Storage {
@@ -94,7 +96,9 @@ impl Storage {
         let rows = || tail.theirs.values().map(|theirs| &theirs.rows);
         let actions = rows().flat_map(|rows| rows.actions.iter().map(|(key, place)| (*key, *place)));
         let pages = rows().flat_map(|rows| rows.jobs.iter().map(|((run, page), place)| (*run, *page, *place)));
-        Others { actions: actions.collect(), pages: pages.collect() }
+        let runs = rows().flat_map(|rows| rows.runs.iter());
+        let snapshots = runs.filter_map(|(run, row)| decode_run(*run, row)?.snapshot);
+        Others { actions: actions.collect(), pages: pages.collect(), snapshots: snapshots.collect() }
     }
 
     /// Collects garbage, while this and other processes go on using the store. Nothing comes of it where another

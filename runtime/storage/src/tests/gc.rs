@@ -160,6 +160,62 @@ fn what_the_kept_runs_need_stays_and_the_rest_goes() {
 }
 
 #[test]
+fn what_a_run_began_with_stays_with_it_also_where_it_begins_and_ends_during_a_collection() {
+    let dir = tempfile::tempdir().unwrap();
+    // So large that it is looked for, and not added again.
+    let plan = "the text of a plan\n".repeat(10_000);
+    let snapshot = |storage: &Storage| {
+        let blob = storage.put(plan.clone().into()).unwrap();
+        let file = FileNode { name: "plan.json".to_owned(), blob, is_executable: false };
+        let tree = Directory { files: vec![file], ..Directory::default() }.encode();
+        (blob, storage.put(tree.into()).unwrap())
+    };
+    let begun = |storage: &Storage, snapshot: Option<Digest>| {
+        let id = storage.begin("plan", 1_000, snapshot).unwrap();
+        let state = RunState::Ended(RunSummary::default());
+        let record = RunRecord { id, plan: "plan".to_owned(), started_unix_ms: 1_000, snapshot, state };
+        storage.end(&record, Box::new(|_| {})).unwrap();
+        storage.shared.log.index_everything().unwrap();
+        id
+    };
+    let storage = open(dir.path());
+    let (text, tree) = snapshot(&storage);
+    let first = begun(&storage, Some(tree.digest));
+    assert_eq!(storage.run(first).unwrap().unwrap().snapshot, Some(tree.digest));
+    storage.close().unwrap();
+
+    let storage = open(dir.path());
+    collect(&storage, &only(1));
+    assert_eq!(storage.get(&text).unwrap(), plan);
+    // Another run comes, so that this one is not kept; and one like it during the next collection.
+    begun(&storage, None);
+    storage.close().unwrap();
+    let storage = open(dir.path());
+    let mut again = None;
+    let collected = storage.collect(&only(1), false, &mut |_| {
+        again.get_or_insert_with(|| {
+            let other = open(dir.path());
+            let (_, tree) = snapshot(&other);
+            let id = begun(&other, Some(tree.digest));
+            other.close().unwrap();
+            id
+        });
+    });
+    collected.unwrap().unwrap();
+    storage.close().unwrap();
+    let storage = open(dir.path());
+    assert_eq!(storage.run(again.unwrap()).unwrap().unwrap().snapshot, Some(tree.digest));
+    assert!(storage.get(&tree).is_ok());
+    assert_eq!(storage.get(&text).unwrap(), plan);
+    // And where nobody needs it, it goes.
+    begun(&storage, None);
+    storage.close().unwrap();
+    let storage = open(dir.path());
+    collect(&storage, &only(1));
+    assert!(storage.find(&text.digest).unwrap().is_none());
+}
+
+#[test]
 fn pins_and_what_is_young_stay() {
     let dir = tempfile::tempdir().unwrap();
     {
