@@ -14,7 +14,7 @@ use wasmill_model::plan::Retries;
 use wasmill_model::port::{Cancel, Execution, Lookup, Miss, ModuleError, Request, RunnerError, StoreError};
 use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, JobStatus, Outcome, Usage};
 
-use crate::batches::{self};
+use crate::batches;
 use crate::board::Told;
 use crate::error::{GrowError, ResolveError, SaveError, chain};
 use crate::flight::Boarding;

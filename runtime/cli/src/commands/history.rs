@@ -49,8 +49,10 @@ pub(crate) fn runs(global: &Global, limit: usize) -> Result<u8, CliError> {
 
 fn result_of(run: &RunRecord) -> String {
     match &run.state {
-        // Only one process at a time has the store open, so a run that has not ended was killed.
-        RunState::Started => "killed before its end; run the plan again to go on".to_owned(),
+        // Another process may be at it.
+        RunState::Started => {
+            format!("not ended: it runs, or was killed before its end; `wasmill run --resume {}` goes on", run.id)
+        }
         RunState::Ended(summary) => verdict(summary),
     }
 }
