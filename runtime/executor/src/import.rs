@@ -154,7 +154,7 @@ impl Importer {
             match self.recall(path, metadata, trust)? {
                 Some(known) => *blob = known,
                 None => {
-                    unknown.push((at, path));
+                    unknown.push((at, path, metadata));
                     bytes += metadata.len();
                 }
             }
@@ -165,8 +165,8 @@ impl Importer {
         let next = AtomicUsize::new(0);
         let read = || {
             let mut done = Vec::new();
-            while let Some((at, path)) = unknown.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let blob = self.read_and_note(path);
+            while let Some((at, path, metadata)) = unknown.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let blob = self.read_and_note(path, metadata);
                 let has_failed = blob.is_err();
                 done.push((*at, blob));
                 if has_failed {
@@ -197,7 +197,7 @@ impl Importer {
     pub(crate) fn file(&self, path: &Path, metadata: &Metadata, trust: Trust) -> Result<BlobRef, ImportError> {
         match self.recall(path, metadata, trust)? {
             Some(blob) => Ok(blob),
-            None => self.read_and_note(path),
+            None => self.read_and_note(path, metadata),
         }
     }
 
@@ -217,8 +217,9 @@ impl Importer {
         Ok(None)
     }
 
-    fn read_and_note(&self, path: &Path) -> Result<BlobRef, ImportError> {
-        let (stamp, blob) = self.read(path)?;
+    /// Reads a file whose metadata were just read.
+    fn read_and_note(&self, path: &Path, metadata: &Metadata) -> Result<BlobRef, ImportError> {
+        let (stamp, blob) = self.read(path, metadata)?;
         if let Some(name) = path.to_str()
             && is_settled(&stamp)
         {
@@ -232,19 +233,19 @@ impl Importer {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).push((name, stamp, blob));
     }
 
-    /// Reads a file into the store; once more if it changed meanwhile.
-    fn read(&self, path: &Path) -> Result<(Stamp, BlobRef), ImportError> {
+    /// Reads a file into the store; once more if it changed meanwhile, or the path came to lead to another one.
+    fn read(&self, path: &Path, metadata: &Metadata) -> Result<(Stamp, BlobRef), ImportError> {
+        let mut before = platform::stamp(metadata);
         for _ in 0..2 {
             let mut file = File::open(path).map_err(|source| read_error(path, source))?;
-            let stamp_of = |file: &File| file.metadata().map(|metadata| platform::stamp(&metadata));
-            let before = stamp_of(&file).map_err(|source| read_error(path, source))?;
             let blob = self.blobs.put_file(path, before.size_bytes, &mut file)?;
-            let after = stamp_of(&file).map_err(|source| read_error(path, source))?;
-            // The path may lead to another file by now.
-            let there = std::fs::metadata(path).map_err(|source| read_error(path, source))?;
-            if before == after && after == platform::stamp(&there) && blob.size_bytes == after.size_bytes {
+            let after = file.metadata().map_err(|source| read_error(path, source))?;
+            let after = platform::stamp(&after);
+            if before == after && blob.size_bytes == after.size_bytes {
                 return Ok((after, blob));
             }
+            let now = std::fs::metadata(path).map_err(|source| read_error(path, source))?;
+            before = platform::stamp(&now);
         }
         Err(ImportError::Changing { path: path.to_owned() })
     }

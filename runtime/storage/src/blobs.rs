@@ -106,28 +106,7 @@ impl BlobStore for Storage {
     }
 
     fn put_reader(&self, reader: &mut dyn Read) -> Result<BlobRef, StoreError> {
-        let mut read = |mut piece: Vec<u8>| {
-            let read = (&mut *reader).take(PIECE_BYTES as u64).read_to_end(&mut piece);
-            read.map(|_| piece).map_err(failed("read the content to be stored"))
-        };
-        let mut head = Vec::new();
-        let mut head_bytes = 0;
-        while head_bytes <= self.shared.layout.logged_bytes_max as usize {
-            let piece = read(Vec::new())?;
-            if piece.is_empty() {
-                let content: Vec<u8> = if head.len() > 1 { head.concat() } else { head.pop().unwrap_or_default() };
-                return self.put(content.into());
-            }
-            head_bytes += piece.len();
-            head.push(piece);
-        }
-        let mut intake = Intake::new(&self.shared.helpers, self.shared.compresses, self.temp())?;
-        let mut is_wanted = head.into_iter().all(|piece| intake.piece(piece));
-        while is_wanted {
-            let piece = read(intake.spare())?;
-            is_wanted = !piece.is_empty() && intake.piece(piece);
-        }
-        self.add_file(intake.finish()?)
+        self.put_sized(0, reader)
     }
 
     fn put_file(&self, path: &Path, len: u64, reader: &mut dyn Read) -> Result<BlobRef, StoreError> {
@@ -139,7 +118,7 @@ impl BlobStore for Storage {
                 return self.add_file((blob, temp));
             }
         }
-        self.put_reader(reader)
+        self.put_sized(len, reader)
     }
 
     fn share_with(&self, blob: &BlobRef, path: &Path) -> Result<bool, StoreError> {
@@ -156,6 +135,36 @@ impl BlobStore for Storage {
 }
 
 impl Storage {
+    /// Adds what a reader gives, of which there may be `len` bytes.
+    fn put_sized(&self, len: u64, reader: &mut dyn Read) -> Result<BlobRef, StoreError> {
+        let mut read = |mut piece: Vec<u8>| {
+            let read = (&mut *reader).take(PIECE_BYTES as u64).read_to_end(&mut piece);
+            read.map(|_| piece).map_err(failed("read the content to be stored"))
+        };
+        let logged_bytes_max = self.shared.layout.logged_bytes_max as usize;
+        let mut head = Vec::new();
+        let mut head_bytes = 0;
+        while head_bytes <= logged_bytes_max {
+            // One byte more than there should be, which is how reading to the end finds the end at once.
+            let expected = usize::try_from(len).unwrap_or(usize::MAX).saturating_sub(head_bytes).saturating_add(1);
+            let piece = read(Vec::with_capacity(if len == 0 { 0 } else { expected.min(PIECE_BYTES) }))?;
+            let is_last = piece.len() < PIECE_BYTES;
+            head_bytes += piece.len();
+            head.push(piece);
+            if is_last && head_bytes <= logged_bytes_max {
+                let content: Vec<u8> = if head.len() > 1 { head.concat() } else { head.pop().unwrap_or_default() };
+                return self.put(content.into());
+            }
+        }
+        let mut intake = Intake::new(&self.shared.helpers, self.shared.compresses, self.temp())?;
+        let mut is_wanted = head.into_iter().all(|piece| intake.piece(piece));
+        while is_wanted {
+            let piece = read(intake.spare())?;
+            is_wanted = !piece.is_empty() && intake.piece(piece);
+        }
+        self.add_file(intake.finish()?)
+    }
+
     /// Content in compressed form, where that is asked for and pays.
     fn packed(&self, content: &[u8]) -> Option<Vec<u8>> {
         self.shared.compresses.then(|| packed::pack(content)).flatten()
