@@ -1,8 +1,10 @@
 //! The names and numbers that a wasmill guest and its host agree on.
 //!
-//! Owns: where a job finds its input, where it leaves its output, how its entry is named, and the version of
-//! that agreement. Does not know: how either side does its part. Documented in `docs/guest-abi.md`.
+//! Owns: where a job finds its input, where it leaves its output, how its entry is named, what a module says of itself
+//! (`interface`), and the version of that agreement. Does not know: how either side does its part. Documented in `docs/guest-abi.md`.
 #![no_std]
+
+pub mod interface;
 
 /// The version of the guest protocol. It is part of every action, so a change here runs every job again.
 pub const VERSION: u32 = 1;
@@ -36,3 +38,6 @@ pub const EXIT_BAD_MODULE: u8 = 70;
 
 /// The exit code of an SDK job that could not read its input value or could not write its result.
 pub const EXIT_IO: u8 = 74;
+
+/// The exit code of an SDK job that panicked: what Rust programs end with everywhere.
+pub const EXIT_PANIC: u8 = 101;

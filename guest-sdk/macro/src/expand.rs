@@ -4,10 +4,12 @@
 //! the types are; that an input can be read and a result written is for the compiler to find, at their spans.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Expr, ExprLit, FnArg, ItemFn, Lit, Meta, ReturnType, Safety, Type};
+use syn::{
+    Attribute, Error, Expr, ExprLit, FnArg, Ident, ItemFn, Lit, Meta, Pat, PatIdent, PatType, ReturnType, Safety, Type,
+};
 
 /// The function as written, and behind it its registration or a compile error for every rule that it breaks.
 pub(crate) fn job(attribute: &TokenStream, item: &TokenStream) -> TokenStream {
@@ -55,25 +57,36 @@ fn check(attribute: &TokenStream, function: &ItemFn) -> Result<(), Error> {
         let message = "a job cannot be generic: its input is read as one type; call a generic function from the job";
         refuse(&quote!(#parameters #clause), message);
     }
-    for (index, argument) in signature.inputs.iter().enumerate() {
+    for argument in &signature.inputs {
         match argument {
             FnArg::Receiver(receiver) => {
                 refuse(receiver, "a job is a free function: it cannot take `self`");
             }
-            FnArg::Typed(_) if index > 0 => {
-                refuse(argument, "a job takes at most one parameter: put what it needs into one struct");
+            FnArg::Typed(typed) => {
+                if name_of(&typed.pat).is_none() {
+                    let message = "a job's parameter has one name, under which a plan gives its value: take the value apart in the job";
+                    refuse(&typed.pat, message);
+                }
+                match &*typed.ty {
+                    Type::Reference(_) => refuse(&typed.ty, "a job owns its input: take the value, not a reference"),
+                    Type::ImplTrait(_) => refuse(&typed.ty, "a job's input is one named type, not `impl Trait`"),
+                    _ => {}
+                }
             }
-            FnArg::Typed(typed) => match &*typed.ty {
-                Type::Reference(_) => refuse(&typed.ty, "a job owns its input: take the value, not a reference"),
-                Type::ImplTrait(_) => refuse(&typed.ty, "a job's input is one named type, not `impl Trait`"),
-                _ => {}
-            },
         }
     }
     errors.map_or(Ok(()), Err)
 }
 
-/// The registration: a call of the function between its input as JSON and its result as JSON.
+/// The name of a parameter, if it has just one.
+fn name_of(pattern: &Pat) -> Option<&Ident> {
+    match pattern {
+        Pat::Ident(PatIdent { by_ref: None, subpat: None, ident, .. }) => Some(ident),
+        _ => None,
+    }
+}
+
+/// The registration, a call of the function between what it is given and its result as JSON; and its description.
 ///
 /// The parts that depend on the author's types carry the spans of those types, so that a missing `Deserialize`
 /// or `Serialize` is reported there.
@@ -81,40 +94,71 @@ fn register(function: &ItemFn) -> TokenStream {
     let ident = &function.sig.ident;
     let name = ident.unraw().to_string();
     let about = first_doc_line(&function.attrs);
-    let cfgs = function.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
-    let call = match function.sig.inputs.first() {
-        Some(FnArg::Typed(typed)) => {
-            let ty = &typed.ty;
-            let read = quote_spanned!(ty.span()=> ::wasmill_sdk::__private::read_input::<#ty>);
-            quote!(#ident(#read(__wasmill_input)?))
-        }
-        _ => quote!({
-            ::wasmill_sdk::__private::read_no_input(__wasmill_input)?;
-            #ident()
-        }),
-    };
-    let returned = match &function.sig.output {
-        ReturnType::Type(_, ty) => ty.span(),
-        ReturnType::Default => ident.span(),
+    let cfgs: Vec<_> = function.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect();
+    let (mut takes, mut values, mut parameters) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, argument) in function.sig.inputs.iter().enumerate() {
+        let FnArg::Typed(PatType { pat, ty, .. }) = argument else { continue };
+        let Some(parameter) = name_of(pat).map(|ident| ident.unraw().to_string()) else { continue };
+        let value = format_ident!("__wasmill_value_{index}");
+        let take = quote_spanned!(ty.span()=> __wasmill_inputs.take::<#ty>);
+        takes.push(quote!(let #value = #take(#parameter)?;));
+        let known = described(ty);
+        let is_optional = is_option(ty);
+        parameters.push(quote!(interface::Field { name: #parameter, ty: #known, is_optional: #is_optional }));
+        values.push(value);
+    }
+    let (returned, returns) = match &function.sig.output {
+        ReturnType::Type(_, ty) => (ty.span(), described(ty)),
+        ReturnType::Default => (ident.span(), quote!(&interface::Type::Unit)),
     };
     // `kind` is a method of the reference's referent for a `Result` and of the reference itself for all else:
     // the compiler picks the first that fits, and sees through type aliases, which a macro cannot.
     let finish = quote_spanned!(returned=> (&__wasmill_returned).kind().finish(__wasmill_returned));
+    let is_mut = if values.is_empty() { quote!() } else { quote!(mut) };
     quote! {
         #(#cfgs)*
         const _: () = {
-            use ::wasmill_sdk::__private::{AnyReturned as _, ResultReturned as _};
+            use ::wasmill_sdk::__private::{AnyReturned as _, ResultReturned as _, Undescribed as _, interface};
             ::wasmill_sdk::__private::inventory::submit! {
                 ::wasmill_sdk::__private::Job {
                     name: #name,
                     about: #about,
-                    run: |__wasmill_input| {
-                        let __wasmill_returned = #call;
+                    run: |#is_mut __wasmill_inputs| {
+                        #(#takes)*
+                        __wasmill_inputs.finish()?;
+                        let __wasmill_returned = #ident(#(#values),*);
                         #finish
                     },
                 }
             }
+            const JOB: &interface::Job = &interface::Job {
+                name: #name,
+                about: #about,
+                parameters: &[#(#parameters),*],
+                returns: #returns,
+            };
+            ::wasmill_sdk::__describe!(job_line, JOB);
         };
+    }
+}
+
+/// A type's description, or its name where it has none.
+fn described(ty: &Type) -> TokenStream {
+    let name = ty.to_token_stream().to_string().replace(' ', "");
+    quote! {
+        ::wasmill_sdk::__private::type_or_name(
+            ::wasmill_sdk::__private::Described::<#ty>::TYPE,
+            &interface::Type::Any(#name),
+        )
+    }
+}
+
+/// Whether a type is written as an `Option`, or as nothing.
+fn is_option(ty: &Type) -> bool {
+    match ty {
+        Type::Path(path) => path.path.segments.last().is_some_and(|segment| segment.ident == "Option"),
+        Type::Tuple(tuple) => tuple.elems.is_empty(),
+        _ => false,
     }
 }
 
@@ -149,8 +193,8 @@ mod tests {
 
     #[test]
     fn every_broken_rule_is_reported_at_once() {
-        let expanded = expanded("async fn f<T>(self, a: &T, b: u8) {}");
-        for rule in ["async", "generic", "`self`", "at most one"] {
+        let expanded = expanded("async fn f<T>(self, a: &T, (b, c): (u8, u8)) {}");
+        for rule in ["async", "generic", "`self`", "has one name"] {
             assert!(expanded.contains(rule), "{rule} is not in {expanded}");
         }
         assert!(!expanded.contains("submit"), "{expanded}");

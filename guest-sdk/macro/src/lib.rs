@@ -1,20 +1,31 @@
-//! The `#[job]` attribute of the guest SDK.
+//! The `#[job]` attribute and the `Schema` derive of the guest SDK.
 //!
-//! Owns: which functions may be jobs, the messages for those that may not, and the code that registers one.
+//! Owns: which functions may be jobs, the messages for those that may not, the code that registers one, and how a type is described.
 //! Does not know: how a registered job is found and called (`wasmill-sdk`), or anything about WASI.
 //! Not to be used directly: it comes with `wasmill_sdk::prelude`.
 
 mod expand;
+mod schema;
 
 use proc_macro::TokenStream;
 
 /// Makes a function a job of this module, under the function's name.
 ///
-/// The function stays what it was and can be called as before. It takes one parameter, which is read from the
-/// job's input value (`serde::Deserialize`), or none. It returns a value that becomes the job's result
+/// The function stays what it was and can be called as before. Each of its parameters is given by the plan under the parameter's
+/// name (`serde::Deserialize`): mounted at `/in/NAME`, or as a field of `input`. It returns a value that becomes the job's result
 /// (`serde::Serialize`), `()` for none, or a `Result` of either whose error turns into a
 /// `Box<dyn std::error::Error>`. The first line of its doc comment is shown where the module lists its jobs.
 #[proc_macro_attribute]
 pub fn job(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expand::job(&attribute.into(), &item.into()).into()
+}
+
+/// Describes a type, so that plans can be checked before a job runs: a struct or an enum whose parts have a `Schema` too, or have not
+/// and then go unchecked.
+///
+/// serde's attributes are followed: `rename`, `rename_all`, `default`, `skip`, `skip_serializing_if`, `transparent`. A field or a type
+/// with any other is not described further.
+#[proc_macro_derive(Schema, attributes(serde))]
+pub fn schema(item: TokenStream) -> TokenStream {
+    schema::derive(&item.into()).into()
 }

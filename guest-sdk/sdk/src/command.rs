@@ -5,12 +5,14 @@
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
+use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use wasmill_abi as abi;
 
 use crate::error::{Context as _, Error, render};
+use crate::input::Inputs;
 use crate::job::{Failure, Job};
 
 /// Runs the job that the arguments name and gives the exit code; `wasmill_sdk::main!` calls it.
@@ -19,7 +21,8 @@ use crate::job::{Failure, Job};
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = std::env::args_os().take(2).map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let invocation = Invocation { arguments, out_dir: PathBuf::from(abi::OUT_DIR) };
+    std::panic::set_hook(Box::new(end_panicked));
+    let invocation = Invocation { arguments, in_dir: abi::IN_DIR.into(), out_dir: abi::OUT_DIR.into() };
     let read_stdin = || {
         let mut input = Vec::new();
         std::io::stdin().lock().read_to_end(&mut input).context("failed to read the input from stdin")?;
@@ -35,10 +38,23 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Says where it was and what, and ends the program: a trap would say less.
+fn end_panicked(panic: &PanicHookInfo<'_>) {
+    let payload = panic.payload();
+    let said = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let said = said.unwrap_or("it says no more");
+    let at = panic.location().map_or_else(String::new, |at| format!(", at {at}"));
+    let _ = writeln!(std::io::stderr().lock(), "error: the job panicked{at}\n  caused by: {said}");
+    std::process::exit(i32::from(abi::EXIT_PANIC));
+}
+
 /// The jobs of this module, by name.
 pub fn jobs() -> Vec<&'static Job> {
-    let mut jobs: Vec<_> = inventory::iter::<Job>.into_iter().collect();
-    jobs.sort_by_key(|job| job.name);
+    // There are few: sorting them is larger as a program than this.
+    let mut jobs: Vec<&'static Job> = Vec::new();
+    for job in inventory::iter::<Job> {
+        jobs.insert(jobs.partition_point(|before| before.name <= job.name), job);
+    }
     jobs
 }
 
@@ -47,6 +63,8 @@ pub fn jobs() -> Vec<&'static Job> {
 pub struct Invocation {
     /// `argv[0]` and `argv[1]`, as far as there are any.
     pub arguments: Vec<String>,
+    /// Where files and directories are mounted: [`abi::IN_DIR`].
+    pub in_dir: PathBuf,
     /// Where the result goes: [`abi::OUT_DIR`].
     pub out_dir: PathBuf,
 }
@@ -77,7 +95,8 @@ impl Invocation {
         };
         let io_failed = |error: Error| Refusal { exit_code: abi::EXIT_IO, message: format!("{error:?}\n") };
         let input = read_input().map_err(io_failed)?;
-        match (job.run)(&input).map_err(|failure| refuse(job.name, failure))? {
+        let inputs = Inputs::new(&input, &self.in_dir).map_err(|failure| refuse(job.name, failure))?;
+        match (job.run)(inputs).map_err(|failure| refuse(job.name, failure))? {
             Some(result) => write_result(&self.out_dir, result).map_err(io_failed),
             None => Ok(()),
         }
@@ -125,8 +144,9 @@ fn usage(arguments: &[String], jobs: &[&Job]) -> String {
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text.push_str(
-        "\nName one as `argv[0]` (`entry` in a plan) or as the first argument, and give its input as JSON on\n\
-         standard input. It reads files below /in and writes files below /out.\n",
+        "\nIt is run by wasmill, as a module of a plan: `entry` names the job, `in` mounts its files at /in/PARAMETER,\n\
+         and `input` gives values of other parameters. Any other WASI runtime will do as well: the job's name as\n\
+         first argument, the values as an object of JSON on standard input, and directories /in and /out.\n",
     );
     text
 }

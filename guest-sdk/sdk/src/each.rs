@@ -13,7 +13,8 @@ use wasmill_abi::RESULT_FILE;
 use crate::error::{Context as _, Result};
 use crate::files::{Dir, Entry};
 
-/// The results of the items of a `for-each` job. In a job's input it is a string: the path of their directory.
+/// The results of the items of a `for-each` job: what the plan mounts at `/in/NAME` as `{ jobs = "…" }`. Within a value it is a
+/// string, the path of their directory.
 ///
 /// Results are read one at a time, so that memory holds one of them.
 #[derive(Debug, Clone)]
@@ -24,7 +25,11 @@ pub struct Each<T> {
 
 impl<'de, T> Deserialize<'de> for Each<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        PathBuf::deserialize(deserializer).map(Self::new)
+        // Its name says that a place is wanted.
+        #[derive(Deserialize)]
+        #[serde(rename = "$wasmill::Each")]
+        struct Place(PathBuf);
+        Place::deserialize(deserializer).map(|place| Self::new(place.0))
     }
 }
 

@@ -1,20 +1,19 @@
-//! Input files and directories as values of a job's input.
+//! Input files and directories as parameters of a job.
 //!
-//! Owns: reading them in an order that is the same everywhere. Does not know: what is mounted where; an input
-//! carries the guest path as a string, such as `"/in/crate"`, and the plan has to mount it there.
+//! Owns: reading them in an order that is the same everywhere. Does not know: what is mounted where (`input`).
 
-use std::fs::{File, FileType};
+use std::fs::FileType;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::error::{Context as _, Error, Result};
 
-/// An input directory. In a job's input it is a string: its path.
-///
-/// That the directory is there only shows when it is read.
+/// An input directory: what the plan mounts at `/in/NAME`. Within a value it is a string, its path; that it is there only shows when
+/// it is read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[serde(rename = "$wasmill::Dir")]
 pub struct Dir(PathBuf);
 
 impl Dir {
@@ -50,8 +49,8 @@ impl Dir {
     }
 
     /// The file at a path below.
-    pub fn file(&self, path: impl AsRef<Path>) -> InFile {
-        InFile(self.0.join(path))
+    pub fn file(&self, path: impl AsRef<Path>) -> File {
+        File(self.0.join(path))
     }
 
     /// The content of the file at a path below.
@@ -71,14 +70,13 @@ impl Dir {
     }
 }
 
-/// An input file. In a job's input it is a string: its path.
-///
-/// That the file is there only shows when it is read.
+/// An input file: what the plan mounts at `/in/NAME`. Within a value it is a string, its path; that it is there only shows when it is
+/// read. Nothing of it is in memory but what is read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct InFile(PathBuf);
+#[serde(rename = "$wasmill::File")]
+pub struct File(PathBuf);
 
-impl InFile {
+impl File {
     /// The file at a path.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
@@ -102,8 +100,8 @@ impl InFile {
     ///
     /// # Errors
     /// It is not there.
-    pub fn open(&self) -> Result<File> {
-        File::open(&self.0).with_context(|| format!("failed to open `{}`", self.0.display()))
+    pub fn open(&self) -> Result<std::fs::File> {
+        std::fs::File::open(&self.0).with_context(|| format!("failed to open `{}`", self.0.display()))
     }
 
     /// Its whole content.
@@ -120,6 +118,32 @@ impl InFile {
     /// It cannot be read or is not UTF-8.
     pub fn read_to_string(&self) -> Result<String> {
         std::fs::read_to_string(&self.0).with_context(|| format!("failed to read `{}`", self.0.display()))
+    }
+}
+
+/// The text in an input file, whole: what the plan mounts at `/in/NAME`, or a string of its `input`. It is UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename = "$wasmill::Text")]
+pub struct Text(String);
+
+impl Text {
+    /// It as a string.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
     }
 }
 
@@ -158,8 +182,8 @@ impl Entry {
     }
 
     /// As a file to read.
-    pub fn file(&self) -> InFile {
-        InFile(self.path.clone())
+    pub fn file(&self) -> File {
+        File(self.path.clone())
     }
 
     /// As a directory to read.
@@ -272,7 +296,7 @@ mod tests {
     fn inputs_are_paths_as_strings() {
         let dir: Dir = serde_json::from_str("\"/in/crate\"").expect("a path");
         assert_eq!(dir.path(), Path::new("/in/crate"));
-        let file: InFile = serde_json::from_str("\"/in/x\"").expect("a path");
+        let file: File = serde_json::from_str("\"/in/x\"").expect("a path");
         assert_eq!(file.path(), Path::new("/in/x"));
     }
 }

@@ -1,13 +1,14 @@
 //! Jobs as the program sees them, and the step from a function of the author's to one of them.
 //!
-//! Owns: the registry, reading an input as the type that a job takes, and telling a job's value from its error.
-//! Does not know: where input and result are kept (`command`).
+//! Owns: the registry, and telling a job's value from its error. Does not know: where its input is from (`input`), or where its result
+//! goes (`command`).
 
 use std::any::TypeId;
 use std::error::Error as StdError;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+
+use crate::input::Inputs;
 
 /// A job of this module.
 #[derive(Debug)]
@@ -16,8 +17,8 @@ pub struct Job {
     pub name: &'static str,
     /// What it does: the first line of its function's doc comment.
     pub about: &'static str,
-    /// From its input as JSON to its result as JSON, or to none where it returns `()`.
-    pub run: fn(&[u8]) -> Returned,
+    /// From its input to its result as JSON, or to none where it returns `()`.
+    pub run: fn(Inputs) -> Returned,
 }
 
 /// A job's result as JSON, nothing where it returns `()`, or why there is none.
@@ -34,32 +35,6 @@ pub enum Failure {
     Job(Box<dyn StdError>),
     /// Its result cannot be written as JSON.
     Output(serde_json::Error),
-}
-
-/// Reads an input as the type that a job takes. No bytes at all are `null`.
-///
-/// # Errors
-/// [`Failure::Input`] with the path of the field that does not fit.
-pub fn read_input<T: DeserializeOwned>(input: &[u8]) -> Result<T, Failure> {
-    let input = if input.trim_ascii().is_empty() { b"null" } else { input };
-    let mut json = serde_json::Deserializer::from_slice(input);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        match path.as_str() {
-            "." => Failure::Input(error.inner().to_string()),
-            path => Failure::Input(format!("`{path}`: {}", error.inner())),
-        }
-    })?;
-    json.end().map_err(|error| Failure::Input(error.to_string()))?;
-    Ok(value)
-}
-
-/// Makes sure that a job without a parameter was given nothing.
-///
-/// # Errors
-/// [`Failure::Input`] if it was.
-pub fn read_no_input(input: &[u8]) -> Result<(), Failure> {
-    read_input::<()>(input).map_err(|_| Failure::Input("the job takes no input, but was given one".to_owned()))
 }
 
 /// Is implemented for every `Result`: its error is the job's.

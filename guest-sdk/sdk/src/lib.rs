@@ -6,13 +6,7 @@
 //! ```
 //! use wasmill_sdk::prelude::*;
 //!
-//! #[derive(Deserialize)]
-//! struct Input {
-//!     name: String,
-//!     source: Dir,
-//! }
-//!
-//! #[derive(Serialize)]
+//! #[derive(Serialize, Deserialize, Schema)]
 //! struct Count {
 //!     name: String,
 //!     files: usize,
@@ -20,12 +14,22 @@
 //!
 //! /// Counts the files below a directory.
 //! #[job]
-//! fn count(input: Input) -> Result<Count> {
+//! fn count(name: String, source: Dir) -> Result<Count> {
 //!     let mut files = 0;
-//!     for entry in input.source.walk() {
+//!     for entry in source.walk() {
 //!         files += usize::from(entry?.is_file());
 //!     }
-//!     Ok(Count { name: input.name, files })
+//!     Ok(Count { name, files })
+//! }
+//!
+//! /// Adds up what every `count` found.
+//! #[job]
+//! fn total(counts: Each<Count>) -> Result<usize> {
+//!     let mut files = 0;
+//!     for (_, count) in counts.iter()? {
+//!         files += count?.files;
+//!     }
+//!     Ok(files)
 //! }
 //!
 //! wasmill_sdk::main!();
@@ -39,19 +43,22 @@ mod command;
 mod each;
 mod error;
 mod files;
+mod input;
 mod job;
 pub mod out;
+mod schema;
 
 pub use command::run;
 pub use each::Each;
 pub use error::{Context, Error, Result};
-pub use files::{Dir, Entry, InFile, Walk};
+pub use files::{Dir, Entry, File, Text, Walk};
+pub use schema::Schema;
 pub use serde;
-pub use wasmill_sdk_macro::job;
+pub use wasmill_sdk_macro::{Schema, job};
 
 /// What a file with jobs in it needs: `use wasmill_sdk::prelude::*;`.
 pub mod prelude {
-    pub use crate::{Context, Dir, Each, Error, InFile, Result, bail, job, out};
+    pub use crate::{Context, Dir, Each, Error, File, Result, Schema, Text, bail, job, out};
     pub use serde::{Deserialize, Serialize};
 }
 
@@ -59,6 +66,8 @@ pub mod prelude {
 #[macro_export]
 macro_rules! main {
     () => {
+        $crate::__describe!(sdk_line, $crate::__private::VERSION);
+
         fn main() -> ::std::process::ExitCode {
             $crate::run()
         }
@@ -73,10 +82,30 @@ macro_rules! bail {
     };
 }
 
+/// Puts a line into the section in which a module describes itself; elsewhere than in a module there is none.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __describe {
+    ($line:ident, $of:expr) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            const LEN: usize = $crate::__private::interface::$line::<0>($of).len;
+            #[unsafe(link_section = "wasmill")]
+            pub static LINE: [u8; LEN] = $crate::__private::interface::$line::<LEN>($of).bytes;
+        };
+    };
+}
+
 /// What the code that `#[job]` writes refers to. No part of the interface.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::command::{Invocation, jobs};
-    pub use crate::job::{AnyReturned, Failure, Job, ResultReturned, Returned, read_input, read_no_input};
+    pub use crate::input::Inputs;
+    pub use crate::job::{AnyReturned, Failure, Job, ResultReturned, Returned};
+    pub use crate::schema::{Described, Undescribed, type_or_name};
     pub use inventory;
+    pub use wasmill_abi::interface;
+
+    /// The SDK's version.
+    pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 }

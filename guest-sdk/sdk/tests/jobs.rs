@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use tempfile::TempDir;
+
 use wasmill_sdk::__private::{Invocation, Job, jobs};
 use wasmill_sdk::prelude::*;
 
@@ -61,7 +63,8 @@ fn own_error() -> Result<(), Broken> {
 }
 
 #[job]
-fn r#match(_: ()) -> Result<&'static str, Box<dyn std::error::Error>> {
+fn r#match(r#type: ()) -> Result<&'static str, Box<dyn std::error::Error>> {
+    let () = r#type;
     Ok("raw")
 }
 
@@ -70,11 +73,31 @@ fn no_json() -> std::collections::BTreeMap<(u8, u8), u8> {
     [((1, 2), 3)].into()
 }
 
+#[derive(Deserialize)]
+struct Nested {
+    above: Option<File>,
+}
+
+#[job]
+fn places(text: Text, dir: Dir, file: Option<File>, nested: Nested, each: Each<u8>) -> Result<String> {
+    let names: Vec<_> = dir.entries()?.iter().map(|entry| entry.name().to_owned()).collect();
+    let file = file.map(|file| file.read_to_string()).transpose()?;
+    let above = nested.above.map(|file| file.path().display().to_string());
+    let each: Vec<_> = each.iter()?.map(|(name, value)| Ok((name, value?))).collect::<Result<_>>()?;
+    Ok(format!("{} {names:?} {file:?} {above:?} {each:?}", &*text))
+}
+
 /// Calls the module and gives the exit code, the message and the result file.
 fn call(arguments: &[&str], input: &str) -> (u8, String, Option<String>) {
     let out = tempfile::tempdir().expect("a temporary directory");
+    call_with(&out, arguments, input)
+}
+
+/// The same, where files were put at paths below its `/in`.
+fn call_with(root: &TempDir, arguments: &[&str], input: &str) -> (u8, String, Option<String>) {
+    let out = root;
     let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-    let invocation = Invocation { arguments, out_dir: out.path().to_owned() };
+    let invocation = Invocation { arguments, in_dir: root.path().join("in"), out_dir: out.path().to_owned() };
     let (exit_code, message) = match invocation.run(&jobs(), || Ok(input.into())) {
         Ok(()) => (0, String::new()),
         Err(refusal) => (refusal.exit_code, refusal.message),
@@ -92,15 +115,17 @@ fn fails(arguments: &[&str], input: &str, exit_code: u8, message: &str) {
 
 #[test]
 fn a_result_is_one_line_of_json() {
-    gives(&["greet"], r#"{"name": "Ada9", "years": [1, 2]}"#, "\"Ada9 1 9\"\n");
+    gives(&["greet"], r#"{"person": {"name": "Ada9", "years": [1, 2]}}"#, "\"Ada9 1 9\"\n");
     gives(&["match"], "null", "\"raw\"\n");
-    gives(&["plain"], "3", "3\n");
+    gives(&["match"], r#"{"type": null}"#, "\"raw\"\n");
+    gives(&["plain"], r#"{"number": 3}"#, "3\n");
 }
 
 #[test]
 fn no_input_is_null() {
     gives(&["plain"], "", "7\n");
     gives(&["plain"], " \n", "7\n");
+    gives(&["plain"], "{\"number\": null}", "7\n");
 }
 
 #[test]
@@ -110,13 +135,13 @@ fn unit_leaves_no_result() {
 
 #[test]
 fn the_first_argument_is_tried_where_the_program_name_is_no_job() {
-    gives(&["audit.wasm", "plain"], "3", "3\n");
-    gives(&["plain", "greet"], "3", "3\n");
+    gives(&["audit.wasm", "plain"], r#"{"number": 3}"#, "3\n");
+    gives(&["plain", "greet"], r#"{"number": 3}"#, "3\n");
 }
 
 #[test]
 fn a_jobs_error_comes_with_its_causes() {
-    let person = r#"{"name": "Ada", "years": []}"#;
+    let person = r#"{"person": {"name": "Ada", "years": []}}"#;
     fails(&["greet"], person, 1, "error: no years\n");
     let broken = "error: it broke\n  caused by: an error occurred when formatting an argument\n";
     fails(&["own_error"], "", 1, broken);
@@ -124,20 +149,69 @@ fn a_jobs_error_comes_with_its_causes() {
 
 #[test]
 fn an_aliased_result_is_still_a_result() {
-    gives(&["alias"], "\"12\"", "12\n");
-    fails(&["alias"], "\"x\"", 1, "error: `x`: invalid digit found in string\n");
+    gives(&["alias"], r#"{"text": "12"}"#, "12\n");
+    fails(&["alias"], r#"{"text": "x"}"#, 1, "error: `x`: invalid digit found in string\n");
 }
 
 #[test]
 fn an_input_that_does_not_fit_is_told_with_its_path() {
     let lead = "error: the input does not fit the job";
-    let (code, message, _) = call(&["greet"], r#"{"name": "Ada", "years": [1, "two"]}"#);
+    let (code, message, _) = call(&["greet"], r#"{"person": {"name": "Ada", "years": [1, "two"]}}"#);
     assert_eq!(code, 65);
-    assert!(message.starts_with(&format!("{lead} `greet`\n  caused by: `years[1]`: invalid type")), "{message}");
-    let (code, message, _) = call(&["plain"], "3 4");
-    assert_eq!((code, message.contains("trailing characters")), (65, true), "{message}");
-    let refused = format!("{lead} `silent`\n  caused by: the job takes no input, but was given one\n");
-    fails(&["silent"], "{}", 65, &refused);
+    let said = format!("{lead} `greet`\n  caused by: `person`, `years[1]`: invalid type");
+    assert!(message.starts_with(&said), "{message}");
+    for (job, input, wrong) in [
+        ("plain", "3 4", "an object with a field for each parameter"),
+        ("plain", "{\"number\": 3 4}", "an object with a field for each parameter"),
+        (
+            "greet",
+            "",
+            "`person`: nothing is given: mount something at `/in/person`, or give a field `person` of `input`",
+        ),
+        ("silent", "{\"a\": 1}", "`input` has `a`, which the job does not take: it takes nothing"),
+        ("plain", "{\"nmber\": 1}", "`input` has `nmber`, which the job does not take: it takes `number`"),
+    ] {
+        let (code, message, _) = call(&[job], input);
+        assert_eq!((code, message.contains(wrong)), (65, true), "{message}");
+    }
+}
+
+#[test]
+fn a_parameter_is_what_is_mounted_under_its_name() {
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let write = |path: &str, content: &[u8]| {
+        let path = root.path().join("in").join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        std::fs::write(path, content).expect("written");
+    };
+    write("text", "grüß".as_bytes());
+    write("dir/b", b"");
+    write("dir/a", b"");
+    write("file", b"content");
+    write("each/one/result.json", b"1\n");
+    write("each/two/result.json", b"2\n");
+    let (code, message, result) = call_with(&root, &["places"], r#"{"nested": {"above": "/in/x"}}"#);
+    let expected = r#""grüß [\"a\", \"b\"] Some(\"content\") Some(\"/in/x\") [(\"one\", 1), (\"two\", 2)]""#;
+    assert_eq!((code, message.as_str(), result), (0, "", Some(format!("{expected}\n"))));
+
+    // A value that another job left, and one in a file.
+    write("nested/result.json", b"{}");
+    write("person", br#"{"name": "Ada", "years": [7]}"#);
+    assert_eq!(call_with(&root, &["greet"], "").2, Some("\"Ada 7 0\"\n".to_owned()));
+    assert_eq!(call_with(&root, &["places"], "").0, 0);
+
+    // What is wrong with it is said with its path.
+    for (path, content, job, wrong) in [
+        ("text", &b"a\xff"[..], "places", "is no text: byte 1 is not UTF-8"),
+        ("person", b"{\"name\": 1}", "greet", "`person`, `name`: in `"),
+        ("number/a", b"", "plain", "has no `result.json`"),
+    ] {
+        write(path, content);
+        let (code, message, _) = call_with(&root, &[job], r#"{}"#);
+        assert_eq!((code, message.contains(wrong)), (65, true), "{message}");
+    }
+    let (code, message, _) = call_with(&root, &["greet"], r#"{"person": {"name": "Ada", "years": [1]}}"#);
+    assert_eq!((code, message.contains("`person` is given twice")), (65, true), "{message}");
 }
 
 #[test]
@@ -159,14 +233,19 @@ fn an_unknown_job_gets_the_list() {
 #[test]
 fn two_jobs_of_one_name_are_refused_before_any_runs() {
     let twin = Job { name: "twin", about: "", run: |_| Ok(None) };
-    let invocation = Invocation { arguments: vec!["twin".to_owned()], out_dir: "/nowhere".into() };
+    let invocation =
+        Invocation { arguments: vec!["twin".to_owned()], in_dir: "/nowhere".into(), out_dir: "/nowhere".into() };
     let refusal = invocation.run(&[&twin, &twin], || Ok(Vec::new())).expect_err("refused");
     assert_eq!((refusal.exit_code, refusal.message.as_str()), (70, "error: this module has two jobs named `twin`\n"));
 }
 
 #[test]
 fn a_result_that_cannot_be_written_is_told() {
-    let invocation = Invocation { arguments: vec!["plain".to_owned()], out_dir: "/nowhere/at/all".into() };
+    let invocation = Invocation {
+        arguments: vec!["plain".to_owned()],
+        in_dir: "/nowhere".into(),
+        out_dir: "/nowhere/at/all".into(),
+    };
     let refusal = invocation.run(&jobs(), || Ok(Vec::new())).expect_err("no such directory");
     assert_eq!(refusal.exit_code, 74);
     assert!(refusal.message.contains("failed to write the result to `/nowhere/at/all"), "{}", refusal.message);

@@ -38,6 +38,7 @@ pub(crate) fn main() -> ExitCode {
                 commands::plan::graph(&cli.global, &plan, run, notation, families)
             }
         },
+        Command::Inspect { module } => commands::inspect::inspect(&cli.global, &module),
         Command::Runs { limit } => commands::history::runs(&cli.global, limit),
         Command::Show { run, job } => commands::history::show(&cli.global, run, job.as_deref()),
         Command::Verify { run, sample, jobs } => commands::verify::verify(&cli.global, run, sample, jobs),

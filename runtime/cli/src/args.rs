@@ -148,6 +148,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: PlanCommand,
     },
+    /// Say what a module says of itself: its jobs, what they take and what they give
+    Inspect {
+        /// A `.wasm` file
+        module: PathBuf,
+    },
     /// List the latest runs
     Runs {
         /// How many

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use wasmill::LazySandbox;
 use wasmill_executor::{
-    Adaptive, BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, LoadedModules, Memory, Recorded, Toolchain,
-    Verdict, VerifyPorts, execute,
+    Adaptive, BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, Loaded, LoadedModules, Memory,
+    ModuleLoadError, Recorded, Toolchain, Verdict, VerifyPorts, execute,
 };
 use wasmill_model::plan::{parse_duration, parse_size};
 use wasmill_model::port::Cancel;
@@ -61,18 +61,8 @@ impl Mill {
     }
 
     /// Gets the modules that `graph` needs.
-    pub(crate) fn load_modules(&self, graph: &Graph, output: BuildOutput) -> Result<LoadedModules, Vec<CliError>> {
-        self.inner.load_modules(graph, output).map_err(|errors| {
-            (errors.iter())
-                .map(|error| {
-                    let shown = CliError::from_error(exit_code::INPUT, error);
-                    match error.hint() {
-                        Some(hint) => shown.hint(hint),
-                        None => shown,
-                    }
-                })
-                .collect()
-        })
+    pub(crate) fn load_modules(&self, graph: &Graph, output: BuildOutput) -> Result<Loaded, Vec<CliError>> {
+        self.inner.load_modules(graph, output).map_err(|errors| errors.iter().map(module_error).collect())
     }
 
     /// Executes `graph`, telling `on_event` what happens. Ctrl-C stops the run; a second one ends the process.
@@ -147,6 +137,15 @@ impl Mill {
         let Self { storage, inner } = self;
         drop(storage);
         inner.close().map_err(|error| CliError::store(&error))
+    }
+}
+
+/// What is said of a module that cannot be had.
+fn module_error(error: &ModuleLoadError) -> CliError {
+    let shown = CliError::from_error(exit_code::INPUT, error);
+    match error.hint() {
+        Some(hint) => shown.hint(hint),
+        None => shown,
     }
 }
 
@@ -229,7 +228,7 @@ fn cache_dir() -> Option<PathBuf> {
 }
 
 /// Where compilers for guests are looked for.
-fn toolchain() -> Toolchain {
+pub(crate) fn toolchain() -> Toolchain {
     Toolchain {
         rustc: std::env::var_os("WASMILL_GUEST_RUSTC").map(PathBuf::from),
         private: std::env::var_os("WASMILL_WASI_TOOLCHAIN")

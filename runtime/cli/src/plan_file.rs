@@ -49,6 +49,16 @@ fn find(path: &Path) -> Result<PathBuf, CliError> {
     Ok(path.to_owned())
 }
 
+/// What is said of a plan whose jobs are not given what they take.
+pub(crate) fn refused(graph: &Graph, diagnostics: &[Diagnostic]) -> CliError {
+    let Some(Written { file, text, .. }) = graph.written() else {
+        return CliError::new(exit_code::PLAN, "the plan is not valid");
+    };
+    let here = std::env::current_dir().unwrap_or_default();
+    let shown = file.strip_prefix(here).unwrap_or(file).display().to_string();
+    invalid(&shown, text, diagnostics)
+}
+
 pub(crate) fn invalid(shown: &str, text: &str, diagnostics: &[Diagnostic]) -> CliError {
     let details = (diagnostics.iter())
         .map(|diagnostic| {

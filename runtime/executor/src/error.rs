@@ -297,6 +297,15 @@ pub enum ModuleLoadErrorKind {
     /// Its crate.
     #[error(transparent)]
     Build(#[from] GuestBuildError),
+    /// What it says of itself.
+    #[error("what {path} says of its jobs cannot be read")]
+    Interface {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: wasmill_model::interface::InterfaceError,
+    },
     /// A file that is a directory.
     #[error("{path} is a directory; a module is a file (`crate = …` names the folder of a Rust crate)")]
     Directory {

@@ -54,7 +54,7 @@ pub use expand::expand;
 pub use graph::{Graph, Job, JobId, UnknownJob};
 pub use guest_build::{BuildOutput, GuestBuildError, Toolchain};
 pub use import::Importer;
-pub use modules::LoadedModules;
+pub use modules::{Loaded, LoadedModules};
 pub use plan_snapshot::{PlanSnapshot, SnapshotError, Written};
 pub use rehearse::rehearse;
 pub use save::{export, export_file};

@@ -1,12 +1,15 @@
-//! The modules of a plan, as blobs.
+//! The modules of a plan, as blobs, and what they say of themselves.
 //!
 //! Owns: getting the bytes of each module that a run needs. Does not know: whether they are valid; the runner
 //! says so when the first job of a module is executed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
 
-use wasmill_model::plan::ModuleSource;
+use wasmill_model::interface::Interface;
+use wasmill_model::plan::{Diagnostic, Interfaces, ModuleSource, check_types};
 use wasmill_model::port::BlobStore;
 use wasmill_model::{Digest, Mount};
 
@@ -17,6 +20,15 @@ use crate::import::{Importer, Staged, Trust};
 
 /// The digest of each module, by its name in the plan.
 pub type LoadedModules = BTreeMap<String, Digest>;
+
+/// A plan's modules.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// Those that are in the store.
+    pub modules: LoadedModules,
+    /// What those say of themselves that are files or crates.
+    pub interfaces: Interfaces,
+}
 
 impl Graph {
     /// Puts the modules that the selected jobs run into the store, building what has to be built.
@@ -29,28 +41,90 @@ impl Graph {
         blobs: &dyn BlobStore,
         toolchain: &Toolchain,
         output: BuildOutput,
-    ) -> Result<LoadedModules, Vec<ModuleLoadError>> {
-        let used = self.modules_used();
-        let base = &self.scopes[0].base;
-        let mut loaded = LoadedModules::new();
+    ) -> Result<Loaded, Vec<ModuleLoadError>> {
+        let mut loaded = Loaded::default();
         let mut errors = Vec::new();
-        for (name, source) in self.modules.iter().filter(|(name, _)| used.contains(name.as_str())) {
-            let digest = match &source.value {
-                ModuleSource::Digest(digest) => stored(*digest, blobs),
-                // Only a plan that is yielded has these.
-                ModuleSource::Output { .. } => continue,
-                ModuleSource::File { path } => load_file(&base.join(path), importer, blobs),
-                ModuleSource::Crate { path, bin } => build_guest(&base.join(path), bin.as_deref(), toolchain, output)
-                    .map_err(ModuleLoadErrorKind::from)
-                    .and_then(|wasm| load_file(&wasm, importer, blobs)),
+        for (name, source) in self.sources_used() {
+            let digest = match self.module_file(source, toolchain, output) {
+                Ok(Some(file)) => load_file(&file, importer, blobs).and_then(|digest| {
+                    loaded.interfaces.extend(interface(&file)?.map(|interface| (name.clone(), interface)));
+                    Ok(digest)
+                }),
+                Ok(None) => match source {
+                    ModuleSource::Digest(digest) => stored(*digest, blobs),
+                    // Only a plan that is yielded has others.
+                    _ => continue,
+                },
+                Err(kind) => Err(kind),
             };
             match digest {
-                Ok(digest) => drop(loaded.insert(name.clone(), digest)),
+                Ok(digest) => drop(loaded.modules.insert(name.clone(), digest)),
                 Err(kind) => errors.push(ModuleLoadError { module: name.clone(), kind }),
             }
         }
         if errors.is_empty() { Ok(loaded) } else { Err(errors) }
     }
+
+    /// What the modules say of themselves that the selected jobs run, building what has to be built. There may be others, of which
+    /// nothing can be said here, and why.
+    pub fn read_interfaces(&self, toolchain: &Toolchain, output: BuildOutput) -> (Interfaces, Vec<ModuleLoadError>) {
+        let mut interfaces = Interfaces::new();
+        let mut errors = Vec::new();
+        for (name, source) in self.sources_used() {
+            let found = self.module_file(source, toolchain, output).and_then(|file| match file {
+                Some(file) => interface(&file),
+                None => Ok(None),
+            });
+            match found {
+                Ok(found) => interfaces.extend(found.map(|interface| (name.clone(), interface))),
+                Err(kind) => errors.push(ModuleLoadError { module: name.clone(), kind }),
+            }
+        }
+        (interfaces, errors)
+    }
+
+    /// Whether the jobs of the plan are given what their modules say that they take.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn check_types(&self, interfaces: &Interfaces) -> Result<(), Vec<Diagnostic>> {
+        let errors = check_types(self.scopes[0].entries.iter().map(|entry| entry.spec.as_ref()), interfaces);
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    fn sources_used(&self) -> impl Iterator<Item = (&String, &ModuleSource)> {
+        let used = self.modules_used();
+        let sources = self.modules.iter().filter(move |(name, _)| used.contains(name.as_str()));
+        sources.map(|(name, source)| (name, &source.value))
+    }
+
+    /// The file of a module that is on the host, or is built from what is.
+    fn module_file(
+        &self,
+        source: &ModuleSource,
+        toolchain: &Toolchain,
+        output: BuildOutput,
+    ) -> Result<Option<PathBuf>, ModuleLoadErrorKind> {
+        let base = &self.scopes[0].base;
+        match source {
+            ModuleSource::Digest(_) | ModuleSource::Output { .. } => Ok(None),
+            ModuleSource::File { path } => Ok(Some(base.join(path))),
+            ModuleSource::Crate { path, bin } => {
+                Ok(Some(build_guest(&base.join(path), bin.as_deref(), toolchain, output)?))
+            }
+        }
+    }
+}
+
+/// What the module in a file says of itself.
+fn interface(path: &Path) -> Result<Option<Interface>, ModuleLoadErrorKind> {
+    let damaged = |source| ModuleLoadErrorKind::Interface { path: path.to_owned(), source };
+    let file = File::open(path).map_err(|source| ImportError::Read { path: path.to_owned(), source })?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(ModuleLoadErrorKind::Directory { path: path.to_owned() });
+    }
+    // Most of it is skipped: a large buffer would read what nobody needs.
+    Interface::find(BufReader::with_capacity(4096, file)).map_err(damaged)
 }
 
 fn stored(digest: Digest, blobs: &dyn BlobStore) -> Result<Digest, ModuleLoadErrorKind> {

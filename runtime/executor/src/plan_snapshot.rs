@@ -87,6 +87,11 @@ impl Graph {
         self
     }
 
+    /// How the plan is written, where somebody said that.
+    pub fn written(&self) -> Option<&Written> {
+        self.written.as_ref()
+    }
+
     /// Keeps what a run of this begins with. None where nobody said how the plan is written.
     pub(crate) fn keep_snapshot(
         &self,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use wasmill_executor::{BuildOutput, Graph, Importer, LOST_AFTER, LoadedModules, ModuleLoadError, Ports, Toolchain};
+use wasmill_executor::{BuildOutput, Graph, Importer, LOST_AFTER, Loaded, ModuleLoadError, Ports, Toolchain};
 use wasmill_model::port::{BlobStore as _, StoreError};
 use wasmill_model::{BlobRef, Digest};
 use wasmill_sandbox::{Backend, Compiler};
@@ -96,11 +96,12 @@ impl Mill {
         Ok(self.storage.put(Bytes::copy_from_slice(&wasm))?.digest)
     }
 
-    /// Gets the modules that a graph needs, building those that are crates.
+    /// Gets the modules that a graph needs, building those that are crates. What they say of their jobs is not compared with the plan
+    /// ([`Graph::check_types`]).
     ///
     /// # Errors
     /// Every module that cannot be had.
-    pub fn load_modules(&self, graph: &Graph, output: BuildOutput) -> Result<LoadedModules, Vec<ModuleLoadError>> {
+    pub fn load_modules(&self, graph: &Graph, output: BuildOutput) -> Result<Loaded, Vec<ModuleLoadError>> {
         graph.load_modules(&self.importer, self.storage.as_ref(), &self.options.toolchain, output)
     }
 

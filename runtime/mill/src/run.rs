@@ -87,10 +87,12 @@ impl Mill {
         if !select.is_empty() {
             graph.select(&select)?;
         }
-        let modules = self
+        let loaded = self
             .load_modules(&graph, BuildOutput::Kept)
             .map_err(|errors| errors.into_iter().next().map_or_else(|| RunError::Plan(Vec::new()), RunError::Module))?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        graph.check_types(&loaded.interfaces).map_err(RunError::Plan)?;
+        let modules = loaded.modules;
         let workers = workers.unwrap_or_else(cores).max(1);
         let memory_bytes = memory_bytes.unwrap_or(u64::MAX);
         let ports = self.ports(workers);

@@ -8,6 +8,7 @@ mod action;
 mod digest;
 mod event;
 mod guest_path;
+pub mod interface;
 mod limits;
 mod outcome;
 pub mod plan;

@@ -42,7 +42,7 @@ fn is_core_only(program: &str) -> bool {
     program.starts_with("initialised") || program.starts_with("p1_")
 }
 
-const CASES: [Case; 30] = [
+const CASES: [Case; 33] = [
     case("batched", &["--in", "/items/a/in/leaf=single", "--stdin", "items"], &[]),
     case("clock_and_random", &[], &[Random]),
     case("copy", &["--in", "/in/leaf=single"], &[]),
@@ -69,6 +69,9 @@ const CASES: [Case; 30] = [
     case("panics", &[], &[Backtrace]),
     case("probe_secret", &["--", "plant"], &[]),
     case("probe_secret", &["--", "search"], &[]),
+    case("sdk_jobs", &["--in", "/in/text=single", "--stdin", "options", "--", "count"], &[]),
+    case("sdk_jobs", &["--", "headline"], &[ExitCode]),
+    case("sdk_jobs", &["--stdin", "far", "--", "panics"], &[ExitCode]),
     case("script", &["--", "write", "a/b", "text", "copy", "/out/a/b", "c", "join", "/out", "all"], &[]),
     case("script", &["--", "fail"], &[ExitCode]),
     case("sleepy", &[], &[]),
@@ -101,6 +104,7 @@ fn a_component_comes_to_the_same_result_as_its_module() {
     let space = TestSpace::new();
     space.write("data/b/2", "two").write("data/leaf", "one").write("single", vec![7; 200_000]);
     space.write("items", r#"{"args":[],"input":null,"item":"a"}"#);
+    space.write("options", r#"{"options":{"case":"ignored"}}"#).write("far", r#"{"at":3}"#);
     space.write("large", "a line of standard input\n".repeat(10_000));
     for path in ["replaced", "appended", "dir/old", "dir/kept", "gone/x"] {
         space.write(&format!("tree/{path}"), path);

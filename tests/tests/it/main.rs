@@ -23,5 +23,6 @@ mod sharing;
 mod store;
 mod support;
 mod tidy;
+mod typed;
 mod verify;
 mod workers;

@@ -17,34 +17,16 @@ use wasmill_sdk::prelude::*;
 use reduce::Totals;
 use scan::Scan;
 
-/// What `scan` takes.
-#[derive(Deserialize)]
-struct ScanInput {
-    /// The crate's name and version, as its directory is called.
-    name: String,
-    /// The crate's source.
-    source: Dir,
-}
-
-/// What `report` takes.
-#[derive(Deserialize)]
-struct ReportInput {
-    /// The heading of the page.
-    title: String,
-    /// What `scan` found in each crate.
-    scans: Each<Scan>,
-}
-
 /// Counts and lists what one crate is made of.
 #[job]
-fn scan(input: ScanInput) -> Result<Scan> {
-    Scan::of(input.name, &input.source)
+fn scan(name: String, source: Dir) -> Result<Scan> {
+    Scan::of(name, &source)
 }
 
 /// Puts all scans into one page and one JSON file.
 #[job]
-fn report(input: ReportInput) -> Result<Totals> {
-    let report = reduce::reduce(input.title, input.scans.iter()?);
+fn report(title: String, scans: Each<Scan>) -> Result<Totals> {
+    let report = reduce::reduce(title, scans.iter()?);
     out::write("report.html", html::page(&report))?;
     let mut json = serde_json::to_vec_pretty(&report).context("failed to write the report as JSON")?;
     json.push(b'\n');

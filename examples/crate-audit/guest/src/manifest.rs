@@ -5,9 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+use wasmill_sdk::Schema;
 
 /// The keys of interest.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Manifest {
     /// `package.version`.
     pub version: Option<String>,
@@ -22,7 +23,7 @@ pub struct Manifest {
 }
 
 /// What a manifest says about the build script.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub enum Build {
     /// Nothing: it is `build.rs`, if there is such a file.
     #[default]

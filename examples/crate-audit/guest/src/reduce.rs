@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wasmill_sdk::Result;
+use wasmill_sdk::{Result, Schema};
 
 use crate::lines::{ByLanguage, Lines};
 use crate::scan::{Problem, Scan};
 use crate::syntax::Syntax;
 
 /// Everything about all crates.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Report {
     /// The heading.
     pub title: String,
@@ -25,7 +25,7 @@ pub struct Report {
 }
 
 /// Sums over all crates.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Totals {
     /// How many crates were scanned.
     pub crates: u64,

@@ -4,7 +4,7 @@
 //! not know: other crates.
 
 use serde::{Deserialize, Serialize};
-use wasmill_sdk::{Dir, Entry, Result};
+use wasmill_sdk::{Dir, Entry, Result, Schema};
 
 use crate::build_script::{self, Uses};
 use crate::lines::{self, ByLanguage, Comments};
@@ -16,7 +16,7 @@ use crate::syntax::{self, Syntax};
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// What was found in a crate.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Scan {
     /// The name of its directory.
     pub name: String,
@@ -39,7 +39,7 @@ pub struct Scan {
 }
 
 /// A program that cargo runs on the host before it builds the crate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct BuildScript {
     /// Where it is in the crate.
     pub path: String,
@@ -48,7 +48,7 @@ pub struct BuildScript {
 }
 
 /// Something that was left out, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Problem {
     /// The file, or the crate's directory as `.`.
     pub file: String,

@@ -6,11 +6,12 @@
 use proc_macro2::TokenStream;
 use serde::{Deserialize, Serialize};
 use syn::visit::{self, Visit};
+use wasmill_sdk::Schema;
 
 use crate::nesting;
 
 /// Counts over some Rust files.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Syntax {
     /// Functions and methods, with those of traits and `extern` blocks.
     pub functions: u64,

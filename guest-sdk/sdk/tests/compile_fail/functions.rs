@@ -6,7 +6,7 @@ use wasmill_sdk::prelude::*;
 async fn waits() {}
 
 #[job]
-fn generic<T>(_: T) {}
+fn generic<T>(value: T) {}
 
 #[job]
 fn bounded()
@@ -16,7 +16,10 @@ where
 }
 
 #[job]
-fn two(_: u8, _: u8) {}
+fn nameless(_: u8) {}
+
+#[job]
+fn two((a, b): (u8, u8)) {}
 
 #[job]
 unsafe fn dangerous() {}
@@ -25,10 +28,10 @@ unsafe fn dangerous() {}
 extern "C" fn foreign() {}
 
 #[job]
-fn borrowed(_: &str) {}
+fn borrowed(text: &str) {}
 
 #[job]
-fn some(_: impl Deserialize<'static>) {}
+fn some(value: impl Deserialize<'static>) {}
 
 #[job(name = "other")]
 fn renamed() {}

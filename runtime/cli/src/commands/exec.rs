@@ -38,7 +38,7 @@ pub(crate) fn exec(global: &Global, args: ExecArgs) -> Result<u8, CliError> {
         let said = diagnostics.into_iter().next().map(|diagnostic| diagnostic.message).unwrap_or_default();
         CliError::new(exit_code::USAGE, said)
     })?;
-    let modules = mill.load_modules(&graph, BuildOutput::Kept).map_err(|mut errors| {
+    let loaded = mill.load_modules(&graph, BuildOutput::Kept).map_err(|mut errors| {
         let mut error = errors.pop().unwrap_or_default();
         error.headline = format!("cannot load the module {shown}");
         error
@@ -55,7 +55,7 @@ pub(crate) fn exec(global: &Global, args: ExecArgs) -> Result<u8, CliError> {
     };
     let mut report = None;
     let json = global.format == OutputFormat::Json;
-    mill.execute(graph, modules, &how, &mut |event| {
+    mill.execute(graph, loaded.modules, &how, &mut |event| {
         if json {
             show_json(event);
         }

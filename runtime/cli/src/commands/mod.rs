@@ -5,6 +5,7 @@
 pub(crate) mod content;
 pub(crate) mod exec;
 pub(crate) mod history;
+pub(crate) mod inspect;
 pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod store;

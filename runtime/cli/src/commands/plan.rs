@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
-use wasmill_executor::{Durations, Graph, JobId, PlanSnapshot};
+use wasmill_executor::{BuildOutput, Durations, Graph, JobId, PlanSnapshot, chain};
 use wasmill_model::RunId;
 use wasmill_storage::Storage;
 
@@ -15,7 +15,7 @@ use crate::app::show_error;
 use crate::args::{Global, Notation, OutputFormat};
 use crate::error::CliError;
 use crate::exit_code;
-use crate::mill::{default_memory, open_error, store_dir, store_options};
+use crate::mill::{default_memory, open_error, store_dir, store_options, toolchain};
 use crate::plan_file;
 use crate::report::print;
 use crate::report::shape::{Drawing, Drawn};
@@ -30,14 +30,22 @@ const PATH_SHOWN: usize = 6;
 /// `wasmill plan check`.
 pub(crate) fn check(global: &Global, path: &Path) -> Result<u8, CliError> {
     let graph = plan_file::load(path)?;
+    let (interfaces, unread) = graph.read_interfaces(&toolchain(), BuildOutput::Kept);
+    let unchecked: Vec<String> = unread.iter().map(|error| chain(error).join(": ")).collect();
+    graph.check_types(&interfaces).map_err(|wrong| plan_file::refused(&graph, &wrong))?;
     let (name, jobs, edges) = (graph.name(), graph.len(), graph.edges());
     match global.format {
         OutputFormat::Json => {
-            let said = json!({ "plan": name, "valid": true, "jobs": jobs, "edges": edges });
+            let said = json!({ "plan": name, "valid": true, "jobs": jobs, "edges": edges, "unchecked": unchecked });
             print(format!("{said}\n").as_bytes());
         }
         OutputFormat::Human if global.quiet => {}
-        OutputFormat::Human => print(format!("plan `{name}` is valid: {}\n", jobs_and_edges(&graph)).as_bytes()),
+        OutputFormat::Human => {
+            for why in unchecked {
+                eprintln!("warning: whether jobs are given what they take was not checked: {}", harmless_lines(&why));
+            }
+            print(format!("plan `{name}` is valid: {}\n", jobs_and_edges(&graph)).as_bytes());
+        }
     }
     Ok(exit_code::SUCCESS)
 }

@@ -65,12 +65,13 @@ fn loaded(global: &Global, args: &RunArgs) -> Result<(Mill, Graph, LoadedModules
     let mill = Mill::open(global)?;
     let shown = !global.quiet && global.format == OutputFormat::Human;
     let output = if shown { BuildOutput::Shown } else { BuildOutput::Kept };
-    let modules = mill.load_modules(&graph, output).map_err(|mut errors| {
+    let loaded = mill.load_modules(&graph, output).map_err(|mut errors| {
         let last = errors.pop();
         errors.iter().for_each(|error| show_error(error, global.format));
         last.unwrap_or_else(|| CliError::new(exit_code::INPUT, "a module cannot be loaded"))
     })?;
-    Ok((mill, graph, modules))
+    graph.check_types(&loaded.interfaces).map_err(|wrong| plan_file::refused(&graph, &wrong))?;
+    Ok((mill, graph, loaded.modules))
 }
 
 /// The plan as it was when a run of it began, with what its jobs had read.

@@ -17,6 +17,7 @@ mod quantity;
 mod source;
 mod spelling;
 mod template;
+mod typecheck;
 mod variables;
 mod when;
 
@@ -27,6 +28,7 @@ pub use diagnostic::{Diagnostic, Label, Span};
 pub use places::{check_mounts, check_outputs};
 pub use quantity::{bytes as parse_size, milliseconds as parse_duration};
 pub use template::{Binding, Bindings, HostPathError, Template, TemplateError};
+pub use typecheck::{Interfaces, check_types};
 
 use crate::action::MountMode;
 use crate::digest::{BlobRef, Digest};

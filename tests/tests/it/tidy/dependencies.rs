@@ -1,6 +1,6 @@
 //! Which crate may know which, by its manifest and by what its sources name (ARCHITECTURE.md has the picture).
 //!
-//! cli → mill → {executor, storage, sandbox}, and executor → {storage, sandbox} only through model's ports; model imports nothing of ours; a guest knows
+//! cli → mill → {executor, storage, sandbox}, and executor → {storage, sandbox} only through model's ports; model knows what guests and hosts agree on (abi) and nothing else of ours; a guest knows
 //! nothing of the host.
 
 use super::rules::find;
@@ -19,7 +19,7 @@ struct Rule {
 const RULES: [Rule; 7] = [
     Rule {
         folder: "runtime/model/",
-        ours: &[],
+        ours: &["wasmill-abi"],
         crates: &["tokio", "wasmtime", "redb", "rustix", "walkdir", "tempfile"],
     },
     Rule { folder: "runtime/storage/", ours: &["wasmill-model"], crates: &["wasmtime", "tokio", "clap"] },

@@ -1,0 +1,414 @@
+//! What a module says of its jobs, and whether what one job gives is what another takes.
+//!
+//! Owns: finding and reading the section that modules of the guest SDK carry (`guest-sdk/abi/src/interface.rs` writes it), and which
+//! types fit which. Does not know: plans.
+
+use std::fmt;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use serde::{Deserialize, Serialize};
+
+/// A description is not larger.
+const SECTION_BYTES_MAX: u64 = 4 << 20;
+
+/// How many sections are looked through: programs have about twenty.
+const SECTIONS_MAX: usize = 10_000;
+
+/// A type is not nested deeper.
+const DEPTH_MAX: usize = 100;
+
+/// What a module says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interface {
+    /// The version of the SDK that it was made with.
+    pub sdk: String,
+    /// The version of the guest ABI that it was made for.
+    pub abi: u32,
+    /// Its jobs, by name.
+    pub jobs: Vec<JobInterface>,
+}
+
+/// What a module says of one of its jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobInterface {
+    /// Its name: the plan's `entry`.
+    #[serde(rename = "job")]
+    pub name: String,
+    /// What it does, in a line.
+    pub about: String,
+    /// What it takes.
+    pub parameters: Vec<Field>,
+    /// What it gives.
+    pub returns: Type,
+}
+
+/// A parameter of a job, a field of a struct, or a variant of an enum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// Its name, as it is written.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub ty: Type,
+    /// Whether it may be left out.
+    #[serde(default, rename = "optional", skip_serializing_if = "std::ops::Not::not")]
+    pub is_optional: bool,
+}
+
+/// A type, as the description writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Type {
+    /// `bool`, `string`, `unit`, `file`, `dir`, `text`, and numbers by their bits: `u8`, `i64`, `f32`.
+    Leaf(String),
+    /// A type of which the module says no more than its name.
+    Any {
+        /// The name.
+        any: String,
+    },
+    /// A value or nothing.
+    Option {
+        /// The value's type.
+        option: Box<Type>,
+    },
+    /// Any number of values.
+    Seq {
+        /// Their type.
+        seq: Box<Type>,
+    },
+    /// So many values.
+    Tuple {
+        /// The type of each.
+        tuple: Vec<Type>,
+    },
+    /// Values by name.
+    Map {
+        /// Their type.
+        map: Box<Type>,
+    },
+    /// A struct with named fields.
+    Struct {
+        /// Its name.
+        #[serde(rename = "struct")]
+        name: String,
+        /// Its fields.
+        fields: Vec<Field>,
+    },
+    /// An enum.
+    Enum {
+        /// Its name.
+        #[serde(rename = "enum")]
+        name: String,
+        /// Its variants.
+        variants: Vec<Field>,
+    },
+    /// The type of that name that this is within.
+    Within {
+        /// The name.
+        within: String,
+    },
+    /// The results of all items of a job.
+    Each {
+        /// The type of a result.
+        each: Box<Type>,
+    },
+}
+
+/// Why a module's description cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InterfaceError {
+    /// The file cannot be read.
+    #[error("it cannot be read")]
+    Read(#[from] io::Error),
+    /// It is no description.
+    #[error("its description of itself is damaged, or made by a newer SDK: {0}")]
+    Damaged(String),
+}
+
+impl Interface {
+    /// Looks for a description in a module or component. `None` where there is none: most programs have none, and whether it is a
+    /// program at all is for others to say.
+    ///
+    /// # Errors
+    /// The file cannot be read, or what is there is no description.
+    pub fn find(wasm: impl Read + Seek) -> Result<Option<Self>, InterfaceError> {
+        let Some(section) = section(wasm)? else { return Ok(None) };
+        let text = String::from_utf8(section).map_err(|error| InterfaceError::Damaged(error.to_string()))?;
+        let damaged = |error: serde_json::Error| InterfaceError::Damaged(error.to_string());
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Line {
+            Job(JobInterface),
+            Sdk { sdk: String, abi: u32 },
+        }
+        let mut all = Self::default();
+        for line in text.lines() {
+            match serde_json::from_str(line).map_err(damaged)? {
+                Line::Job(job) => all.jobs.push(job),
+                Line::Sdk { sdk, abi } => (all.sdk, all.abi) = (sdk, abi),
+            }
+        }
+        all.jobs.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Some(all))
+    }
+
+    /// A job by its name.
+    pub fn job(&self, name: &str) -> Option<&JobInterface> {
+        self.jobs.iter().find(|job| job.name == name)
+    }
+}
+
+/// The content of the section of a module, put together from all of that name.
+fn section(mut wasm: impl Read + Seek) -> io::Result<Option<Vec<u8>>> {
+    let mut header = [0; 8];
+    if wasm.read_exact(&mut header).is_err() || !header.starts_with(b"\0asm") {
+        return Ok(None);
+    }
+    // In a component, the program is a module within it.
+    let is_component = header.get(6..) == Some(&[1, 0]);
+    let mut found = None;
+    for _ in 0..SECTIONS_MAX {
+        let mut id = [0];
+        if wasm.read(&mut id)? == 0 {
+            break;
+        }
+        let Some(len) = leb(&mut wasm)? else { break };
+        let start = wasm.stream_position()?;
+        let end = start.saturating_add(len);
+        match id {
+            [0] => {
+                let name_len = leb(&mut wasm)?.unwrap_or(0);
+                let mut name = vec![0; usize::try_from(name_len.min(64)).unwrap_or(0)];
+                wasm.read_exact(&mut name)?;
+                let left = end.saturating_sub(wasm.stream_position()?);
+                if name == wasmill_abi::interface::SECTION.as_bytes() && left <= SECTION_BYTES_MAX {
+                    let mut content = Vec::new();
+                    wasm.by_ref().take(left).read_to_end(&mut content)?;
+                    found.get_or_insert_with(Vec::new).extend(content);
+                }
+            }
+            // The first module in a component that has one.
+            [1] if is_component && found.is_none() => found = nested(&mut wasm, len)?,
+            _ => {}
+        }
+        wasm.seek(SeekFrom::Start(end))?;
+    }
+    Ok(found)
+}
+
+/// The same of a module that lies within a component, from here on.
+fn nested(wasm: &mut (impl Read + Seek), len: u64) -> io::Result<Option<Vec<u8>>> {
+    let start = wasm.stream_position()?;
+    let within = Part { of: wasm, start, at: 0, len };
+    // A module within a module there is not.
+    let mut within = Box::new(within) as Box<dyn ReadSeek + '_>;
+    section(&mut within)
+}
+
+trait ReadSeek: Read + Seek {}
+
+impl<T: Read + Seek> ReadSeek for T {}
+
+/// A part of a file, as a file.
+struct Part<'a, F> {
+    of: &'a mut F,
+    start: u64,
+    at: u64,
+    len: u64,
+}
+
+impl<F: Read> Read for Part<'_, F> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.len.saturating_sub(self.at)).unwrap_or(usize::MAX).min(into.len());
+        let read = self.of.read(into.get_mut(..left).unwrap_or_default())?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl<F: Seek> Seek for Part<'_, F> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.len.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?.min(self.len);
+        self.of.seek(SeekFrom::Start(self.start.saturating_add(self.at)))?;
+        Ok(self.at)
+    }
+}
+
+/// A number of up to 32 bits, as WebAssembly writes it. `None` where there is none.
+fn leb(wasm: &mut impl Read) -> io::Result<Option<u64>> {
+    let mut number = 0;
+    for shift in (0..35).step_by(7) {
+        let mut byte = [0];
+        if wasm.read(&mut byte)? == 0 {
+            return Ok(None);
+        }
+        let [byte] = byte;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
+}
+
+/// Where one type is not the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// Where in the value: names of fields, `[]` for the elements of a list. Empty for the whole.
+    pub at: String,
+    /// What is wanted there, with names in backticks.
+    pub wanted: String,
+    /// What is given there, likewise.
+    pub given: String,
+}
+
+impl Type {
+    /// Whether a value of the type `given` can be read as this type, as far as is known: what is not described fits.
+    ///
+    /// # Errors
+    /// The first place where it cannot.
+    pub fn accept(&self, given: &Type) -> Result<(), Misfit> {
+        self.accept_at(given, "", 0)
+    }
+
+    fn accept_at(&self, given: &Type, at: &str, depth: usize) -> Result<(), Misfit> {
+        let misfit = || Err(Misfit { at: at.to_owned(), wanted: format!("`{self}`"), given: format!("`{given}`") });
+        let deeper = |wanted: &Type, given: &Type, at: String| wanted.accept_at(given, &at, depth + 1);
+        match (self, given) {
+            _ if depth > DEPTH_MAX => Ok(()),
+            (Type::Any { .. } | Type::Within { .. }, _) | (_, Type::Any { .. } | Type::Within { .. }) => Ok(()),
+            (Type::Option { option: wanted }, Type::Option { option: given }) => wanted.accept_at(given, at, depth + 1),
+            (Type::Option { option: wanted }, given) => wanted.accept_at(given, at, depth + 1),
+            (Type::Leaf(wanted), Type::Leaf(given)) if leaf_accepts(wanted, given) => Ok(()),
+            (Type::Seq { seq: wanted }, Type::Seq { seq: given })
+            | (Type::Each { each: wanted }, Type::Each { each: given }) => deeper(wanted, given, format!("{at}[]")),
+            (Type::Map { map: wanted }, Type::Map { map: given }) => deeper(wanted, given, format!("{at}.*")),
+            (Type::Seq { seq: wanted }, Type::Tuple { tuple }) => {
+                tuple.iter().enumerate().try_for_each(|(index, given)| deeper(wanted, given, format!("{at}[{index}]")))
+            }
+            (Type::Tuple { tuple: wanted }, Type::Tuple { tuple: given }) if wanted.len() == given.len() => {
+                let pairs = wanted.iter().zip(given).enumerate();
+                pairs
+                    .into_iter()
+                    .try_for_each(|(index, (wanted, given))| deeper(wanted, given, format!("{at}[{index}]")))
+            }
+            (Type::Map { map: wanted }, Type::Struct { fields, .. }) => {
+                fields.iter().try_for_each(|field| deeper(wanted, &field.ty, below(at, &field.name)))
+            }
+            // Which names there will be shows when they are read.
+            (Type::Struct { .. }, Type::Map { .. }) => Ok(()),
+            (Type::Struct { fields: wanted, .. }, Type::Struct { name: given_name, fields: given }) => {
+                wanted.iter().try_for_each(|wanted| match given.iter().find(|given| given.name == wanted.name) {
+                    // What may be left out is there with a value of its own, where it is there.
+                    Some(found) if found.is_optional && !matches!(wanted.ty, Type::Option { .. }) => {
+                        deeper(&wanted.ty, found.ty.present(), below(at, &wanted.name))
+                    }
+                    Some(found) => deeper(&wanted.ty, &found.ty, below(at, &wanted.name)),
+                    None if wanted.is_optional => Ok(()),
+                    None => Err(Misfit {
+                        at: at.to_owned(),
+                        wanted: format!("`{self}` with a field `{}`", wanted.name),
+                        given: format!("`{given_name}` without it"),
+                    }),
+                })
+            }
+            (Type::Enum { variants: wanted, .. }, Type::Enum { variants: given, .. }) => {
+                given.iter().try_for_each(|given| match wanted.iter().find(|wanted| wanted.name == given.name) {
+                    Some(found) => deeper(&found.ty, &given.ty, below(at, &given.name)),
+                    None => Err(Misfit {
+                        at: at.to_owned(),
+                        wanted: format!("`{self}`"),
+                        given: format!("one that may be `{}`", given.name),
+                    }),
+                })
+            }
+            _ => misfit(),
+        }
+    }
+
+    /// The type of a value that is there.
+    fn present(&self) -> &Type {
+        match self {
+            Type::Option { option } => option,
+            other => other,
+        }
+    }
+
+    /// Whether it is a value and no place: something that serde reads.
+    pub fn is_value(&self) -> bool {
+        match self {
+            Type::Leaf(name) => !matches!(name.as_str(), "file" | "dir" | "text"),
+            Type::Each { .. } => false,
+            Type::Option { option } => option.is_value(),
+            _ => true,
+        }
+    }
+
+    /// The leaf's name, of a type or of what may be there.
+    pub fn leaf(&self) -> Option<&str> {
+        match self {
+            Type::Leaf(name) => Some(name),
+            Type::Option { option } => option.leaf(),
+            _ => None,
+        }
+    }
+}
+
+fn below(at: &str, name: &str) -> String {
+    if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
+}
+
+/// Whether serde reads the one as the other: numbers that may be larger are wanted where larger ones fit.
+fn leaf_accepts(wanted: &str, given: &str) -> bool {
+    let number = |name: &str| {
+        let (kind, bits) = name.split_at_checked(1)?;
+        Some((kind.chars().next()?, bits.parse::<u16>().ok()?))
+    };
+    match (number(wanted), number(given)) {
+        (Some(('f', _)), Some(_)) => true,
+        (Some(('u', wanted)), Some(('u', given))) | (Some(('i', wanted)), Some(('i', given))) => given <= wanted,
+        (Some(('i', wanted)), Some(('u', given))) => given < wanted,
+        (None, None) => wanted == given || (wanted, given) == ("text", "string"),
+        _ => false,
+    }
+}
+
+/// As an author would write it, short.
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Type::Leaf(name) => f.write_str(match name.as_str() {
+                "string" => "String",
+                "unit" => "()",
+                "file" => "File",
+                "dir" => "Dir",
+                "text" => "Text",
+                other => other,
+            }),
+            Type::Any { any: name }
+            | Type::Struct { name, .. }
+            | Type::Enum { name, .. }
+            | Type::Within { within: name } => f.write_str(name),
+            Type::Option { option } => write!(f, "Option<{option}>"),
+            Type::Seq { seq } => write!(f, "Vec<{seq}>"),
+            Type::Map { map } => write!(f, "Map<{map}>"),
+            Type::Each { each } => write!(f, "Each<{each}>"),
+            Type::Tuple { tuple } => {
+                f.write_str("(")?;
+                for (index, part) in tuple.iter().enumerate() {
+                    write!(f, "{}{part}", if index == 0 { "" } else { ", " })?;
+                }
+                f.write_str(")")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "interface_tests.rs"]
+mod tests;

@@ -1,0 +1,335 @@
+//! Whether the jobs of a plan are given what they take, as far as their modules say what that is.
+//!
+//! Owns: the parameters of jobs of the guest SDK beside what a plan mounts and passes. Does not know: which types fit which
+//! (`interface`), or where modules come from.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::diagnostic::{Diagnostic, Diagnostics, Quoted, listed};
+use super::graph::Target;
+use super::spelling::nearest;
+use super::{InputSource, JobSpec, JsonTemplate, MountSpec, Span, Stdin};
+use crate::interface::{Field, Interface, JobInterface, Misfit, Type};
+
+/// The descriptions of modules that have one, by the modules' names in a plan.
+pub type Interfaces = BTreeMap<String, Interface>;
+
+/// Checks jobs against what their modules say of themselves. Jobs of modules that say nothing take anything.
+pub fn check_types<'a>(jobs: impl Iterator<Item = &'a JobSpec> + Clone, interfaces: &Interfaces) -> Vec<Diagnostic> {
+    let mut errors = Diagnostics::default();
+    if interfaces.is_empty() {
+        return Vec::new();
+    }
+    let by_name = jobs.clone().map(|job| (job.name.value.as_str(), job)).collect();
+    let check = Check { by_name, interfaces };
+    for job in jobs {
+        check.job(job, &mut errors);
+    }
+    errors.into_sorted()
+}
+
+struct Check<'a> {
+    by_name: HashMap<&'a str, &'a JobSpec>,
+    interfaces: &'a Interfaces,
+}
+
+/// What a job's module says of it.
+enum Known<'a> {
+    /// Nothing.
+    Nothing,
+    /// It has no such job.
+    NoSuchJob(&'a Interface),
+    Job(&'a JobInterface),
+}
+
+impl<'a> Check<'a> {
+    fn known(&self, job: &JobSpec) -> Known<'a> {
+        let Some(interface) = self.interfaces.get(&job.module.value) else { return Known::Nothing };
+        // As the module looks for it (docs/guest-abi.md).
+        let named = job.entry.as_deref().and_then(|name| interface.job(name));
+        let first = || job.args.first()?.as_literal().and_then(|name| interface.job(name));
+        match named.or_else(first) {
+            Some(job) => Known::Job(job),
+            None if job.args.first().is_some_and(|arg| arg.as_literal().is_none()) => Known::Nothing,
+            None => Known::NoSuchJob(interface),
+        }
+    }
+
+    fn job(&self, job: &'a JobSpec, errors: &mut Diagnostics) {
+        let name = Quoted(&job.name.value);
+        if let Some(interface) = self.interfaces.get(&job.module.value)
+            && interface.abi != wasmill_abi::VERSION
+        {
+            let module = Quoted(&job.module.value);
+            let message = format!(
+                "the module {module} was made for version {} of the guest ABI, and this wasmill has version {}",
+                interface.abi,
+                wasmill_abi::VERSION
+            );
+            let wrong = Diagnostic::new(message, job.module.span.clone());
+            return errors.push(wrong.hint("build it again, with the SDK of this wasmill"));
+        }
+        let known = match self.known(job) {
+            Known::Nothing => return,
+            Known::Job(known) => known,
+            Known::NoSuchJob(interface) => return errors.push(no_such_job(job, interface)),
+        };
+        if job.batch.is_some() {
+            let message = format!("job {name} is one of the guest SDK, which cannot be done in batches");
+            errors.push(Diagnostic::new(message, job.name.span.clone()).hint("leave `batch` out"));
+        }
+        let given = Given::of(job);
+        for parameter in &known.parameters {
+            self.parameter(job, parameter, &given, errors);
+        }
+        for field in given.fields.iter().flat_map(|fields| fields.keys()) {
+            if !known.parameters.iter().any(|parameter| parameter.name == *field) {
+                let message = format!("`input` of job {name} has {}, which the job does not take", Quoted(field));
+                let names = known.parameters.iter().map(|parameter| parameter.name.as_str());
+                let hint = match nearest(field, names.clone()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if names.len() == 0 => "it takes nothing".to_owned(),
+                    None => format!("it takes {}", listed(names)),
+                };
+                errors.push(Diagnostic::new(message, given.span.clone()).hint(hint));
+            }
+        }
+    }
+
+    fn parameter(&self, job: &'a JobSpec, parameter: &Field, given: &Given<'a>, errors: &mut Diagnostics) {
+        let name = parameter.name.as_str();
+        let value = given.fields.and_then(|fields| fields.get(name));
+        let at = format!("{}/{name}", wasmill_abi::IN_DIR);
+        let mount = job.mounts.iter().find(|mount| mount.at.value.as_str() == at);
+        let of = format!("`{name}` of job {}", Quoted(&job.name.value));
+        match (mount, value) {
+            (Some(mount), Some(_)) => {
+                let message = format!("{of} is given twice");
+                let twice = Diagnostic::new(message, mount.at.span.clone()).and_at(given.span.clone(), "and here");
+                errors.push(twice);
+            }
+            (Some(mount), None) => self.mounted(&of, &parameter.ty, mount, errors),
+            (None, Some(value)) => {
+                if let Err(misfit) = json_fits(&parameter.ty, value, "") {
+                    let message = format!("{of} is {}, and is given something else", a(&parameter.ty));
+                    errors.push(Diagnostic::new(message, given.span.clone()).saying(said(&misfit)));
+                }
+            }
+            // What is below it may be mounted piece by piece.
+            (None, None) if job.mounts.iter().any(|mount| mount.at.value.as_str().starts_with(&format!("{at}/"))) => {}
+            (None, None) if parameter.is_optional || !given.is_all => {}
+            (None, None) => {
+                let message = format!("{of} is given nowhere: it is {}", a(&parameter.ty));
+                let hint = match parameter.ty.leaf() {
+                    Some("file" | "dir" | "text") => format!("write `in = {{ \"{at}\" = … }}`"),
+                    _ if matches!(parameter.ty, Type::Each { .. }) => {
+                        format!("write `in = {{ \"{at}\" = {{ jobs = \"…\" }} }}`")
+                    }
+                    _ => format!("write `input = {{ {name} = … }}`, or `in = {{ \"{at}\" = … }}`"),
+                };
+                errors.push(Diagnostic::new(message, job.name.span.clone()).hint(hint));
+            }
+        }
+    }
+
+    /// Checks what is mounted for a parameter.
+    fn mounted(&self, of: &str, wanted: &Type, mount: &MountSpec, errors: &mut Diagnostics) {
+        let span = mount.source.span.clone();
+        let mut refuse = |message: String, hint: &str| {
+            let wrong = Diagnostic::new(message, span.clone());
+            errors.push(if hint.is_empty() { wrong } else { wrong.hint(hint) });
+        };
+        let is = a(wanted);
+        let wants_file = matches!(wanted.leaf(), Some("file" | "text"));
+        let wants_dir = wanted.leaf() == Some("dir");
+        let each = match wanted {
+            Type::Each { each } => Some(each.as_ref()),
+            _ => None,
+        };
+        match &mount.source.value {
+            InputSource::Path(_) if each.is_some() => {
+                refuse(format!("{of} is {is}, and is given a path"), "results are taken with `{ jobs = \"…\" }`");
+            }
+            InputSource::Glob(_) if !wants_dir => {
+                refuse(format!("{of} is {is}, and is given a directory: what a glob matches"), "");
+            }
+            InputSource::Text(_) if wants_dir || each.is_some() => {
+                refuse(format!("{of} is {is}, and is given a text"), "")
+            }
+            InputSource::Jobs { jobs, path: None } => match each {
+                Some(each) => self.given_by(of, wanted, each, jobs, span, errors),
+                None if wants_dir => {}
+                None => refuse(
+                    format!("{of} is {is}, and is given the results of all items of {}", Quoted(jobs)),
+                    "make it an `Each<…>`, or take one item with `{ job = \"…[…]\" }`",
+                ),
+            },
+            InputSource::Jobs { path: Some(_), .. } if !wants_dir => {
+                refuse(format!("{of} is {is}, and is given a directory: a file of each item"), "");
+            }
+            InputSource::Job { job, path } => {
+                let whole = path.is_none();
+                let result = path.as_ref().is_some_and(|path| path.as_literal() == Some(wasmill_abi::RESULT_FILE));
+                let Some(target) = Target::of(job) else { return };
+                match target {
+                    Target::One(name) | Target::Item(name) if (whole || result) && wanted.is_value() => {
+                        self.given_by(of, wanted, wanted, &name, span, errors);
+                    }
+                    _ if whole && wants_file => refuse(
+                        format!("{of} is {is}, and is given a directory: the whole output of a job"),
+                        "say which file of it with `path`",
+                    ),
+                    _ if result && wants_dir => refuse(format!("{of} is {is}, and is given a file"), ""),
+                    _ if each.is_some() => {
+                        refuse(format!("{of} is {is}, and is given the output of one job"), "write `{ jobs = \"…\" }`");
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Checks the result of another job, where its module says what that is. `wanted` is wanted of each.
+    fn given_by(&self, of: &str, whole: &Type, wanted: &Type, by: &str, span: Span, errors: &mut Diagnostics) {
+        let Some(giver) = self.by_name.get(by) else { return };
+        // A plan that it yields stands for its result.
+        let Known::Job(known) = self.known(giver) else { return };
+        if giver.yields.is_some() {
+            return;
+        }
+        let wrong = match wanted.accept(&known.returns) {
+            Ok(()) if known.returns == Type::Leaf("unit".to_owned()) && !matches!(wanted, Type::Any { .. }) => {
+                "it returns nothing".to_owned()
+            }
+            Ok(()) => return,
+            Err(misfit) => said(&misfit),
+        };
+        let message = format!("{of} is {}, and {} gives {}", a(whole), Quoted(by), a(&known.returns));
+        let wrong = Diagnostic::new(message, span).saying(wrong);
+        errors.push(wrong.and_at(giver.name.span.clone(), format!("gives {}", a(&known.returns))));
+    }
+}
+
+fn no_such_job(job: &JobSpec, interface: &Interface) -> Diagnostic {
+    let module = Quoted(&job.module.value);
+    let names = interface.jobs.iter().map(|job| job.name.as_str());
+    let (message, asked) = match &job.entry {
+        Some(entry) => (format!("the module {module} has no job {}", Quoted(entry)), entry.as_str()),
+        None => (format!("job {} does not say which job of the module {module} it is", Quoted(&job.name.value)), ""),
+    };
+    let near = nearest(asked, names.clone());
+    let hint = match (near, interface.jobs.as_slice()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, []) => "it has no jobs at all: put `#[job]` on a function".to_owned(),
+        (None, [only]) => format!("write `entry = \"{}\"`", only.name),
+        (None, _) => format!("`entry` is one of {}", listed(names)),
+    };
+    Diagnostic::new(message, job.name.span.clone()).hint(hint)
+}
+
+/// What a job is given beside its mounts.
+struct Given<'a> {
+    fields: Option<&'a BTreeMap<String, JsonTemplate>>,
+    /// Whether nothing else is given, from a file say.
+    is_all: bool,
+    span: Span,
+}
+
+impl<'a> Given<'a> {
+    fn of(job: &'a JobSpec) -> Self {
+        let span = job.stdin.as_ref().map_or_else(|| job.name.span.clone(), |stdin| stdin.span.clone());
+        match job.stdin.as_ref().map(|stdin| &stdin.value) {
+            Some(Stdin::Json(JsonTemplate::Object(fields))) => Self { fields: Some(fields), is_all: true, span },
+            Some(Stdin::Source(_) | Stdin::Blob(_)) => Self { fields: None, is_all: false, span },
+            _ => Self { fields: None, is_all: true, span },
+        }
+    }
+}
+
+/// A type in a sentence.
+fn a(ty: &Type) -> String {
+    let name = ty.to_string();
+    match name.chars().next() {
+        Some('A' | 'E' | 'I' | 'O' | 'U' | 'i') => format!("an `{name}`"),
+        Some('(') => "nothing".to_owned(),
+        _ => format!("a `{name}`"),
+    }
+}
+
+fn said(misfit: &Misfit) -> String {
+    let at = if misfit.at.is_empty() { String::new() } else { format!("`{}`: ", misfit.at) };
+    format!("{at}{} is wanted, and {} is given", misfit.wanted, misfit.given)
+}
+
+/// Whether a value as a plan has it can be read as a type.
+fn json_fits(wanted: &Type, value: &JsonTemplate, at: &str) -> Result<(), Misfit> {
+    let misfit =
+        |given: &str| Err(Misfit { at: at.to_owned(), wanted: format!("`{wanted}`"), given: given.to_owned() });
+    let below = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
+    match (wanted, value) {
+        (Type::Any { .. } | Type::Within { .. }, _) | (Type::Option { .. }, JsonTemplate::Null) => Ok(()),
+        (Type::Option { option }, value) => json_fits(option, value, at),
+        (Type::Leaf(name), value) => match (name.as_str(), value) {
+            ("unit", JsonTemplate::Null) | ("bool", JsonTemplate::Bool(_)) => Ok(()),
+            ("string" | "text" | "file" | "dir", JsonTemplate::String(_)) => Ok(()),
+            ("f32" | "f64", JsonTemplate::Int(_) | JsonTemplate::Float(_)) => Ok(()),
+            (number, JsonTemplate::Int(value)) if int_fits(number, *value) => Ok(()),
+            (_, value) => misfit(&written(value)),
+        },
+        (Type::Each { .. }, JsonTemplate::String(_)) => Ok(()),
+        (Type::Seq { seq }, JsonTemplate::Array(values)) => {
+            let mut values = values.iter().enumerate();
+            values.try_for_each(|(index, value)| json_fits(seq, value, &format!("{at}[{index}]")))
+        }
+        (Type::Tuple { tuple }, JsonTemplate::Array(values)) if tuple.len() == values.len() => {
+            let mut pairs = tuple.iter().zip(values).enumerate();
+            pairs.try_for_each(|(index, (ty, value))| json_fits(ty, value, &format!("{at}[{index}]")))
+        }
+        (Type::Map { map }, JsonTemplate::Object(values)) => {
+            values.iter().try_for_each(|(name, value)| json_fits(map, value, &below(name)))
+        }
+        (Type::Struct { fields, .. }, JsonTemplate::Object(values)) => {
+            fields.iter().try_for_each(|field| match values.get(&field.name) {
+                Some(value) => json_fits(&field.ty, value, &below(&field.name)),
+                None if field.is_optional => Ok(()),
+                None => misfit(&format!("a table without `{}`", field.name)),
+            })
+        }
+        (Type::Enum { variants, .. }, JsonTemplate::String(name)) => match name.as_literal() {
+            Some(name) if !variants.iter().any(|variant| variant.name == name) => misfit(&Quoted(name).to_string()),
+            _ => Ok(()),
+        },
+        (Type::Enum { variants, .. }, JsonTemplate::Object(values)) => {
+            let one = values.iter().next().filter(|_| values.len() == 1);
+            let variant = one.and_then(|(name, value)| Some((variants.iter().find(|it| it.name == *name)?, value)));
+            match variant {
+                Some((variant, value)) => json_fits(&variant.ty, value, &below(&variant.name)),
+                None => misfit(&written(value)),
+            }
+        }
+        (_, value) => misfit(&written(value)),
+    }
+}
+
+fn int_fits(ty: &str, value: i64) -> bool {
+    let Some((kind, bits)) = ty.split_at_checked(1) else { return false };
+    let Ok(bits) = bits.parse::<u32>() else { return false };
+    match kind {
+        "u" => value >= 0 && (bits >= 63 || value < 1 << bits),
+        "i" => bits >= 64 || (-(1 << (bits - 1))..1 << (bits - 1)).contains(&value),
+        _ => false,
+    }
+}
+
+fn written(value: &JsonTemplate) -> String {
+    match value {
+        JsonTemplate::Null => "`null`".to_owned(),
+        JsonTemplate::Bool(value) => format!("`{value}`"),
+        JsonTemplate::Int(value) => format!("`{value}`"),
+        JsonTemplate::Float(value) => format!("`{value}`"),
+        JsonTemplate::String(text) => text.as_literal().map_or("a text".to_owned(), |text| Quoted(text).to_string()),
+        JsonTemplate::Array(values) => format!("a list of {}", values.len()),
+        JsonTemplate::Object(_) => "a table".to_owned(),
+    }
+}

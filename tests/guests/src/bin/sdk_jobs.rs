@@ -1,0 +1,92 @@
+//! Jobs made with the SDK: what they take, what they give, and the ways in which they fail.
+
+use std::collections::BTreeMap;
+
+use wasmill_sdk::prelude::*;
+
+/// How to count.
+#[derive(Deserialize, Schema)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    /// Shorter words do not count.
+    #[serde(default)]
+    letters_min: u32,
+    case: Case,
+}
+
+#[derive(Deserialize, Schema)]
+#[serde(rename_all = "kebab-case")]
+enum Case {
+    AsItIs,
+    Ignored,
+}
+
+#[derive(Serialize, Deserialize, Schema)]
+struct Counts {
+    words: BTreeMap<String, u64>,
+}
+
+#[derive(Serialize, Deserialize, Schema)]
+struct Lines {
+    lines: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize, Schema)]
+struct Report {
+    texts: Vec<String>,
+    words: u64,
+    note: Option<String>,
+}
+
+/// Counts the words of one text.
+#[job]
+fn count(text: Text, options: Options) -> Result<Counts> {
+    let mut words = BTreeMap::new();
+    for word in text.split_whitespace().filter(|word| word.chars().count() >= options.letters_min as usize) {
+        let word = match options.case {
+            Case::AsItIs => word.to_owned(),
+            Case::Ignored => word.to_lowercase(),
+        };
+        *words.entry(word).or_default() += 1;
+    }
+    Ok(Counts { words })
+}
+
+/// Splits a text into its lines.
+#[job]
+fn lines(text: Text) -> Lines {
+    Lines { lines: text.lines().map(str::to_owned).collect() }
+}
+
+/// Adds up what every `count` found.
+#[job]
+fn total(counts: Each<Counts>, note: Option<String>) -> Result<Report> {
+    let mut report = Report { texts: Vec::new(), words: 0, note };
+    for (name, counts) in counts.iter()? {
+        report.words += counts.with_context(|| format!("failed to add up `{name}`"))?.words.values().sum::<u64>();
+        report.texts.push(name);
+    }
+    Ok(report)
+}
+
+/// Takes a report as it was returned.
+#[job]
+fn headline(report: Report) -> Result<String> {
+    if report.words == 0 {
+        bail!("there are no words in {:?}", report.texts);
+    }
+    Ok(format!("{} words in {} texts", report.words, report.texts.len()))
+}
+
+/// Panics.
+#[job]
+fn panics(at: usize) -> u8 {
+    let bytes = [1, 2, 3];
+    bytes[at]
+}
+
+/// Takes and gives nothing.
+#[job]
+fn nothing() {}
+
+wasmill_sdk::main!();

@@ -1,0 +1,196 @@
+//! Jobs made with the SDK: what a plan gives them, what they say of themselves, and what is wrong before anything runs.
+
+use serde_json::Value;
+
+use crate::support::TestSpace;
+
+const PLAN: &str = r#"
+    name = "words"
+    [modules.jobs]
+    file = "sdk_jobs.wasm"
+    [defaults]
+    module = "jobs"
+    [jobs.count]
+    entry = "count"
+    for-each = { text = "texts/*" }
+    in = { "/in/text" = "{text}" }
+    input = { options = { letters_min = 2, case = "ignored" } }
+    [jobs.total]
+    entry = "total"
+    in = { "/in/counts" = { jobs = "count" } }
+    [jobs.headline]
+    entry = "headline"
+    in = { "/in/report" = { job = "total" } }
+    save = { "result.json" = "headline.json" }
+"#;
+
+fn space(plan: &str) -> TestSpace {
+    let space = TestSpace::new();
+    space.guest("sdk_jobs").write("mill.toml", plan);
+    space.write("texts/a", "One two a THREE two").write("texts/b", "one");
+    space
+}
+
+fn events(space: &TestSpace) -> Value {
+    let (_, events) = space.events(&["run"]);
+    events.into()
+}
+
+#[test]
+fn values_go_from_job_to_job() {
+    let space = space(PLAN);
+    let jobs = space.jobs(&[]);
+    assert_eq!(jobs.code, 0, "{jobs:#?}");
+    assert_eq!(space.read("headline.json"), "\"5 words in 2 texts\"\n");
+    let checked = space.run(&["plan", "check"]);
+    assert_eq!((checked.code, checked.stderr.as_str()), (0, ""), "{checked:?}");
+}
+
+#[test]
+fn what_a_module_says_of_itself_is_shown() {
+    let space = space(PLAN);
+    // Its size and digest are those of whatever compiled it.
+    let said = space.run(&["inspect", "sdk_jobs.wasm"]);
+    let (first, rest) = said.stdout.split_once('\n').expect("lines");
+    assert!(said.code == 0 && first.starts_with("module of "), "{said:?}");
+    insta::assert_snapshot!(rest);
+    let said = space.run(&["inspect", "sdk_jobs.wasm", "--format", "json"]);
+    let said: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!((said["kind"].as_str(), said["interface"]["jobs"].as_array().map(Vec::len)), (Some("module"), Some(6)));
+
+    space.guest("copy");
+    let said = space.run(&["inspect", "copy.wasm"]);
+    assert!(said.code == 0 && said.stdout.contains("it says nothing of itself"), "{said:?}");
+    let said = space.run(&["inspect", "mill.toml"]);
+    assert!(said.code == 103 && said.stderr.contains("neither a module nor a component"), "{said:?}");
+    assert_eq!(space.run(&["inspect", "nowhere.wasm"]).code, 103);
+}
+
+#[test]
+fn jobs_that_are_given_something_else_are_refused_before_any_runs() {
+    let plan = r#"
+    [modules.jobs]
+    file = "sdk_jobs.wasm"
+    [defaults]
+    module = "jobs"
+    [jobs.scan]
+    entry = "lines"
+    for-each = { text = "texts/*" }
+    in = { "/in/text" = "{text}" }
+    [jobs.total]
+    entry = "total"
+    in = { "/in/counts" = { jobs = "scan" } }
+    input = { note = 1, nte = "x" }
+    [jobs.count]
+    entry = "count"
+    in = { "/in/text" = { job = "scan[a]" } }
+    input = { options = { case = "upper" } }
+    [jobs.nowhere]
+    entry = "headline"
+    [jobs.twice]
+    entry = "lines"
+    in = { "/in/text" = "texts/a" }
+    input = { text = "x" }
+    [jobs.numbers]
+    entry = "panics"
+    input = { at = -1 }
+    [jobs.misspelt]
+    entry = "cuont"
+    [jobs.unnamed]
+    [jobs.one]
+    entry = "total"
+    in = { "/in/counts" = { job = "scan[a]" } }
+    [jobs.folder]
+    entry = "lines"
+    in = { "/in/text" = { glob = "texts/*" } }
+    [jobs.batched]
+    entry = "nothing"
+    for-each = { x = ["a", "b"] }
+    batch = 2
+    [jobs.of-nothing]
+    entry = "headline"
+    in = { "/in/report" = { job = "batched[a]" } }
+"#;
+    let space = space(plan);
+    let checked = space.run(&["plan", "check"]);
+    insta::assert_snapshot!(checked.whole());
+    let run = space.run(&["run"]);
+    assert_eq!((run.code, run.stderr), (102, checked.stderr));
+    let json = space.run(&["plan", "check", "--format", "json"]);
+    assert!(json.stdout.contains("which the job does not take") || json.stderr.contains("which the job does not take"));
+}
+
+#[test]
+fn what_is_not_described_is_not_refused() {
+    // A job of another language in between, and a module that is not there.
+    let space = space(
+        r#"
+    [modules.jobs]
+    file = "sdk_jobs.wasm"
+    [modules.copy]
+    file = "copy.wasm"
+    [modules.nowhere]
+    file = "nowhere.wasm"
+    [jobs.copy]
+    module = "copy"
+    in = { "/in/leaf" = "value" }
+    [jobs.headline]
+    module = "jobs"
+    entry = "headline"
+    in = { "/in/report" = { job = "copy", path = "result" } }
+    [jobs.other]
+    module = "nowhere"
+"#,
+    );
+    space.guest("copy").write("value", r#"{"texts": ["a"], "words": 1, "note": null}"#);
+    let checked = space.run(&["plan", "check"]);
+    assert!(
+        checked.code == 0 && checked.stderr.contains("was not checked: cannot load module `nowhere`"),
+        "{checked:?}"
+    );
+    let jobs = space.jobs(&["--job", "headline"]);
+    assert_eq!(jobs.code, 0, "{jobs:#?}");
+}
+
+#[test]
+fn jobs_fail_in_words() {
+    let plan = r#"
+    [modules.jobs]
+    file = "sdk_jobs.wasm"
+    [defaults]
+    module = "jobs"
+    [jobs.panics]
+    entry = "panics"
+    input = { at = 3 }
+    [jobs.binary]
+    entry = "lines"
+    in = { "/in/text" = "binary" }
+    [jobs.error]
+    entry = "headline"
+    in = { "/in/report" = { text = '{{"texts": [], "words": 0}}' } }
+    [jobs.damaged]
+    entry = "headline"
+    in = { "/in/report" = { text = '{{"texts": [], "words": "0"}}' } }
+    [jobs.cut-short]
+    entry = "headline"
+    in = { "/in/report" = { text = '{{"texts": [' } }
+"#;
+    let space = space(plan);
+    space.write("binary", [b'a', 0xff]);
+    let said = space.run(&["run", "--keep-going"]);
+    assert_eq!(said.code, 100, "{said:?}");
+    for line in [
+        "error: the job panicked, at src/bin/sdk_jobs.rs:85:5",
+        "index out of bounds: the len is 3 but the index is 3",
+        "`text`: `/in/text` is no text: byte 1 is not UTF-8",
+        "error: there are no words in []",
+        "`report`, `words`: in `/in/report`: invalid type: string \"0\", expected u64 at line 1 column 26",
+        "in `/in/report`: EOF while parsing a list at line 1 column 11",
+    ] {
+        assert!(said.stderr.contains(line), "{line} is not in:\n{}", said.stderr);
+    }
+    let failed = events(&space).as_array().map(|events| {
+        events.iter().filter(|event| event["event"] == "job-finished" && event["status"] == "failed").count()
+    });
+    assert!(failed.is_some_and(|failed| failed >= 1));
+}
