@@ -4,10 +4,10 @@
 //! `result.json` in a directory of its own, as `{ jobs = "…" }` in a plan mounts them.
 
 use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use wasmill_abi::RESULT_FILE;
 
 use crate::error::{Context as _, Result};
@@ -19,8 +19,16 @@ use crate::files::{Dir, Entry};
 /// Results are read one at a time, so that memory holds one of them.
 #[derive(Debug, Clone)]
 pub struct Each<T> {
-    dir: Dir,
+    from: From,
     result: PhantomData<fn() -> T>,
+}
+
+/// Where results are.
+#[derive(Debug, Clone)]
+enum From {
+    Dir(Dir),
+    /// In memory, as they would lie there.
+    Memory(Vec<(String, Vec<u8>)>),
 }
 
 impl<'de, T> Deserialize<'de> for Each<T> {
@@ -36,12 +44,25 @@ impl<'de, T> Deserialize<'de> for Each<T> {
 impl<T> Each<T> {
     /// The results below a directory.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { dir: Dir::new(path), result: PhantomData }
+        Self { from: From::Dir(Dir::new(path)), result: PhantomData }
     }
+}
 
-    /// Where they are.
-    pub fn path(&self) -> &Path {
-        self.dir.path()
+/// Results by name, to call a job with in a test. They are written and read as those of jobs are.
+impl<T: Serialize, N: Into<String>> FromIterator<(N, T)> for Each<T> {
+    /// # Panics
+    /// A value cannot be written as JSON.
+    fn from_iter<I: IntoIterator<Item = (N, T)>>(results: I) -> Self {
+        let write = |(name, value): (N, T)| (name.into(), serde_json::to_vec(&value).expect("a value for JSON"));
+        let mut all: Vec<_> = results.into_iter().map(write).collect();
+        all.sort();
+        Self { from: From::Memory(all), result: PhantomData }
+    }
+}
+
+impl<T: Serialize, N: Into<String>, const COUNT: usize> std::convert::From<[(N, T); COUNT]> for Each<T> {
+    fn from(results: [(N, T); COUNT]) -> Self {
+        results.into_iter().collect()
     }
 }
 
@@ -53,17 +74,25 @@ impl<T: DeserializeOwned> Each<T> {
     /// # Errors
     /// The directory cannot be read.
     pub fn iter(&self) -> Result<impl Iterator<Item = (String, Result<T>)>> {
-        let items = self.dir.entries()?.into_iter().filter(Entry::is_dir);
-        Ok(items.map(|item| (item.name().to_owned(), read(&item.dir()))))
+        let (dirs, memory) = match &self.from {
+            From::Dir(dir) => (dir.entries()?, [].iter()),
+            From::Memory(all) => (Vec::new(), all.iter()),
+        };
+        let dirs = dirs.into_iter().filter(Entry::is_dir).map(|item| (item.name().to_owned(), read(&item.dir())));
+        let memory = memory.map(|(name, json)| (name.clone(), parse(json, || format!("`{name}`"))));
+        Ok(dirs.chain(memory))
     }
 }
 
 /// Reads the result in the directory of one item.
 fn read<T: DeserializeOwned>(item: &Dir) -> Result<T> {
     let file = item.file(RESULT_FILE);
-    let bytes = file.read()?;
-    let mut json = serde_json::Deserializer::from_slice(&bytes);
-    serde_path_to_error::deserialize(&mut json).with_context(|| format!("failed to use `{}`", file.path().display()))
+    parse(&file.read()?, || format!("`{}`", file.path().display()))
+}
+
+fn parse<T: DeserializeOwned>(json: &[u8], what: impl FnOnce() -> String) -> Result<T> {
+    let mut json = serde_json::Deserializer::from_slice(json);
+    serde_path_to_error::deserialize(&mut json).with_context(|| format!("failed to use {}", what()))
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub(crate) fn main() -> ExitCode {
                 commands::plan::graph(&cli.global, &plan, run, notation, families)
             }
         },
+        Command::New { folder, sdk } => commands::project::new(&cli.global, &folder, sdk.as_deref()),
+        Command::Test { plan } => commands::project::test(&cli.global, &plan),
         Command::Inspect { module } => commands::inspect::inspect(&cli.global, &module),
         Command::Runs { limit } => commands::history::runs(&cli.global, limit),
         Command::Show { run, job } => commands::history::show(&cli.global, run, job.as_deref()),

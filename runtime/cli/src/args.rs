@@ -148,6 +148,20 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: PlanCommand,
     },
+    /// Make a project: a folder with a plan, a crate of jobs, and a little data
+    New {
+        /// The folder, which is not there yet; the project is called as it is
+        folder: PathBuf,
+        /// The folder of a guest SDK to use [default: a copy of the one that this program was made with]
+        #[arg(long, value_name = "DIR")]
+        sdk: Option<PathBuf>,
+    },
+    /// Run the tests of a plan's crates, then its jobs in the sandbox, and some of these again: they have to give the same bytes
+    Test {
+        /// The plan, or the folder that has it
+        #[arg(default_value = ".", value_name = "PLAN")]
+        plan: PathBuf,
+    },
     /// Say what a module says of itself: its jobs, what they take and what they give
     Inspect {
         /// A `.wasm` file
@@ -270,7 +284,7 @@ pub(crate) struct GcArgs {
     pub(crate) dry_run: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct RunArgs {
     /// The plan, or the folder that has it
     #[arg(default_value = ".", value_name = "PLAN")]

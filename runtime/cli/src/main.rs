@@ -7,6 +7,7 @@ mod error;
 mod exit_code;
 mod mill;
 mod plan_file;
+mod project;
 mod report;
 
 fn main() -> std::process::ExitCode {

@@ -97,22 +97,34 @@ fn tail(messages: &str) -> String {
     if messages.is_empty() { String::new() } else { format!(":\n{}", messages.trim_end()) }
 }
 
-/// Builds the program of the crate in `folder` and returns the path of its module.
+/// A program that is to be built.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct What<'a> {
+    /// The folder of its crate.
+    pub(crate) folder: &'a Path,
+    /// Its name, where the crate has several.
+    pub(crate) bin: Option<&'a str>,
+    /// A profile of the crate's, where that is not `release`.
+    pub(crate) profile: Option<&'a str>,
+}
+
+/// Builds a program and returns the path of its module.
 ///
 /// # Errors
 /// No crate, no compiler, a crate that does not compile or has not exactly one program of that name.
 pub(crate) fn build_guest(
-    folder: &Path,
-    bin: Option<&str>,
+    what: What<'_>,
     toolchain: &Toolchain,
     output: BuildOutput,
 ) -> Result<PathBuf, GuestBuildError> {
+    let What { folder, bin, profile } = what;
     let manifest = folder.join("Cargo.toml");
     if !manifest.is_file() {
         return Err(GuestBuildError::NoCrate { path: folder.to_owned() });
     }
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
+    cargo.args(["build", "--profile", profile.unwrap_or("release"), "--target", TARGET]);
+    cargo.args(["--message-format", "json-render-diagnostics"]);
     cargo.arg("--manifest-path").arg(&manifest);
     // A directory of its own: the host's compiler and the guests' would undo each other's work in a shared one.
     cargo.arg("--target-dir").arg(folder.join("target").join("guest"));
@@ -211,7 +223,12 @@ mod tests {
     #[test]
     fn a_folder_without_a_crate_says_so() {
         let dir = tempfile::tempdir().unwrap();
-        let error = build_guest(dir.path(), None, &Toolchain::default(), BuildOutput::Kept).unwrap_err();
+        let error = build_guest(
+            What { folder: dir.path(), bin: None, profile: None },
+            &Toolchain::default(),
+            BuildOutput::Kept,
+        )
+        .unwrap_err();
         assert!(matches!(error, GuestBuildError::NoCrate { .. }));
     }
 

@@ -3,7 +3,7 @@
 //! Owns: getting the bytes of each module that a run needs. Does not know: whether they are valid; the runner
 //! says so when the first job of a module is executed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use wasmill_model::{Digest, Mount};
 
 use crate::error::{ImportError, ModuleLoadError, ModuleLoadErrorKind};
 use crate::graph::Graph;
-use crate::guest_build::{BuildOutput, Toolchain, build_guest};
+use crate::guest_build::{BuildOutput, Toolchain, What, build_guest};
 use crate::import::{Importer, Staged, Trust};
 
 /// The digest of each module, by its name in the plan.
@@ -92,6 +92,16 @@ impl Graph {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
+    /// The folders of the crates that are built for the selected jobs.
+    pub fn crates(&self) -> BTreeSet<PathBuf> {
+        let base = &self.scopes[0].base;
+        let folders = self.sources_used().filter_map(|(_, source)| match source {
+            ModuleSource::Crate { path, .. } => Some(base.join(path)),
+            _ => None,
+        });
+        folders.collect()
+    }
+
     fn sources_used(&self) -> impl Iterator<Item = (&String, &ModuleSource)> {
         let used = self.modules_used();
         let sources = self.modules.iter().filter(move |(name, _)| used.contains(name.as_str()));
@@ -109,8 +119,9 @@ impl Graph {
         match source {
             ModuleSource::Digest(_) | ModuleSource::Output { .. } => Ok(None),
             ModuleSource::File { path } => Ok(Some(base.join(path))),
-            ModuleSource::Crate { path, bin } => {
-                Ok(Some(build_guest(&base.join(path), bin.as_deref(), toolchain, output)?))
+            ModuleSource::Crate { path, bin, profile } => {
+                let what = What { folder: &base.join(path), bin: bin.as_deref(), profile: profile.as_deref() };
+                Ok(Some(build_guest(what, toolchain, output)?))
             }
         }
     }

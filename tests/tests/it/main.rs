@@ -17,6 +17,7 @@ mod initialised;
 mod large;
 mod plans;
 
+mod project;
 mod races;
 mod resuming;
 mod sharing;

@@ -57,7 +57,8 @@ fn sources() -> Vec<Source> {
 }
 
 fn walk(root: &Path, dir: &Path, sources: &mut Vec<Source>) {
-    const SKIPPED: [&str; 4] = ["target", ".git", ".wasmill", "node_modules"];
+    // What `wasmill new` writes is its users'.
+    const SKIPPED: [&str; 5] = ["target", ".git", ".wasmill", "node_modules", "template"];
     for entry in fs::read_dir(dir).expect("the folder can be listed") {
         let entry = entry.expect("the folder can be listed");
         let (path, name) = (entry.path(), entry.file_name());

@@ -7,6 +7,7 @@ pub(crate) mod exec;
 pub(crate) mod history;
 pub(crate) mod inspect;
 pub(crate) mod plan;
+pub(crate) mod project;
 pub(crate) mod run;
 pub(crate) mod store;
 pub(crate) mod verify;

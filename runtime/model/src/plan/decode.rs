@@ -173,18 +173,20 @@ fn module(
         return (key.text.to_string(), yielded_module(&field, fields, key, outer, errors));
     }
     let sources = [fields.take("crate"), fields.take("file"), fields.take("digest")];
-    let bin = fields.take("bin");
+    let (bin, profile) = (fields.take("bin"), fields.take("profile"));
     let meant = fields.finish(errors);
 
-    if let (Some(bin), None) = (&bin, &sources[0])
-        && !meant.contains(&"crate")
-    {
-        errors.push(Diagnostic::new(format!("{} goes with `crate` only", bin.subject), bin.key_span.clone()));
+    for field in [&bin, &profile].into_iter().flatten() {
+        if sources[0].is_none() && !meant.contains(&"crate") {
+            errors.push(Diagnostic::new(format!("{} goes with `crate` only", field.subject), field.key_span.clone()));
+        }
     }
     let text = |field: Field<'_>, errors: &mut Diagnostics| field.name(errors).unwrap_or_default().to_owned();
     let source = match sources {
         [Some(folder), None, None] => {
-            ModuleSource::Crate { path: text(folder, errors), bin: bin.map(|bin| text(bin, errors)) }
+            let mut named = |field: Option<Field<'_>>| field.map(|field| text(field, errors));
+            let (bin, profile) = (named(bin), named(profile));
+            ModuleSource::Crate { path: text(folder, errors), bin, profile }
         }
         [None, Some(file), None] => ModuleSource::File { path: text(file, errors) },
         [None, None, Some(digest)] => ModuleSource::Digest(digest_of(&digest, errors)),

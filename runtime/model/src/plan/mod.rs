@@ -86,6 +86,8 @@ pub enum ModuleSource {
         path: String,
         /// Which of its programs, where it has several.
         bin: Option<String>,
+        /// Which of its profiles, where that is not `release`.
+        profile: Option<String>,
     },
     /// A `.wasm` file, or WebAssembly text in a `.wat` file.
     File {

@@ -154,7 +154,7 @@ impl<'a> Check<'a> {
                 refuse(format!("{of} is {is}, and is given a directory: what a glob matches"), "");
             }
             InputSource::Text(_) if wants_dir || each.is_some() => {
-                refuse(format!("{of} is {is}, and is given a text"), "")
+                refuse(format!("{of} is {is}, and is given a text"), "");
             }
             InputSource::Jobs { jobs, path: None } => match each {
                 Some(each) => self.given_by(of, wanted, each, jobs, span, errors),

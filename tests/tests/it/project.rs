@@ -1,0 +1,63 @@
+//! `wasmill new`, and what is done with what it makes: a project from nothing to a tested result.
+
+use std::path::PathBuf;
+
+use crate::support::{TestSpace, repository};
+
+fn command(space: &TestSpace, folder: &str, args: &[&str]) -> crate::support::Said {
+    let mut command = space.command(args);
+    command.current_dir(space.path(folder));
+    space.said(&command.output().expect("the program starts"))
+}
+
+#[test]
+fn a_new_project_runs_and_is_tested() {
+    let space = TestSpace::new();
+    let made = space.run(&["new", "word-counts"]);
+    assert_eq!(made.code, 0, "{made:?}");
+    assert!(made.stdout.contains("cd word-counts\n    wasmill run\n"), "{made:?}");
+    // What is resolved anew each time would be something else next year.
+    std::fs::copy(repository().join("tests/new-project.lock"), space.path("word-counts/guest/Cargo.lock"))
+        .expect("a lock file");
+
+    let ran = command(&space, "word-counts", &["run"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(space.read("word-counts/out/total.json"), "{\"texts\":2,\"words\":28,\"most_frequent\":\"over\"}\n");
+
+    let tested = command(&space, "word-counts", &["test"]);
+    assert_eq!(tested.code, 0, "{}", tested.stderr);
+    for said in ["2 passed", "everything was cached (3 jobs)", "3 actions gave the same result again"] {
+        assert!(tested.stderr.contains(said) || tested.stdout.contains(said), "{said} is not in {tested:?}");
+    }
+
+    // What breaks a test ends it there.
+    let main = PathBuf::from("word-counts/guest/src/main.rs");
+    let source = space.read(main.to_str().expect("UTF-8"));
+    space.write(main.to_str().expect("UTF-8"), source.replace("(\"be\", 2)", "(\"be\", 3)"));
+    let tested = command(&space, "word-counts", &["test"]);
+    assert!(tested.code == 100 && tested.stderr.contains("error: the tests of the crate in"), "{tested:?}");
+    // What does not fit is found by name and place.
+    let plan = space.read("word-counts/mill.toml");
+    space.write("word-counts/mill.toml", plan.replace("entry = \"total\"", "entry = \"totla\""));
+    let checked = command(&space, "word-counts", &["plan", "check"]);
+    assert!(checked.code == 102 && checked.stderr.contains("did you mean `total`?"), "{checked:?}");
+
+    let again = space.run(&["new", "word-counts"]);
+    assert!(again.code == 103 && again.stderr.contains("word-counts is there already"), "{again:?}");
+}
+
+#[test]
+fn what_can_be_no_project_is_refused() {
+    let space = TestSpace::new();
+    for name in ["Words", "1st", "a b", "é", "..", "x".repeat(61).as_str()] {
+        let said = space.run(&["new", name]);
+        assert!(said.code == 101 && said.stderr.contains("cannot be the name of a project"), "{said:?}");
+        assert!(name == ".." || !space.path(name).exists());
+    }
+    space.write("file", "x");
+    assert_eq!(space.run(&["new", "file"]).code, 103);
+    let said = space.run(&["new", "words", "--sdk", "nowhere"]);
+    assert!(said.code == 103 && said.stderr.contains("there is no guest SDK in nowhere"), "{said:?}");
+    let said = space.run(&["new", "words", "--sdk", repository().join("guest-sdk").to_str().expect("UTF-8")]);
+    assert!(said.code == 0 && !space.path("words/wasmill-sdk").exists(), "{said:?}");
+}
