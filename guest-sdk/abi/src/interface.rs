@@ -65,6 +65,8 @@ pub enum Type {
     Text,
     /// The results of all items of a job.
     Each(&'static Type),
+    /// A plan, whose result stands for the job's.
+    Plan(&'static Type),
 }
 
 /// A field of a struct, a variant of an enum, or a parameter of a job.
@@ -227,6 +229,7 @@ impl<const N: usize> Line<N> {
             Type::Seq(of) => self.of("seq", of),
             Type::Map(of) => self.of("map", of),
             Type::Each(of) => self.of("each", of),
+            Type::Plan(of) => self.of("plan", of),
             Type::Within(name) => self.named("within", name),
             Type::Tuple(parts) => {
                 self.put(b"{\"tuple\":[");

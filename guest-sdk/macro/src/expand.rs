@@ -8,7 +8,8 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, Expr, ExprLit, FnArg, Ident, ItemFn, Lit, Meta, Pat, PatIdent, PatType, ReturnType, Safety, Type,
+    Attribute, Error, Expr, ExprLit, FnArg, GenericArgument, Ident, ItemFn, Lit, Meta, Pat, PatIdent, PatType,
+    PathArguments, ReturnType, Safety, Type,
 };
 
 /// The function as written, and behind it its registration or a compile error for every rule that it breaks.
@@ -115,7 +116,9 @@ fn register(function: &ItemFn) -> TokenStream {
     // the compiler picks the first that fits, and sees through type aliases, which a macro cannot.
     let finish = quote_spanned!(returned=> (&__wasmill_returned).kind().finish(__wasmill_returned));
     let is_mut = if values.is_empty() { quote!() } else { quote!(mut) };
+    let later = later(function);
     quote! {
+        #later
         #(#cfgs)*
         const _: () = {
             use ::wasmill_sdk::__private::{AnyReturned as _, ResultReturned as _, Undescribed as _, interface};
@@ -140,6 +143,62 @@ fn register(function: &ItemFn) -> TokenStream {
             ::wasmill_sdk::__describe!(job_line, JOB);
         };
     }
+}
+
+/// A type of the job's name, which no function is in the way of, for the call that is put off: `name::later(…)`.
+fn later(function: &ItemFn) -> TokenStream {
+    let (ident, vis) = (&function.sig.ident, &function.vis);
+    let name = ident.unraw().to_string();
+    let cfgs = function.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
+    let cfgs: Vec<_> = cfgs.collect();
+    let typed = function.sig.inputs.iter().filter_map(|argument| match argument {
+        FnArg::Typed(PatType { pat, ty, .. }) => Some((name_of(pat)?, ty)),
+        FnArg::Receiver(_) => None,
+    });
+    let (mut parameters, mut given) = (Vec::new(), Vec::new());
+    for (parameter, ty) in typed {
+        let written = parameter.unraw().to_string();
+        parameters.push(quote!(#parameter: impl ::wasmill_sdk::Give<#ty>));
+        given.push(quote!((#written, ::wasmill_sdk::Give::<#ty>::give(#parameter))));
+    }
+    let (result, is_plan) = result_of(&function.sig.output);
+    let about = format!("A call of the job `{name}` for a plan that a job returns.");
+    quote! {
+        #(#cfgs)*
+        #[doc = #about]
+        #[cfg_attr(all(), allow(non_camel_case_types, dead_code))]
+        #vis struct #ident {}
+
+        #(#cfgs)*
+        #[cfg_attr(all(), allow(dead_code))]
+        impl #ident {
+            #[doc = #about]
+            #vis fn later(#(#parameters),*) -> ::wasmill_sdk::Later<#result> {
+                ::wasmill_sdk::Later::new(#name, #is_plan, ::std::vec![#(#given),*])
+            }
+        }
+    }
+}
+
+/// What a job gives in the end, as far as it is written: a `Result` gives its value, and a plan its result.
+fn result_of(output: &ReturnType) -> (Type, bool) {
+    let ReturnType::Type(_, ty) = output else { return (syn::parse_quote!(()), false) };
+    let value = first_argument(ty, "Result").unwrap_or_else(|| (**ty).clone());
+    match first_argument(&value, "Plan") {
+        Some(result) => (result, true),
+        None => (value, false),
+    }
+}
+
+/// `T` of `Name<T, …>`.
+fn first_argument(ty: &Type, name: &str) -> Option<Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last().filter(|segment| segment.ident == name)?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty.clone()),
+        _ => None,
+    })
 }
 
 /// A type's description, or its name where it has none.

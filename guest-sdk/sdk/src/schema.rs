@@ -13,6 +13,7 @@ use wasmill_abi::interface::Type;
 
 use crate::each::Each;
 use crate::files::{Dir, File, Text};
+use crate::plan::Plan;
 
 /// A type whose make-up is known while the module is compiled: `#[derive(Schema)]`.
 ///
@@ -109,6 +110,10 @@ impl<T: Schema, E> Schema for Result<T, E> {
 
 impl<T: Schema> Schema for Option<T> {
     const TYPE: &'static Type = &Type::Option(T::TYPE);
+}
+
+impl<T: Schema> Schema for Plan<T> {
+    const TYPE: &'static Type = &Type::Plan(T::TYPE);
 }
 
 impl<T: Schema> Schema for Each<T> {

@@ -112,6 +112,11 @@ pub enum Type {
         /// The type of a result.
         each: Box<Type>,
     },
+    /// A plan, whose result stands for the job's.
+    Plan {
+        /// The type of that result.
+        plan: Box<Type>,
+    },
 }
 
 /// Why a module's description cannot be used.
@@ -398,6 +403,7 @@ impl fmt::Display for Type {
             Type::Seq { seq } => write!(f, "Vec<{seq}>"),
             Type::Map { map } => write!(f, "Map<{map}>"),
             Type::Each { each } => write!(f, "Each<{each}>"),
+            Type::Plan { plan } => write!(f, "Plan<{plan}>"),
             Type::Tuple { tuple } => {
                 f.write_str("(")?;
                 for (index, part) in tuple.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::TestSpace;
+use crate::support::{TestSpace, repository};
 
 const PLAN: &str = r#"
     name = "words"
@@ -56,7 +56,7 @@ fn what_a_module_says_of_itself_is_shown() {
     insta::assert_snapshot!(rest);
     let said = space.run(&["inspect", "sdk_jobs.wasm", "--format", "json"]);
     let said: Value = serde_json::from_str(&said.stdout).expect("JSON");
-    assert_eq!((said["kind"].as_str(), said["interface"]["jobs"].as_array().map(Vec::len)), (Some("module"), Some(6)));
+    assert_eq!((said["kind"].as_str(), said["interface"]["jobs"].as_array().map(Vec::len)), (Some("module"), Some(10)));
 
     space.guest("copy");
     let said = space.run(&["inspect", "copy.wasm"]);
@@ -179,8 +179,10 @@ fn jobs_fail_in_words() {
     space.write("binary", [b'a', 0xff]);
     let said = space.run(&["run", "--keep-going"]);
     assert_eq!(said.code, 100, "{said:?}");
+    let source = std::fs::read_to_string(repository().join("tests/guests/src/bin/sdk_jobs.rs")).expect("the guest");
+    let line = 1 + source.lines().position(|line| line.trim() == "bytes[at]").expect("the line that panics");
     for line in [
-        "error: the job panicked, at src/bin/sdk_jobs.rs:85:5",
+        format!("error: the job panicked, at src/bin/sdk_jobs.rs:{line}:5").as_str(),
         "index out of bounds: the len is 3 but the index is 3",
         "`text`: `/in/text` is no text: byte 1 is not UTF-8",
         "error: there are no words in []",
@@ -193,4 +195,54 @@ fn jobs_fail_in_words() {
         events.iter().filter(|event| event["event"] == "job-finished" && event["status"] == "failed").count()
     });
     assert!(failed.is_some_and(|failed| failed >= 1));
+}
+
+#[test]
+fn jobs_return_plans_of_other_jobs() {
+    let plan = r#"
+    [modules.jobs]
+    file = "sdk_jobs.wasm"
+    [defaults]
+    module = "jobs"
+    [jobs.fan]
+    entry = "fan_out"
+    in = { "/in/texts" = "texts" }
+    input = { case = "ignored" }
+    yields = "result.json"
+    [jobs.headline]
+    entry = "headline"
+    in = { "/in/report" = { job = "fan" } }
+    save = { "result.json" = "headline.json" }
+    [jobs.sum]
+    entry = "sum_to"
+    input = { from = 0, to = 33 }
+    yields = "result.json"
+    save = { "result.json" = "sum.json" }
+"#;
+    let space = space(plan);
+    let checked = space.run(&["plan", "check"]);
+    assert_eq!(checked.code, 0, "{checked:?}");
+    let jobs = space.jobs(&[]);
+    assert_eq!(jobs.code, 0, "{jobs:#?}");
+    assert_eq!(space.read("headline.json"), "\"5 words in 2 texts\"\n");
+    assert_eq!(space.read("sum.json"), "528\n");
+    let names: Vec<&str> = jobs.by_name.keys().map(String::as_str).filter(|name| name.starts_with("fan")).collect();
+    assert_eq!(names, ["fan", "fan/count-a", "fan/count-b", "fan/total"]);
+    // One text changes: the others' counts are known, as is all of the other plan.
+    space.write("texts/b", "one two three");
+    assert_eq!(space.jobs(&[]).executed(), ["fan", "fan/count-b", "fan/total", "headline"]);
+    assert_eq!(space.read("headline.json"), "\"7 words in 2 texts\"\n");
+
+    // What such a job comes to is checked as well, and that its plan is taken for one.
+    space
+        .write("mill.toml", plan.replace("job = \"fan\"", "job = \"sum\"").replacen("yields = \"result.json\"", "", 1));
+    let checked = space.run(&["plan", "check"]);
+    assert_eq!(checked.code, 102, "{checked:?}");
+    for wrong in [
+        "job `fan` returns a plan, and does not say that it yields one",
+        "help: write `yields = \"result.json\"`",
+        "`report` of job `headline` is a `Report`, and `sum` gives a `u64`",
+    ] {
+        assert!(checked.stderr.contains(wrong), "{wrong} is not in:\n{}", checked.stderr);
+    }
 }

@@ -84,7 +84,8 @@ fn parts<'a>(ty: &'a Type, depth: usize, known: &mut Vec<&'a Type>, text: &mut S
         Type::Option { option: inner }
         | Type::Seq { seq: inner }
         | Type::Map { map: inner }
-        | Type::Each { each: inner } => {
+        | Type::Each { each: inner }
+        | Type::Plan { plan: inner } => {
             below(inner);
         }
         Type::Tuple { tuple } => tuple.iter().for_each(below),

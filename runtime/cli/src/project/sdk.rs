@@ -30,6 +30,7 @@ const FILES: &[(&str, &str)] = files! {
     "sdk/src/job.rs"
     "sdk/src/lib.rs"
     "sdk/src/out.rs"
+    "sdk/src/plan.rs"
     "sdk/src/schema.rs"
 };
 
@@ -55,7 +56,7 @@ fn manifest() -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
         match key.as_str() {
             "resolver" | "package" | "lints" => drop(kept.insert(key.clone(), value.clone())),
             "dependencies" => {
-                drop(kept.insert(key.clone(), dependencies(value).ok_or("it has no dependencies")?.into()))
+                drop(kept.insert(key.clone(), dependencies(value).ok_or("it has no dependencies")?.into()));
             }
             _ => {}
         }

@@ -68,7 +68,9 @@ pub(super) fn job(
     let target = fields.take("sla").and_then(|field| target(&field, errors));
     let meant = fields.finish(errors);
 
-    let module = module.or_else(|| context.defaults.module.clone());
+    // The jobs of a program may call each other without knowing what the plan calls their program.
+    let of_outer = || Some(Spanned { value: context.outer?.by.module.value.clone(), span: key.span.clone() });
+    let module = module.or_else(|| context.defaults.module.clone()).or_else(of_outer);
     if module.is_none() && !meant.contains(&"module") && matches!(node.value, Value::Table(_)) {
         errors.push(no_module(&subject, key));
     }

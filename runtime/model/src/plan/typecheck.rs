@@ -78,6 +78,12 @@ impl<'a> Check<'a> {
             let message = format!("job {name} is one of the guest SDK, which cannot be done in batches");
             errors.push(Diagnostic::new(message, job.name.span.clone()).hint("leave `batch` out"));
         }
+        let yields = job.yields.as_ref().map(super::OutputPath::as_str);
+        if matches!(known.returns, Type::Plan { .. }) && yields != Some(wasmill_abi::RESULT_FILE) {
+            let message = format!("job {name} returns a plan, and does not say that it yields one");
+            let wrong = Diagnostic::new(message, job.name.span.clone());
+            errors.push(wrong.hint(format!("write `yields = \"{}\"`", wasmill_abi::RESULT_FILE)));
+        }
         let given = Given::of(job);
         for parameter in &known.parameters {
             self.parameter(job, parameter, &given, errors);
@@ -193,21 +199,18 @@ impl<'a> Check<'a> {
     /// Checks the result of another job, where its module says what that is. `wanted` is wanted of each.
     fn given_by(&self, of: &str, whole: &Type, wanted: &Type, by: &str, span: Span, errors: &mut Diagnostics) {
         let Some(giver) = self.by_name.get(by) else { return };
-        // A plan that it yields stands for its result.
         let Known::Job(known) = self.known(giver) else { return };
-        if giver.yields.is_some() {
-            return;
-        }
-        let wrong = match wanted.accept(&known.returns) {
-            Ok(()) if known.returns == Type::Leaf("unit".to_owned()) && !matches!(wanted, Type::Any { .. }) => {
-                "it returns nothing".to_owned()
-            }
-            Ok(()) => return,
-            Err(misfit) => said(&misfit),
+        let returns = match &known.returns {
+            // The result of the plan stands for its own.
+            Type::Plan { plan } => plan,
+            // A plan that it leaves in another way has whatever result it has.
+            _ if giver.yields.is_some() => return,
+            returns => returns,
         };
-        let message = format!("{of} is {}, and {} gives {}", a(whole), Quoted(by), a(&known.returns));
-        let wrong = Diagnostic::new(message, span).saying(wrong);
-        errors.push(wrong.and_at(giver.name.span.clone(), format!("gives {}", a(&known.returns))));
+        let Err(misfit) = wanted.accept(returns) else { return };
+        let message = format!("{of} is {}, and {} gives {}", a(whole), Quoted(by), a(returns));
+        let wrong = Diagnostic::new(message, span).saying(said(&misfit));
+        errors.push(wrong.and_at(giver.name.span.clone(), format!("gives {}", a(returns))));
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wasmill_sdk::prelude::*;
 
 /// How to count.
-#[derive(Deserialize, Schema)]
+#[derive(Serialize, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 struct Options {
     /// Shorter words do not count.
@@ -14,7 +14,7 @@ struct Options {
     case: Case,
 }
 
-#[derive(Deserialize, Schema)]
+#[derive(Clone, Copy, Serialize, Deserialize, Schema)]
 #[serde(rename_all = "kebab-case")]
 enum Case {
     AsItIs,
@@ -67,6 +67,38 @@ fn total(counts: Each<Counts>, note: Option<String>) -> Result<Report> {
         report.texts.push(name);
     }
     Ok(report)
+}
+
+/// A plan that counts each text of a folder, and adds up what comes of it.
+#[job]
+fn fan_out(texts: Dir, case: Case) -> Result<Plan<Report>> {
+    let mut counts = Vec::new();
+    for entry in texts.entries()? {
+        let options = Options { letters_min: 2, case };
+        counts.push((entry.name().to_owned(), count::later(entry.file(), options)));
+    }
+    let counts: Many<Counts> = counts.into_iter().collect();
+    Ok(counts.then(|counts| total::later(counts, Some("{fanned} out".to_owned()))))
+}
+
+/// Adds up the numbers up to one, by a plan of two halves, whose plans are of two halves again.
+#[job]
+fn sum_to(from: u64, to: u64) -> Result<Plan<u64>> {
+    let middle = from.midpoint(to);
+    let half = |from, to| if to - from <= 2 { few::later(from, to) } else { sum_to::later(from, to) };
+    Ok(add::later(half(from, middle), half(middle, to)).into())
+}
+
+/// Adds up at most two numbers.
+#[job]
+fn few(from: u64, to: u64) -> u64 {
+    (from..to).sum()
+}
+
+/// Adds two numbers.
+#[job]
+fn add(left: u64, right: u64) -> u64 {
+    left + right
 }
 
 /// Takes a report as it was returned.

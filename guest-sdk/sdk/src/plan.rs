@@ -1,0 +1,328 @@
+//! Plans that a job returns: calls of other jobs, whose result stands for its own.
+//!
+//! Owns: calls that are put off, what they are given, and the plan that comes of them (`docs/plan.md`). Does not know: when they are
+//! executed; the host does that, once the job has ended.
+//!
+//! As in Dask's `delayed`, a call of a job gives a value that is not there yet, and may be given to other calls. A job has no way to
+//! wait for one: it returns the last of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use serde::ser::{Error as _, SerializeMap as _};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value, json};
+use wasmill_abi::{IN_DIR, OUT_DIR, RESULT_FILE};
+
+use crate::each::Each;
+use crate::files::{Dir, File, Text};
+
+/// The result of a job that has not been executed: what `JOB::later(…)` gives. Clones are the same result, of one execution.
+#[derive(Debug)]
+pub struct Later<T> {
+    call: Rc<Call>,
+    result: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Later<T> {
+    fn clone(&self) -> Self {
+        Self { call: Rc::clone(&self.call), result: PhantomData }
+    }
+}
+
+/// The results of many jobs, by name: what an `Each<T>` is made of.
+#[derive(Debug)]
+pub struct Many<T>(Vec<(String, Later<T>)>);
+
+/// What a job returns whose result is that of other jobs. The job has `yields = "result.json"` in the plan that has it.
+#[derive(Debug)]
+pub struct Plan<T>(Later<T>);
+
+/// A call of a job.
+#[derive(Debug)]
+pub struct Call {
+    /// The job's name.
+    pub job: &'static str,
+    /// Whether it returns a plan itself.
+    pub is_plan: bool,
+    /// What its parameters are given, by their names.
+    pub given: Vec<(&'static str, Given)>,
+}
+
+/// What a parameter is given.
+#[derive(Debug)]
+pub enum Given {
+    /// A value, or why it cannot be one.
+    Value(Result<Value, String>),
+    /// A file or a directory that the job itself sees, or has left in `/out`.
+    Place(PathBuf),
+    /// A text.
+    Text(String),
+    /// What another job returns.
+    Result(Rc<Call>),
+    /// What several others return, each under its name.
+    Results(Vec<(String, Rc<Call>)>),
+}
+
+/// Something that a parameter of the type `T` can be given.
+pub trait Give<T> {
+    /// It, as it is written in a plan.
+    fn give(self) -> Given;
+}
+
+impl<T: Serialize> Give<T> for T {
+    fn give(self) -> Given {
+        Given::Value(serde_json::to_value(self).map_err(|error| error.to_string()))
+    }
+}
+
+impl<T> Give<T> for Later<T> {
+    fn give(self) -> Given {
+        Given::Result(self.call)
+    }
+}
+
+impl<T> Give<Option<T>> for Later<T> {
+    fn give(self) -> Given {
+        Given::Result(self.call)
+    }
+}
+
+impl<T> Give<Each<T>> for Many<T> {
+    fn give(self) -> Given {
+        Given::Results(self.0.into_iter().map(|(name, later)| (name, later.call)).collect())
+    }
+}
+
+macro_rules! places {
+    ($($from:ty as $to:ty),*) => {
+        $(impl Give<$to> for $from {
+            fn give(self) -> Given {
+                Given::Place(self.path().to_owned())
+            }
+        })*
+    };
+}
+
+places! { File as File, File as Text, Dir as Dir }
+
+impl Give<Text> for Text {
+    fn give(self) -> Given {
+        Given::Text(self.into_string())
+    }
+}
+
+impl Give<Text> for &str {
+    fn give(self) -> Given {
+        Given::Text(self.to_owned())
+    }
+}
+
+impl<T> Later<T> {
+    /// A call that is put off. `#[job]` writes a function for each job that makes one: `JOB::later(…)`.
+    #[doc(hidden)]
+    pub fn new(job: &'static str, is_plan: bool, given: Vec<(&'static str, Given)>) -> Self {
+        Self { call: Rc::new(Call { job, is_plan, given }), result: PhantomData }
+    }
+}
+
+impl<T> From<Later<T>> for Plan<T> {
+    fn from(result: Later<T>) -> Self {
+        Self(result)
+    }
+}
+
+impl Plan<()> {
+    /// A call for each of some values, with the names `1`, `2` and so on: `Plan::map(files, count::later).then(total::later)`.
+    pub fn map<I, T>(items: impl IntoIterator<Item = I>, call: impl Fn(I) -> Later<T>) -> Many<T> {
+        let calls: Vec<_> = items.into_iter().map(call).collect();
+        // Names are sorted as texts.
+        let width = calls.len().to_string().len();
+        calls.into_iter().enumerate().map(|(index, later)| (format!("{:0width$}", index + 1), later)).collect()
+    }
+}
+
+impl<T, N: Into<String>> FromIterator<(N, Later<T>)> for Many<T> {
+    fn from_iter<I: IntoIterator<Item = (N, Later<T>)>>(calls: I) -> Self {
+        Self(calls.into_iter().map(|(name, later)| (name.into(), later)).collect())
+    }
+}
+
+impl<T> Many<T> {
+    /// The plan whose result is that of a call which is given all of these.
+    pub fn then<R>(self, call: impl FnOnce(Self) -> Later<R>) -> Plan<R> {
+        call(self).into()
+    }
+}
+
+/// As the JSON of a plan that a job yields. A call that several others are given is in it once.
+impl<T> Serialize for Plan<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut jobs = Jobs::default();
+        let result = jobs.add(&self.0.call, "").map_err(S::Error::custom)?;
+        let mut plan = serializer.serialize_map(Some(2))?;
+        plan.serialize_entry("jobs", &jobs.written)?;
+        plan.serialize_entry("result", &json!({ "job": result }))?;
+        plan.end()
+    }
+}
+
+/// The jobs of a plan, as they are written.
+#[derive(Default)]
+struct Jobs {
+    written: Map<String, Value>,
+    /// The name of each call that was written, by where it is.
+    names: BTreeMap<*const Call, String>,
+    taken: BTreeSet<String>,
+}
+
+impl Jobs {
+    /// Writes a call, unless it is there already, and returns its name.
+    fn add(&mut self, call: &Rc<Call>, item: &str) -> Result<String, String> {
+        if let Some(name) = self.names.get(&Rc::as_ptr(call)) {
+            return Ok(name.clone());
+        }
+        let (mut mounts, mut input) = (Map::new(), Map::new());
+        for (parameter, given) in &call.given {
+            let at = format!("{IN_DIR}/{parameter}");
+            match given {
+                // Nothing is what there is without.
+                Given::Value(Ok(Value::Null)) => {}
+                Given::Value(Ok(value)) => drop(input.insert((*parameter).to_owned(), literal(value.clone()))),
+                Given::Value(Err(wrong)) => {
+                    return Err(format!("`{parameter}` of the job `{}` cannot be written: {wrong}", call.job));
+                }
+                Given::Text(text) => drop(mounts.insert(at, json!({ "text": literal(text.as_str().into()) }))),
+                Given::Place(path) => drop(mounts.insert(at, place(path)?)),
+                Given::Result(other) => drop(mounts.insert(at, json!({ "job": literal(self.add(other, "")?.into()) }))),
+                Given::Results(others) if others.is_empty() => {
+                    return Err(format!("`{parameter}` of the job `{}` is given no results at all", call.job));
+                }
+                Given::Results(others) => {
+                    for (name, other) in others {
+                        if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
+                            return Err(format!("`{name}` cannot be the name of a result"));
+                        }
+                        let job = self.add(other, name)?;
+                        let there = mounts.insert(format!("{at}/{name}"), json!({ "job": literal(job.into()) }));
+                        if there.is_some() {
+                            return Err(format!("two results have the name `{name}`"));
+                        }
+                    }
+                }
+            }
+        }
+        let mut job = Map::from_iter([("entry".to_owned(), call.job.into())]);
+        if !mounts.is_empty() {
+            job.insert("in".to_owned(), mounts.into());
+        }
+        if !input.is_empty() {
+            job.insert("input".to_owned(), input.into());
+        }
+        if call.is_plan {
+            job.insert("yields".to_owned(), RESULT_FILE.into());
+        }
+        let name = self.name(call.job, item);
+        self.names.insert(Rc::as_ptr(call), name.clone());
+        self.written.insert(name.clone(), job.into());
+        Ok(name)
+    }
+
+    /// A name that no other job has: that of the job's function, and of what it is for.
+    fn name(&mut self, job: &str, item: &str) -> String {
+        // Names of jobs have no brackets, braces and slashes, and are not long.
+        let item: String =
+            item.chars().filter(|char| char.is_alphanumeric() || "-_.".contains(*char)).take(40).collect();
+        let base = if item.is_empty() { job.to_owned() } else { format!("{job}-{item}") };
+        let numbered = (2..).map(|number| format!("{base}-{number}"));
+        let free = std::iter::once(base.clone()).chain(numbered).find(|name| !self.taken.contains(name));
+        let name = free.unwrap_or(base);
+        self.taken.insert(name.clone());
+        name
+    }
+}
+
+/// A place that the job sees, as its plan names it.
+fn place(path: &Path) -> Result<Value, String> {
+    let shown = path.to_string_lossy();
+    match path.strip_prefix(OUT_DIR) {
+        Ok(below) if below.as_os_str().is_empty() => Ok(json!({ "output": "." })),
+        Ok(below) => Ok(json!({ "output": literal(below.to_string_lossy().into()) })),
+        Err(_) if path.is_absolute() && !path.starts_with(wasmill_abi::TMP_DIR) => Ok(json!({ "input": shown })),
+        Err(_) => Err(format!("`{shown}` cannot be given to another job: it is neither an input nor below {OUT_DIR}")),
+    }
+}
+
+/// A value in which no brace stands for a variable.
+fn literal(value: Value) -> Value {
+    match value {
+        Value::String(text) => text.replace('{', "{{").replace('}', "}}").into(),
+        Value::Array(values) => values.into_iter().map(literal).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, literal(value))).collect(),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call<T>(job: &'static str, given: Vec<(&'static str, Given)>) -> Later<T> {
+        Later::new(job, false, given)
+    }
+
+    #[test]
+    fn a_call_that_two_are_given_is_written_once() {
+        let read: Later<String> = call("read", vec![("file", Give::<File>::give(File::new("/in/texts/a")))]);
+        let left: Later<u64> = call("left", vec![("text", Give::<String>::give(read.clone()))]);
+        let right: Later<u64> = call("right", vec![("text", Give::<String>::give(read)), ("by", Give::<u64>::give(2))]);
+        let both: Many<u64> = [("left one", left), ("right", right)].into_iter().collect();
+        let plan = both.then(|both| call::<u64>("sum", vec![("all", both.give())]));
+        let written = serde_json::to_value(&plan).expect("a plan");
+        let expected = json!({
+            "jobs": {
+                "read": { "entry": "read", "in": { "/in/file": { "input": "/in/texts/a" } } },
+                "left-leftone": { "entry": "left", "in": { "/in/text": { "job": "read" } } },
+                "right-right": { "entry": "right", "in": { "/in/text": { "job": "read" } }, "input": { "by": 2 } },
+                "sum": {
+                    "entry": "sum",
+                    "in": { "/in/all/left one": { "job": "left-leftone" }, "/in/all/right": { "job": "right-right" } },
+                },
+            },
+            "result": { "job": "sum" },
+        });
+        assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn many_calls_are_numbered_so_that_names_sort_as_numbers_do() {
+        let many = Plan::map(0..12, |number: u64| call::<u64>("count", vec![("n", Give::<u64>::give(number))]));
+        let plan = many.then(|all| call::<u64>("sum", vec![("all", all.give())]));
+        let written = serde_json::to_value(&plan).expect("a plan");
+        let mounts: Vec<_> = written["jobs"]["sum"]["in"].as_object().expect("mounts").keys().cloned().collect();
+        assert_eq!((mounts.len(), mounts[0].as_str(), mounts[11].as_str()), (12, "/in/all/01", "/in/all/12"));
+        assert_eq!(written["jobs"]["count-03"]["input"]["n"], 2);
+    }
+
+    #[test]
+    fn what_cannot_be_given_is_an_error() {
+        let plan = |given| serde_json::to_value(Plan::from(call::<u8>("job", vec![("it", given)])));
+        let refused = |given| plan(given).expect_err("refused").to_string();
+        assert!(refused(Give::<File>::give(File::new("/tmp/x"))).contains("neither an input nor below /out"));
+        assert!(refused(Give::<File>::give(File::new("x"))).contains("neither an input nor below /out"));
+        let keys: BTreeMap<(u8, u8), u8> = [((1, 2), 3)].into();
+        assert!(
+            refused(Give::<BTreeMap<(u8, u8), u8>>::give(keys)).contains("`it` of the job `job` cannot be written")
+        );
+        assert!(refused(Give::<Each<u8>>::give(Many::<u8>(Vec::new()))).contains("no results at all"));
+        let twice: Many<u8> = [("a", call("one", Vec::new())), ("a", call("two", Vec::new()))].into_iter().collect();
+        assert!(refused(Give::<Each<u8>>::give(twice)).contains("two results have the name `a`"));
+        assert_eq!(plan(Give::<Text>::give("{x}")).expect("a plan")["jobs"]["job"]["in"]["/in/it"]["text"], "{{x}}");
+        assert_eq!(
+            plan(Give::<File>::give(File::new("/out/a/b"))).expect("a plan")["jobs"]["job"]["in"]["/in/it"]["output"],
+            "a/b"
+        );
+    }
+}
