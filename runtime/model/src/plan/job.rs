@@ -68,9 +68,7 @@ pub(super) fn job(
     let target = fields.take("sla").and_then(|field| target(&field, errors));
     let meant = fields.finish(errors);
 
-    // The jobs of a program may call each other without knowing what the plan calls their program.
-    let of_outer = || Some(Spanned { value: context.outer?.by.module.value.clone(), span: key.span.clone() });
-    let module = module.or_else(|| context.defaults.module.clone()).or_else(of_outer);
+    let module = module.or_else(|| default_module(context, key));
     if module.is_none() && !meant.contains(&"module") && matches!(node.value, Value::Table(_)) {
         errors.push(no_module(&subject, key));
     }
@@ -100,6 +98,12 @@ pub(super) fn job(
     };
     spec.batch = batch_field.and_then(|field| batch(&field, &spec, is_yielded, errors));
     spec
+}
+
+/// The module of a job that names none. The jobs of a program may call each other without knowing what the plan calls their program.
+fn default_module(context: Context<'_>, key: &Key<'_>) -> Option<Spanned<String>> {
+    let of_outer = || Some(Spanned { value: context.outer?.by.module.value.clone(), span: key.span.clone() });
+    context.defaults.module.clone().or_else(of_outer)
 }
 
 fn no_module(subject: &Subject<'_>, key: &Key<'_>) -> Diagnostic {
