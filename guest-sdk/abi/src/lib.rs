@@ -21,6 +21,9 @@ pub const TMP_DIR: &str = "/tmp";
 /// The file below [`OUT_DIR`] in which an SDK job leaves its return value, as JSON.
 pub const RESULT_FILE: &str = "result.json";
 
+/// What a line of standard error begins with that is a remark on the work, and no part of the result.
+pub const REMARK_MARK: &[u8] = b"\x1e{\"wasmill\":1,";
+
 /// `argv[0]` of a job whose plan names no entry.
 pub const DEFAULT_ENTRY: &str = "main";
 

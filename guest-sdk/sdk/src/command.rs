@@ -14,6 +14,7 @@ use wasmill_abi as abi;
 use crate::error::{Context as _, Error, render};
 use crate::input::Inputs;
 use crate::job::{Failure, Job};
+use crate::remarks;
 
 /// Runs the job that the arguments name and gives the exit code; `wasmill_sdk::main!` calls it.
 ///
@@ -22,6 +23,7 @@ use crate::job::{Failure, Job};
 pub fn run() -> ExitCode {
     let arguments = std::env::args_os().take(2).map(|argument| argument.to_string_lossy().into_owned()).collect();
     std::panic::set_hook(Box::new(end_panicked));
+    remarks::start_logging();
     let invocation = Invocation { arguments, in_dir: abi::IN_DIR.into(), out_dir: abi::OUT_DIR.into() };
     let read_stdin = || {
         let mut input = Vec::new();

@@ -47,20 +47,25 @@ mod input;
 mod job;
 pub mod out;
 mod plan;
+mod remarks;
 mod schema;
 
 pub use command::run;
 pub use each::Each;
 pub use error::{Context, Error, Result};
 pub use files::{Dir, Entry, File, Text, Walk};
+pub use log;
 pub use plan::{Give, Given, Later, Many, Plan};
+pub use remarks::progress;
 pub use schema::Schema;
 pub use serde;
 pub use wasmill_sdk_macro::{Schema, job};
 
 /// What a file with jobs in it needs: `use wasmill_sdk::prelude::*;`.
 pub mod prelude {
-    pub use crate::{Context, Dir, Each, Error, File, Later, Many, Plan, Result, Schema, Text, bail, job, out};
+    pub use crate::{
+        Context, Dir, Each, Error, File, Later, Many, Plan, Result, Schema, Text, bail, job, log, out, progress,
+    };
     pub use serde::{Deserialize, Serialize};
 }
 

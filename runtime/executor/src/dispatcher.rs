@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use wasmill_model::port::{ActionCache, BlobStore, Cancel, RunLog, Runner, StatCache, StoreError};
+use wasmill_model::port::{ActionCache, BlobStore, Cancel, Remark, RunLog, Runner, StatCache, StoreError};
 use wasmill_model::{Digest, Event, JobReport, JobStatus, RunCounts, RunId, RunRecord, RunState, RunSummary};
 
 use crate::adapt::{Adapt, Adaptive};
@@ -338,6 +338,14 @@ impl Dispatcher<'_> {
         commands.into_iter().try_for_each(|command| self.hear_unstarted(command))
     }
 
+    fn pass_on(&mut self, job: JobId, remark: Remark) {
+        let job = self.shared.graph.job(job).name.clone();
+        (self.on_event)(&match remark {
+            Remark::Progress { done, total } => Event::JobProgress { job, done, total },
+            Remark::Log { level, message } => Event::JobLog { job, level, message },
+        });
+    }
+
     fn hear(&mut self, message: Message) -> Result<(), ExecuteError> {
         match message {
             Message::Started(job) => {
@@ -351,6 +359,10 @@ impl Dispatcher<'_> {
                 self.counts.jobs += jobs;
                 let job = self.shared.graph.job(opener).name.clone();
                 (self.on_event)(&Event::JobsAdded { job, jobs });
+                Ok(())
+            }
+            Message::Remarked(job, remark) => {
+                self.pass_on(job, remark);
                 Ok(())
             }
             Message::Warned(message) => {

@@ -118,7 +118,7 @@ fn judge(one: &Recorded, ports: VerifyPorts<'_>, cancel: &Cancel) -> Verdict {
         return Verdict::Skipped(why);
     }
     let wall_ms = WALL_MS_MIN.max((record.usage.wall_ns / 1_000_000).saturating_mul(WALL_FACTOR));
-    let request = Request { action: &action, key: one.key, timeout: Timeout { wall_ms } };
+    let request = Request { action: &action, key: one.key, timeout: Timeout { wall_ms }, listener: None };
     let execution = match ports.runner.run(request, cancel) {
         Ok(execution) => execution,
         Err(RunnerError::Store(StoreError::Missing(digest))) => {

@@ -11,7 +11,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use wasmill_model::plan::Retries;
-use wasmill_model::port::{Cancel, Execution, Lookup, Miss, ModuleError, Request, RunnerError, StoreError};
+use wasmill_model::port::{
+    Cancel, Execution, Listener, Lookup, Miss, ModuleError, Remark, Request, RunnerError, StoreError,
+};
 use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, JobStatus, Outcome, Usage};
 
 use crate::batches;
@@ -21,7 +23,7 @@ use crate::flight::Boarding;
 use crate::graph::{JobId, Role};
 use crate::grow;
 use crate::import::{Staged, Trust};
-use crate::inbox::Outbox;
+use crate::inbox::{Inbox, Outbox};
 use crate::scheduler::{Command, Ending};
 use crate::shared::Shared;
 use crate::workers::Desk;
@@ -51,6 +53,8 @@ pub(crate) enum Message {
     Ended(JobId, Box<Ended>),
     /// What becomes of a job that will never start.
     Unstarted(Command),
+    /// A job said something.
+    Remarked(JobId, Remark),
     /// Something that people should know.
     Warned(String),
     /// Nothing runs and nothing can, and there are jobs that have not ended.
@@ -493,9 +497,23 @@ pub(crate) fn run(
     let timeout = shared.graph.spec(job).timeout;
     let since_ns = &shared.progress[job.index()].runs_since_ns;
     since_ns.store(shared.elapsed_ns().max(1), Ordering::Release);
-    let execution = shared.ports.runner.run(Request { action, key, timeout }, cancel);
+    let listener: Arc<dyn Listener> = Arc::new(Heard { job, inbox: Arc::clone(&shared.inbox) });
+    let execution = shared.ports.runner.run(Request { action, key, timeout, listener: Some(&listener) }, cancel);
     since_ns.store(0, Ordering::Release);
     execution
+}
+
+/// Hears what a job says while it works.
+#[derive(Debug)]
+struct Heard {
+    job: JobId,
+    inbox: Arc<Inbox<Message>>,
+}
+
+impl Listener for Heard {
+    fn hear(&self, remark: Remark) {
+        self.inbox.push(Message::Remarked(self.job, remark));
+    }
 }
 
 pub(crate) fn use_cached(record: ActionRecord, ended: &mut Ended) {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{ActionKey, ActionResult};
 use crate::outcome::Usage;
+use crate::port::LogLevel;
 use crate::run::RunId;
 
 /// Something that happened during a run, in the order in which it is reported.
@@ -52,6 +53,24 @@ pub enum Event {
         wait_ms: u64,
         /// Why, from the outside in.
         error: Vec<String>,
+    },
+    /// A job said how far it is.
+    JobProgress {
+        /// The job's name.
+        job: String,
+        /// How much is done, in units of its own.
+        done: u64,
+        /// How much there is to do.
+        total: u64,
+    },
+    /// A job said something.
+    JobLog {
+        /// The job's name.
+        job: String,
+        /// How much it matters.
+        level: LogLevel,
+        /// What. The guest chose it.
+        message: String,
     },
     /// A job ended, and what is said of it here is durable.
     JobFinished(Box<JobReport>),

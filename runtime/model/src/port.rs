@@ -3,6 +3,7 @@
 //! Owns: what the executor, the sandbox and the store expect of each other, and the errors that cross between
 //! them. Does not know: any implementation.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -321,6 +322,61 @@ pub struct Request<'a> {
     pub key: ActionKey,
     /// How long it may take.
     pub timeout: Timeout,
+    /// Who hears what the guest says while it works.
+    pub listener: Option<&'a Arc<dyn Listener>>,
+}
+
+/// What a guest says while it works. It is no part of its result, and nobody has to hear it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remark {
+    /// How far it is.
+    Progress {
+        /// How much is done, in units of its own.
+        done: u64,
+        /// How much there is to do.
+        total: u64,
+    },
+    /// A line of its log.
+    Log {
+        /// How much it matters.
+        level: LogLevel,
+        /// What it says. The guest chose it.
+        message: String,
+    },
+}
+
+/// How much a line of a guest's log matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// Something failed.
+    Error,
+    /// Something may be wrong.
+    Warn,
+    /// What is done.
+    Info,
+    /// How it is done.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warn => "warning",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        })
+    }
+}
+
+/// Who hears what a guest says. It must not wait: the guest does until it returns.
+pub trait Listener: Send + Sync + fmt::Debug {
+    /// Takes a remark.
+    fn hear(&self, remark: Remark);
 }
 
 /// What an attempt gave. The blobs of the result have been put into the store.

@@ -48,7 +48,7 @@ impl Bench {
     }
 
     fn run(&self, action: &Action, cancel: &Cancel) -> Duration {
-        let request = Request { action, key: action.key(), timeout: Timeout::default() };
+        let request = Request { action, key: action.key(), timeout: Timeout::default(), listener: None };
         let began = Instant::now();
         let execution = self.sandbox.run(request, cancel).unwrap();
         let took = began.elapsed();

@@ -64,7 +64,8 @@ fn measure(sandbox: &Sandbox, case: &Case, threads: usize) -> f64 {
                     let mut done = 0;
                     while began.elapsed() < SPAN {
                         for _ in 0..100 {
-                            let request = Request { action: &case.action, key, timeout: Timeout::default() };
+                            let request =
+                                Request { action: &case.action, key, timeout: Timeout::default(), listener: None };
                             let execution = sandbox.run(request, &cancel).unwrap();
                             assert_eq!(execution.result.outcome, Outcome::SUCCESS);
                         }

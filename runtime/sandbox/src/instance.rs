@@ -19,6 +19,7 @@ use crate::component;
 use crate::cpu_time::CpuTimer;
 use crate::engine::{PreparedEngine, host};
 use crate::limits::MemoryLimits;
+use crate::remarks::Remarks;
 use crate::rng::Random;
 use crate::trap::{Failure, backtrace, classify};
 use crate::vfs::{Buffer, Fail, NodeId, Spill, Vfs};
@@ -41,6 +42,7 @@ pub(crate) struct World {
     stdin_read: Option<Bytes>,
     pub(crate) stdout: Buffer,
     pub(crate) stderr: Buffer,
+    remarks: Remarks,
     pub(crate) vfs: Vfs,
     pub(crate) descriptors: Descriptors,
     pub(crate) clock: Clock,
@@ -92,6 +94,7 @@ impl World {
             stdin_read: None,
             stdout: Buffer::default(),
             stderr: Buffer::default(),
+            remarks: Remarks::default(),
             descriptors: Descriptors::new(preopens),
             vfs,
             clock: Clock::new(),
@@ -133,6 +136,7 @@ impl World {
             stdin_read: None,
             stdout: Buffer::default(),
             stderr: Buffer::default(),
+            remarks: Remarks::default(),
             descriptors: Descriptors::new(Vec::new()),
             vfs,
             clock: Clock::new(),
@@ -168,7 +172,14 @@ impl World {
 
     /// Appends to standard error.
     pub(crate) fn write_stderr(&mut self, bytes: &[u8]) -> Result<(), Fail> {
-        self.vfs.append(&mut self.stderr, bytes)
+        let Self { vfs, stderr, remarks, .. } = self;
+        remarks.sift(bytes, |bytes| vfs.append(stderr, bytes))
+    }
+
+    /// Ends standard error.
+    fn end_stderr(&mut self) -> Result<(), Fail> {
+        let Self { vfs, stderr, remarks, .. } = self;
+        remarks.end(|bytes| vfs.append(stderr, bytes))
     }
 
     /// Notes why the guest is stopped; the error unwinds it.
@@ -233,9 +244,9 @@ pub(crate) fn attempt(
 ) -> Result<Execution, RunnerError> {
     let began = Instant::now();
     let cpu = CpuTimer::start(began);
-    let Request { action, key, timeout } = request;
+    let Request { action, key, timeout, listener } = request;
     let world = match World::new(action, key, blobs, spill.clone()) {
-        Ok(world) => world,
+        Ok(world) => World { remarks: Remarks::heard_by(listener.cloned()), ..world },
         // What is mounted to be changed has too many names.
         Err(Fail::OutputTooLarge) => return Ok(output_too_large(action)),
         Err(fail) => return Err(in_set_up(fail)),
@@ -252,6 +263,11 @@ pub(crate) fn attempt(
     let fuel = action.limits.fuel.map(|limit| limit.saturating_sub(store.get_fuel().unwrap_or(0)));
     let mut world = store.into_data();
     let mut outcome = conclude(ended, &mut world, action, timeout.wall_ms)?;
+    match world.end_stderr() {
+        Err(Fail::OutputTooLarge) if outcome.is_success() => outcome = output_too_large(action).result.outcome,
+        Ok(()) | Err(Fail::OutputTooLarge) => {}
+        Err(fail) => return Err(in_set_up(fail)),
+    }
     let mut output = BlobRef::EMPTY;
     if outcome.is_success() {
         match world.vfs.take_outputs(&action.outputs) {

@@ -14,6 +14,7 @@ mod instance;
 mod limits;
 mod platform;
 mod prepare;
+mod remarks;
 mod rng;
 #[cfg(test)]
 mod tests;

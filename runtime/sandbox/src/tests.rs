@@ -115,7 +115,7 @@ impl Space {
     }
 
     fn run_with(&self, action: &Action, wall_ms: u64, cancel: &Cancel) -> Result<Execution, RunnerError> {
-        self.sandbox.run(Request { action, key: action.key(), timeout: Timeout { wall_ms } }, cancel)
+        self.sandbox.run(Request { action, key: action.key(), timeout: Timeout { wall_ms }, listener: None }, cancel)
     }
 
     fn outcome(&self, wat: &str) -> Outcome {

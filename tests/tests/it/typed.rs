@@ -56,7 +56,7 @@ fn what_a_module_says_of_itself_is_shown() {
     insta::assert_snapshot!(rest);
     let said = space.run(&["inspect", "sdk_jobs.wasm", "--format", "json"]);
     let said: Value = serde_json::from_str(&said.stdout).expect("JSON");
-    assert_eq!((said["kind"].as_str(), said["interface"]["jobs"].as_array().map(Vec::len)), (Some("module"), Some(10)));
+    assert_eq!((said["kind"].as_str(), said["interface"]["jobs"].as_array().map(Vec::len)), (Some("module"), Some(11)));
 
     space.guest("copy");
     let said = space.run(&["inspect", "copy.wasm"]);
@@ -245,4 +245,37 @@ fn jobs_return_plans_of_other_jobs() {
     ] {
         assert!(checked.stderr.contains(wrong), "{wrong} is not in:\n{}", checked.stderr);
     }
+}
+
+#[test]
+fn what_a_job_says_while_it_works_is_heard_and_changes_nothing() {
+    let plan = r#"
+    [modules.jobs]
+    file = "sdk_jobs.wasm"
+    [jobs.talks]
+    module = "jobs"
+    entry = "talks"
+    input = { steps = 4 }
+"#;
+    let space = space(plan);
+    let (code, events) = space.events(&["run"]);
+    assert_eq!(code, 0, "{events:#?}");
+    let of = |kind: &str| events.iter().filter(|event| event["event"] == kind).collect::<Vec<_>>();
+    let (progress, logged) = (of("job-progress"), of("job-log"));
+    // Not more often than anybody looks, but the last one is always among them.
+    let last = progress.last().expect("progress");
+    assert_eq!((&last["job"], &last["done"], &last["total"]), (&"talks".into(), &4.into(), &4.into()));
+    assert_eq!((logged.len(), &logged[4]["level"]), (5, &"warn".into()), "{logged:#?}");
+    let stderr = of("job-finished")[0]["result"]["stderr"]["digest"].as_str().expect("a digest");
+    assert_eq!(space.run(&["cat", stderr]).stdout, "this stays\n");
+
+    // On a terminal or a pipe, what matters, harmless; with -v more of it.
+    let said = space.run(&["run", "--fresh"]).stderr;
+    assert!(said.contains("talks: warning: 4 steps are \u{fffd}[31mmany") && !said.contains("step 1"), "{said}");
+    assert!(space.run(&["run", "--fresh", "-v"]).stderr.contains("talks: debug: step 1"));
+    assert!(!space.run(&["run", "--fresh", "-q"]).stderr.contains("many"));
+    let exec = ["exec", "sdk_jobs.wasm", "--fresh", "--stdin", "steps", "--entry", "talks"];
+    space.write("steps", r#"{"steps":1}"#);
+    let said = space.run(&exec);
+    assert_eq!((said.code, said.stderr.as_str()), (0, "warning: 1 steps are \u{fffd}[31mmany\nthis stays\n"));
 }

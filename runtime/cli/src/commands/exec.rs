@@ -20,7 +20,8 @@ use crate::args::{ExecArgs, FloatsName, Global, OutputFormat};
 use crate::error::{CliError, usage};
 use crate::exit_code;
 use crate::mill::{How, Mill};
-use crate::report::{describe_failure, print, show_json};
+use crate::report::text::harmless;
+use crate::report::{describe_failure, log_level, print, show_json};
 
 /// The name of the one job.
 const JOB: &str = "exec";
@@ -55,12 +56,17 @@ pub(crate) fn exec(global: &Global, args: ExecArgs) -> Result<u8, CliError> {
     };
     let mut report = None;
     let json = global.format == OutputFormat::Json;
+    let shown_level = log_level(global.quiet, global.verbose);
     mill.execute(graph, loaded.modules, &how, &mut |event| {
         if json {
             show_json(event);
         }
-        if let Event::JobFinished(finished) = event {
-            report = Some(finished.clone());
+        match event {
+            Event::JobFinished(finished) => report = Some(finished.clone()),
+            Event::JobLog { level, message, .. } if !json && *level <= shown_level => {
+                let _ = writeln!(anstream::stderr(), "{level}: {}", harmless(message));
+            }
+            _ => {}
         }
     })?;
     let Some(report) = report else {

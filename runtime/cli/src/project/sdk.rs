@@ -31,6 +31,7 @@ const FILES: &[(&str, &str)] = files! {
     "sdk/src/lib.rs"
     "sdk/src/out.rs"
     "sdk/src/plan.rs"
+    "sdk/src/remarks.rs"
     "sdk/src/schema.rs"
 };
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use wasmill_model::port::BlobStore;
+use wasmill_model::port::{BlobStore, LogLevel};
 use wasmill_model::{Event, JobReport, JobStatus, RunCounts, RunId, RunSummary};
 
 use super::failure::{describe_failure, stderr_tail};
@@ -31,6 +31,10 @@ pub(crate) struct Human {
     run: Option<RunId>,
     counts: RunCounts,
     running: BTreeMap<String, Instant>,
+    /// How far jobs are that say so, in percent.
+    progress: BTreeMap<String, u64>,
+    /// What of jobs' logs is shown.
+    log_level: LogLevel,
     /// The slowest executed jobs, slowest first.
     slowest: Vec<(u64, String)>,
     failures: usize,
@@ -38,7 +42,7 @@ pub(crate) struct Human {
 }
 
 impl Human {
-    pub(crate) fn new(quiet: bool, blobs: Arc<dyn BlobStore>) -> Self {
+    pub(crate) fn new(quiet: bool, verbose: u8, blobs: Arc<dyn BlobStore>) -> Self {
         Self {
             quiet,
             blobs,
@@ -47,6 +51,8 @@ impl Human {
             run: None,
             counts: RunCounts::default(),
             running: BTreeMap::new(),
+            progress: BTreeMap::new(),
+            log_level: log_level(quiet, verbose),
             slowest: Vec::new(),
             failures: 0,
             saved: Vec::new(),
@@ -60,6 +66,15 @@ impl Human {
                 self.running.insert(job.clone(), Instant::now());
                 self.show_running();
             }
+            Event::JobProgress { job, done, total } => {
+                let percent = done.saturating_mul(100).checked_div(*total).unwrap_or(0).min(100);
+                self.progress.insert(job.clone(), percent);
+                self.show_running();
+            }
+            Event::JobLog { job, level, message } if *level <= self.log_level => {
+                self.line(&format!("{job}: {level}: {message}"));
+            }
+            Event::JobLog { .. } => {}
             Event::JobRetried { job, attempt, wait_ms, error } => {
                 self.running.remove(job);
                 let why = error.first().map_or("it could not be carried out", String::as_str);
@@ -100,6 +115,7 @@ impl Human {
 
     fn job_finished(&mut self, report: &JobReport) {
         self.running.remove(&report.job);
+        self.progress.remove(&report.job);
         self.counts.add(report.status, report.cached);
         if !report.cached && report.result.is_some() {
             self.note_duration(report);
@@ -148,7 +164,11 @@ impl Human {
         // The longest-running jobs are the ones that somebody waits for.
         let mut running: Vec<(&Instant, &String)> = self.running.iter().map(|(job, since)| (since, job)).collect();
         running.sort_unstable();
-        let shown: Vec<&str> = running.iter().take(RUNNING_SHOWN).map(|(_, job)| job.as_str()).collect();
+        let shown = running.iter().take(RUNNING_SHOWN).map(|(_, job)| match self.progress.get(*job) {
+            Some(percent) => format!("{job} {percent} %"),
+            None => (*job).clone(),
+        });
+        let shown: Vec<String> = shown.collect();
         let more = running.len().saturating_sub(shown.len());
         let message = harmless(&shown.join(", "));
         self.bar.set_message(if more == 0 { message } else { format!("{message} and {more} more") });
@@ -199,6 +219,16 @@ impl Human {
             // Nothing can be done for a reader that has closed the pipe.
             let _ = writeln!(anstream::stderr(), "{}", harmless(text));
         });
+    }
+}
+
+/// What of jobs' logs is shown.
+pub(crate) fn log_level(quiet: bool, verbose: u8) -> LogLevel {
+    match verbose {
+        _ if quiet => LogLevel::Error,
+        0 => LogLevel::Info,
+        1 => LogLevel::Debug,
+        _ => LogLevel::Trace,
     }
 }
 

@@ -12,6 +12,7 @@ use std::io::Write as _;
 use std::sync::{Arc, OnceLock};
 
 pub(crate) use failure::{describe_failure, stderr_tail};
+pub(crate) use human::log_level;
 use wasmill_model::Event;
 use wasmill_model::port::BlobStore;
 
@@ -26,7 +27,7 @@ pub(crate) enum Reporter {
 impl Reporter {
     pub(crate) fn new(global: &Global, blobs: Arc<dyn BlobStore>) -> Self {
         match global.format {
-            OutputFormat::Human => Reporter::Human(Box::new(human::Human::new(global.quiet, blobs))),
+            OutputFormat::Human => Reporter::Human(Box::new(human::Human::new(global.quiet, global.verbose, blobs))),
             OutputFormat::Json => Reporter::Json,
         }
     }

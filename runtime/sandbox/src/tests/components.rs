@@ -406,7 +406,7 @@ fn a_component_gets_the_numbers_and_times_that_a_module_gets() {
     let key = space.action(&module).key();
     let stdout = |text: &str| {
         let action = space.action(text);
-        let request = Request { action: &action, key, timeout: Timeout { wall_ms: 10_000 } };
+        let request = Request { action: &action, key, timeout: Timeout { wall_ms: 10_000 }, listener: None };
         let result = space.sandbox.run(request, &Cancel::new()).unwrap().result;
         assert_eq!(result.outcome, Outcome::SUCCESS);
         assert_eq!(result.stdout.size_bytes, 16);

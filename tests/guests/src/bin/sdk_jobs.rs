@@ -117,6 +117,18 @@ fn panics(at: usize) -> u8 {
     bytes[at]
 }
 
+/// Says how far it is and what it does, and gives what it was given.
+#[job]
+fn talks(steps: u64) -> u64 {
+    for step in 1..=steps {
+        progress(step, steps);
+        log::debug!("step {step}");
+    }
+    eprintln!("this stays");
+    log::warn!("{steps} steps are \x1b[31mmany");
+    steps
+}
+
 /// Takes and gives nothing.
 #[job]
 fn nothing() {}
