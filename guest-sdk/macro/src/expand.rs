@@ -76,6 +76,12 @@ fn check(attribute: &TokenStream, function: &ItemFn) -> Result<(), Error> {
             }
         }
     }
+    match &signature.output {
+        ReturnType::Type(_, ty) if matches!(**ty, Type::ImplTrait(_)) => {
+            refuse(ty, "a job's result is one named type, not `impl Trait`: others take it by its description");
+        }
+        _ => {}
+    }
     errors.map_or(Ok(()), Err)
 }
 
@@ -105,12 +111,12 @@ fn register(function: &ItemFn) -> TokenStream {
         takes.push(quote!(let #value = #take(#parameter)?;));
         let known = described(ty);
         let is_optional = is_option(ty);
-        parameters.push(quote!(interface::Field { name: #parameter, ty: #known, is_optional: #is_optional }));
+        parameters.push(quote!(::wasmill_sdk::__private::interface::Field { name: #parameter, ty: #known, is_optional: #is_optional }));
         values.push(value);
     }
     let (returned, returns) = match &function.sig.output {
         ReturnType::Type(_, ty) => (ty.span(), described(ty)),
-        ReturnType::Default => (ident.span(), quote!(&interface::Type::Unit)),
+        ReturnType::Default => (ident.span(), quote!(&::wasmill_sdk::__private::interface::Type::Unit)),
     };
     // `kind` is a method of the reference's referent for a `Result` and of the reference itself for all else:
     // the compiler picks the first that fits, and sees through type aliases, which a macro cannot.
@@ -121,11 +127,12 @@ fn register(function: &ItemFn) -> TokenStream {
         #later
         #(#cfgs)*
         const _: () = {
-            use ::wasmill_sdk::__private::{AnyReturned as _, ResultReturned as _, Undescribed as _, interface};
+            use ::wasmill_sdk::__private::{AnyReturned as _, ResultReturned as _, Undescribed as _};
             ::wasmill_sdk::__private::inventory::submit! {
                 ::wasmill_sdk::__private::Job {
                     name: #name,
                     about: #about,
+                    #[cfg_attr(all(), allow(deprecated))]
                     run: |#is_mut __wasmill_inputs| {
                         #(#takes)*
                         __wasmill_inputs.finish()?;
@@ -134,23 +141,23 @@ fn register(function: &ItemFn) -> TokenStream {
                     },
                 }
             }
-            const JOB: &interface::Job = &interface::Job {
+            const __WASMILL_JOB: &::wasmill_sdk::__private::interface::Job = &::wasmill_sdk::__private::interface::Job {
                 name: #name,
                 about: #about,
                 parameters: &[#(#parameters),*],
                 returns: #returns,
             };
-            ::wasmill_sdk::__describe!(job_line, JOB);
+            ::wasmill_sdk::__describe!(job_line, __WASMILL_JOB);
         };
     }
 }
 
-/// A type of the job's name, which no function is in the way of, for the call that is put off: `name::later(…)`.
+/// The function that puts a call of the job off: `NAME_later(…)`.
 fn later(function: &ItemFn) -> TokenStream {
     let (ident, vis) = (&function.sig.ident, &function.vis);
     let name = ident.unraw().to_string();
+    let later = Ident::new(&format!("{name}_later"), ident.span());
     let cfgs = function.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
-    let cfgs: Vec<_> = cfgs.collect();
     let typed = function.sig.inputs.iter().filter_map(|argument| match argument {
         FnArg::Typed(PatType { pat, ty, .. }) => Some((name_of(pat)?, ty)),
         FnArg::Receiver(_) => None,
@@ -162,20 +169,14 @@ fn later(function: &ItemFn) -> TokenStream {
         given.push(quote!((#written, ::wasmill_sdk::Give::<#ty>::give(#parameter))));
     }
     let (result, is_plan) = result_of(&function.sig.output);
-    let about = format!("A call of the job `{name}` for a plan that a job returns.");
+    let about = format!("A call of the job `{name}`, for a plan that a job returns.");
     quote! {
         #(#cfgs)*
         #[doc = #about]
-        #[cfg_attr(all(), allow(non_camel_case_types, dead_code))]
-        #vis struct #ident {}
-
-        #(#cfgs)*
+        // Most jobs are called by a plan only.
         #[cfg_attr(all(), allow(dead_code))]
-        impl #ident {
-            #[doc = #about]
-            #vis fn later(#(#parameters),*) -> ::wasmill_sdk::Later<#result> {
-                ::wasmill_sdk::Later::new(#name, #is_plan, ::std::vec![#(#given),*])
-            }
+        #vis fn #later(#(#parameters),*) -> ::wasmill_sdk::Later<#result> {
+            ::wasmill_sdk::Later::new(#name, #is_plan, ::std::vec![#(#given),*])
         }
     }
 }
@@ -207,7 +208,7 @@ fn described(ty: &Type) -> TokenStream {
     quote! {
         ::wasmill_sdk::__private::type_or_name(
             ::wasmill_sdk::__private::Described::<#ty>::TYPE,
-            &interface::Type::Any(#name),
+            &::wasmill_sdk::__private::interface::Type::Any(#name),
         )
     }
 }

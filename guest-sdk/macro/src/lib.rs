@@ -23,9 +23,10 @@ pub fn job(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// Describes a type, so that plans can be checked before a job runs: a struct or an enum whose parts have a `Schema` too, or have not
 /// and then go unchecked.
 ///
-/// serde's attributes are followed: `rename`, `rename_all`, `default`, `skip`, `skip_serializing_if`, `transparent`. A field or a type
-/// with any other is not described further.
-#[proc_macro_derive(Schema, attributes(serde))]
+/// serde's attributes are followed: `rename`, `rename_all`, `default`, `skip…`, `transparent`. A field or a type with any other is not
+/// described further, nor is one with `#[schema(opaque)]`: of types that are parts of each other, one has to have that (a type that is
+/// a part of itself needs nothing).
+#[proc_macro_derive(Schema, attributes(serde, schema))]
 pub fn schema(item: TokenStream) -> TokenStream {
     schema::derive(&item.into()).into()
 }

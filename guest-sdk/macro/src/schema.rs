@@ -26,10 +26,10 @@ fn implement(input: &DeriveInput) -> Result<TokenStream, Error> {
     let attributes = Attributes::of(&input.attrs)?;
     let name = attributes.rename.clone().unwrap_or_else(|| ident.unraw().to_string());
     let ty = match &input.data {
-        _ if attributes.is_opaque => quote!(&interface::Type::Any(#name)),
-        Data::Struct(data) => {
-            structure(ident, &name, &data.fields, attributes.rename_all.as_deref(), attributes.is_transparent)?
+        _ if attributes.is_opaque || parts_are_opaque(&input.data)? => {
+            quote!(&::wasmill_sdk::__private::interface::Type::Any(#name))
         }
+        Data::Struct(data) => structure(ident, &name, &data.fields, &attributes)?,
         Data::Enum(data) => enumeration(ident, &name, &data.variants, attributes.rename_all.as_deref())?,
         Data::Union(data) => {
             return Err(Error::new(data.union_token.span(), "a union has no `Schema`: serde cannot write it"));
@@ -37,54 +37,71 @@ fn implement(input: &DeriveInput) -> Result<TokenStream, Error> {
     };
     Ok(quote! {
         const _: () = {
-            use ::wasmill_sdk::__private::{Undescribed as _, interface};
+            use ::wasmill_sdk::__private::Undescribed as _;
             impl #implementation ::wasmill_sdk::Schema for #ident #types #clause {
-                const TYPE: &'static interface::Type = #ty;
+                const TYPE: &'static ::wasmill_sdk::__private::interface::Type = #ty;
             }
         };
     })
 }
 
-/// What serde makes of the fields of a struct or of a variant.
-fn structure(
-    ident: &Ident,
-    name: &str,
-    fields: &Fields,
-    rename_all: Option<&str>,
-    is_transparent: bool,
-) -> Result<TokenStream, Error> {
-    match fields {
-        Fields::Unit => Ok(quote!(&interface::Type::Unit)),
-        Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
-            fields.unnamed.first().map_or(Ok(quote!()), |field| described(ident, field))
+/// Whether serde writes or reads names that are not known from the fields and variants as they are.
+fn parts_are_opaque(data: &Data) -> Result<bool, Error> {
+    let mut attributes: Vec<Attributes> = Vec::new();
+    match data {
+        Data::Struct(data) => {
+            attributes
+                .extend(data.fields.iter().map(|field| Attributes::of(&field.attrs)).collect::<Result<Vec<_>, _>>()?);
         }
-        Fields::Unnamed(fields) => {
-            let parts = fields.unnamed.iter().map(|field| described(ident, field)).collect::<Result<Vec<_>, _>>()?;
-            Ok(quote!(&interface::Type::Tuple(&[#(#parts),*])))
-        }
-        Fields::Named(fields) => {
-            let mut all = Vec::new();
-            for field in &fields.named {
-                let attributes = Attributes::of(&field.attrs)?;
-                if attributes.is_skipped {
-                    continue;
+        Data::Enum(data) => {
+            for variant in &data.variants {
+                attributes.push(Attributes::of(&variant.attrs)?);
+                for field in &variant.fields {
+                    attributes.push(Attributes::of(&field.attrs)?);
                 }
-                let own = field.ident.as_ref().map(|ident| ident.unraw().to_string()).unwrap_or_default();
-                let written = attributes.rename.clone().unwrap_or_else(|| renamed(&own, rename_all, Case::Field));
-                let ty = described(ident, field)?;
-                if is_transparent {
-                    return Ok(ty);
-                }
-                // What others put in its place has names that are not known here.
-                if attributes.is_flattened {
-                    return Ok(quote!(&interface::Type::Any(#name)));
-                }
-                let is_optional = attributes.is_optional || is_option(&field.ty);
-                all.push(quote!(interface::Field { name: #written, ty: #ty, is_optional: #is_optional }));
             }
-            Ok(quote!(&interface::Type::Struct { name: #name, fields: &[#(#all),*] }))
+        }
+        Data::Union(_) => {}
+    }
+    Ok(attributes.iter().any(|attributes| attributes.has_other_names))
+}
+
+/// What serde makes of the fields of a struct or of a variant.
+fn structure(ident: &Ident, name: &str, fields: &Fields, container: &Attributes) -> Result<TokenStream, Error> {
+    let written: Vec<(&Field, Attributes)> = fields
+        .iter()
+        .map(|field| Ok((field, Attributes::of(&field.attrs)?)))
+        .filter(|field| field.as_ref().is_ok_and(|(_, attributes)| !attributes.is_skipped) || field.is_err())
+        .collect::<Result<_, Error>>()?;
+    if container.is_transparent || (matches!(fields, Fields::Unnamed(_)) && fields.len() == 1) {
+        let only = written.iter().find(|(field, _)| !is_named(&field.ty, "PhantomData"));
+        return only.map_or_else(|| Ok(unit()), |(field, _)| described(ident, field));
+    }
+    match fields {
+        Fields::Unit => Ok(unit()),
+        Fields::Unnamed(_) => {
+            let parts = written.iter().map(|(field, _)| described(ident, field)).collect::<Result<Vec<_>, _>>()?;
+            Ok(quote!(&::wasmill_sdk::__private::interface::Type::Tuple(&[#(#parts),*])))
+        }
+        Fields::Named(_) => {
+            let mut all = Vec::new();
+            for (field, attributes) in written {
+                let own = field.ident.as_ref().map(|ident| ident.unraw().to_string()).unwrap_or_default();
+                let rule = container.rename_all.as_deref();
+                let written = attributes.rename.clone().unwrap_or_else(|| renamed(&own, rule, Case::Field));
+                let ty = described(ident, field)?;
+                let is_optional = attributes.is_optional || container.is_optional || is_named(&field.ty, "Option");
+                all.push(quote! {
+                    ::wasmill_sdk::__private::interface::Field { name: #written, ty: #ty, is_optional: #is_optional }
+                });
+            }
+            Ok(quote!(&::wasmill_sdk::__private::interface::Type::Struct { name: #name, fields: &[#(#all),*] }))
         }
     }
+}
+
+fn unit() -> TokenStream {
+    quote!(&::wasmill_sdk::__private::interface::Type::Unit)
 }
 
 fn enumeration(
@@ -102,13 +119,13 @@ fn enumeration(
         let own = variant.ident.unraw().to_string();
         let written = attributes.rename.clone().unwrap_or_else(|| renamed(&own, rename_all, Case::Variant));
         let ty = if attributes.is_opaque {
-            quote!(&interface::Type::Any(#own))
+            quote!(&::wasmill_sdk::__private::interface::Type::Any(#own))
         } else {
-            structure(ident, &own, &variant.fields, attributes.rename_all.as_deref(), false)?
+            structure(ident, &own, &variant.fields, &attributes)?
         };
-        all.push(quote!(interface::Field { name: #written, ty: #ty, is_optional: false }));
+        all.push(quote!(::wasmill_sdk::__private::interface::Field { name: #written, ty: #ty, is_optional: false }));
     }
-    Ok(quote!(&interface::Type::Enum { name: #name, variants: &[#(#all),*] }))
+    Ok(quote!(&::wasmill_sdk::__private::interface::Type::Enum { name: #name, variants: &[#(#all),*] }))
 }
 
 /// A field's type. A type that is a part of itself is named there: its description would have no end.
@@ -116,16 +133,16 @@ fn described(ident: &Ident, field: &Field) -> Result<TokenStream, Error> {
     let ty = &field.ty;
     let name = ty.to_token_stream().to_string().replace(' ', "");
     if Attributes::of(&field.attrs)?.is_opaque {
-        return Ok(quote!(&interface::Type::Any(#name)));
+        return Ok(quote!(&::wasmill_sdk::__private::interface::Type::Any(#name)));
     }
     if mentions(ty, ident) {
         let whole = ident.unraw().to_string();
-        return Ok(quote!(&interface::Type::Within(#whole)));
+        return Ok(quote!(&::wasmill_sdk::__private::interface::Type::Within(#whole)));
     }
     Ok(quote! {
         ::wasmill_sdk::__private::type_or_name(
             ::wasmill_sdk::__private::Described::<#ty>::TYPE,
-            &interface::Type::Any(#name),
+            &::wasmill_sdk::__private::interface::Type::Any(#name),
         )
     })
 }
@@ -141,8 +158,8 @@ fn mentions(ty: &Type, ident: &Ident) -> bool {
     any(ty.to_token_stream(), ident)
 }
 
-fn is_option(ty: &Type) -> bool {
-    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|segment| segment.ident == "Option"))
+fn is_named(ty: &Type, name: &str) -> bool {
+    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|segment| segment.ident == name))
 }
 
 /// What serde's attributes say, as far as it decides what is written.
@@ -152,8 +169,9 @@ struct Attributes {
     rename_all: Option<String>,
     is_skipped: bool,
     is_optional: bool,
-    is_flattened: bool,
     is_transparent: bool,
+    /// What it is written or read as is not, or not only, its own name.
+    has_other_names: bool,
     /// Something decides that is not understood here.
     is_opaque: bool,
 }
@@ -161,7 +179,20 @@ struct Attributes {
 impl Attributes {
     fn of(attributes: &[Attribute]) -> Result<Self, Error> {
         let mut all = Self::default();
-        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("serde")) {
+        for attribute in attributes {
+            if attribute.path().is_ident("schema") {
+                let asked = attribute.parse_args::<Ident>()?;
+                if asked != "opaque" {
+                    return Err(Error::new(
+                        asked.span(),
+                        "the only `schema` attribute is `opaque`: not described further",
+                    ));
+                }
+                all.is_opaque = true;
+            }
+            if !attribute.path().is_ident("serde") {
+                continue;
+            }
             for meta in attribute.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)? {
                 all.read(&meta);
             }
@@ -174,12 +205,17 @@ impl Attributes {
         match (word.as_str(), text(meta)) {
             ("rename", Some(name)) => self.rename = Some(name),
             ("rename_all", Some(rule)) => self.rename_all = Some(rule),
-            ("skip" | "skip_serializing" | "skip_deserializing", _) => self.is_skipped = true,
-            ("default" | "skip_serializing_if", _) => self.is_optional = true,
-            ("flatten", _) => self.is_flattened = true,
+            ("rename" | "rename_all" | "alias" | "flatten" | "other" | "untagged", None) | ("alias", _) => {
+                self.has_other_names = true;
+                self.is_opaque = true;
+            }
+            ("skip", _) => self.is_skipped = true,
+            ("default" | "skip_serializing_if" | "skip_serializing" | "skip_deserializing", _) => {
+                self.is_optional = true
+            }
             ("transparent", _) => self.is_transparent = true,
             // These change what is accepted, not what is written.
-            ("deny_unknown_fields" | "alias" | "bound" | "crate" | "borrow" | "expecting", _) => {}
+            ("deny_unknown_fields" | "bound" | "crate" | "borrow" | "expecting", _) => {}
             _ => self.is_opaque = true,
         }
     }
@@ -265,8 +301,30 @@ mod tests {
     fn what_is_not_understood_is_opaque() {
         let tokens: TokenStream = "#[serde(tag = \"kind\")] enum E { A }".parse().expect("tokens");
         assert!(derive(&tokens).to_string().contains("Any (\"E\")"));
-        let tokens: TokenStream = "struct S { #[serde(flatten)] rest: Rest }".parse().expect("tokens");
-        assert!(derive(&tokens).to_string().contains("Any (\"S\")"));
+        for opaque in [
+            "struct S { #[serde(flatten)] rest: Rest }",
+            "struct S { #[serde(alias = \"colour\")] color: u8 }",
+            "struct S { #[serde(rename(serialize = \"a\", deserialize = \"b\"))] color: u8 }",
+            "enum S { A, #[serde(other)] B }",
+            "enum S { A, #[serde(untagged)] B(u8) }",
+            "#[schema(opaque)] struct S { a: u8 }",
+        ] {
+            let tokens: TokenStream = opaque.parse().expect("tokens");
+            let derived = derive(&tokens).to_string();
+            assert!(derived.contains("Any (\"S\")"), "{opaque}: {derived}");
+        }
+    }
+
+    #[test]
+    fn fields_that_may_be_missing_are_optional() {
+        let derived = |text: &str| derive(&text.parse().expect("tokens")).to_string();
+        assert_eq!(derived("#[serde(default)] struct S { a: u8, b: u8 }").matches("is_optional : true").count(), 2);
+        assert_eq!(
+            derived("struct S { #[serde(skip_deserializing)] a: u8, b: u8 }").matches("is_optional : true").count(),
+            1
+        );
+        assert!(!derived("struct S(u8, #[serde(skip)] u16);").contains("u16"));
+        assert!(derived("#[serde(transparent)] struct S<T>(u8, PhantomData<T>);").contains("Described :: < u8 >"));
     }
 
     #[test]

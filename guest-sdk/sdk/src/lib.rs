@@ -55,7 +55,7 @@ pub use each::Each;
 pub use error::{Context, Error, Result};
 pub use files::{Dir, Entry, File, Text, Walk};
 pub use log;
-pub use plan::{Give, Given, Later, Many, Plan};
+pub use plan::{Give, Given, Later, Many, Nothing, Plan};
 pub use remarks::progress;
 pub use schema::Schema;
 pub use serde;

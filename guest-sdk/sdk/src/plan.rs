@@ -6,7 +6,7 @@
 //! As in Dask's `delayed`, a call of a job gives a value that is not there yet, and may be given to other calls. A job has no way to
 //! wait for one: it returns the last of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use wasmill_abi::{IN_DIR, OUT_DIR, RESULT_FILE};
 use crate::each::Each;
 use crate::files::{Dir, File, Text};
 
-/// The result of a job that has not been executed: what `JOB::later(…)` gives. Clones are the same result, of one execution.
+/// The result of a job that has not been executed: what `JOB_later(…)` gives. Clones are the same result, of one execution.
 #[derive(Debug)]
 pub struct Later<T> {
     call: Rc<Call>,
@@ -106,22 +106,44 @@ macro_rules! places {
     };
 }
 
-places! { File as File, File as Text, Dir as Dir }
+places! { File as File, File as Text, Dir as Dir, File as Option<File>, File as Option<Text>, Dir as Option<Dir> }
 
-impl Give<Text> for Text {
+macro_rules! texts {
+    ($($from:ty),*) => {
+        $(impl Give<Text> for $from {
+            fn give(self) -> Given {
+                Given::Text(self.to_string())
+            }
+        }
+
+        impl Give<Option<Text>> for $from {
+            fn give(self) -> Given {
+                Given::Text(self.to_string())
+            }
+        })*
+    };
+}
+
+texts! { Text, String, &str }
+
+/// What a parameter is given that may be left out: `None` of a type that cannot be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Nothing;
+
+impl<T> Give<Option<T>> for Nothing {
     fn give(self) -> Given {
-        Given::Text(self.into_string())
+        Given::Value(Ok(Value::Null))
     }
 }
 
-impl Give<Text> for &str {
+impl<T> Give<Option<Each<T>>> for Many<T> {
     fn give(self) -> Given {
-        Given::Text(self.to_owned())
+        Give::<Each<T>>::give(self)
     }
 }
 
 impl<T> Later<T> {
-    /// A call that is put off. `#[job]` writes a function for each job that makes one: `JOB::later(…)`.
+    /// A call that is put off. `#[job]` writes a function for each job that makes one: `JOB_later(…)`.
     #[doc(hidden)]
     pub fn new(job: &'static str, is_plan: bool, given: Vec<(&'static str, Given)>) -> Self {
         Self { call: Rc::new(Call { job, is_plan, given }), result: PhantomData }
@@ -135,7 +157,7 @@ impl<T> From<Later<T>> for Plan<T> {
 }
 
 impl Plan<()> {
-    /// A call for each of some values, with the names `1`, `2` and so on: `Plan::map(files, count::later).then(total::later)`.
+    /// A call for each of some values, with the names `1`, `2` and so on: `Plan::map(files, count_later).then(total_later)`.
     pub fn map<I, T>(items: impl IntoIterator<Item = I>, call: impl Fn(I) -> Later<T>) -> Many<T> {
         let calls: Vec<_> = items.into_iter().map(call).collect();
         // Names are sorted as texts.
@@ -157,11 +179,50 @@ impl<T> Many<T> {
     }
 }
 
+impl Given {
+    /// The calls in it, with the name that each has there.
+    fn calls(&self) -> Box<dyn Iterator<Item = (&str, &Rc<Call>)> + '_> {
+        match self {
+            Given::Result(call) => Box::new(std::iter::once(("", call))),
+            Given::Results(all) => Box::new(all.iter().map(|(name, call)| (name.as_str(), call))),
+            _ => Box::new(std::iter::empty()),
+        }
+    }
+}
+
+impl Call {
+    fn calls(&self) -> impl Iterator<Item = (&str, &Rc<Call>)> {
+        self.given.iter().flat_map(|(_, given)| given.calls())
+    }
+}
+
+/// Calls may be given to each other a million deep; the stack is not.
+impl Drop for Call {
+    fn drop(&mut self) {
+        fn take(call: &mut Call, into: &mut Vec<Rc<Call>>) {
+            for (_, given) in call.given.drain(..) {
+                match given {
+                    Given::Result(call) => into.push(call),
+                    Given::Results(all) => into.extend(all.into_iter().map(|(_, call)| call)),
+                    _ => {}
+                }
+            }
+        }
+        let mut left = Vec::new();
+        take(self, &mut left);
+        while let Some(call) = left.pop() {
+            if let Some(mut call) = Rc::into_inner(call) {
+                take(&mut call, &mut left);
+            }
+        }
+    }
+}
+
 /// As the JSON of a plan that a job yields. A call that several others are given is in it once.
 impl<T> Serialize for Plan<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut jobs = Jobs::default();
-        let result = jobs.add(&self.0.call, "").map_err(S::Error::custom)?;
+        let result = jobs.add_all(&self.0.call).map_err(S::Error::custom)?;
         let mut plan = serializer.serialize_map(Some(2))?;
         plan.serialize_entry("jobs", &jobs.written)?;
         plan.serialize_entry("result", &json!({ "job": result }))?;
@@ -169,45 +230,75 @@ impl<T> Serialize for Plan<T> {
     }
 }
 
+/// Most bytes of a name, of a job or of a result.
+const NAME_BYTES_MAX: usize = 128;
+const RESULT_NAME_BYTES_MAX: usize = 255;
+
 /// The jobs of a plan, as they are written.
 #[derive(Default)]
 struct Jobs {
     written: Map<String, Value>,
     /// The name of each call that was written, by where it is.
     names: BTreeMap<*const Call, String>,
-    taken: BTreeSet<String>,
+    /// How many jobs have a name that begins so.
+    taken: BTreeMap<String, u64>,
 }
 
 impl Jobs {
-    /// Writes a call, unless it is there already, and returns its name.
-    fn add(&mut self, call: &Rc<Call>, item: &str) -> Result<String, String> {
-        if let Some(name) = self.names.get(&Rc::as_ptr(call)) {
-            return Ok(name.clone());
+    /// Writes a call after those that it is given, and returns its name.
+    fn add_all(&mut self, last: &Rc<Call>) -> Result<String, String> {
+        // Each with the calls that it is given and that were not looked at yet.
+        let mut open = vec![("", last, last.calls())];
+        while let Some((item, call, given)) = open.last_mut() {
+            match given.find(|(_, other)| !self.names.contains_key(&Rc::as_ptr(other))) {
+                Some((item, other)) => open.push((item, other, other.calls())),
+                None => {
+                    let (item, call) = (*item, *call);
+                    open.pop();
+                    self.add(call, item)?;
+                }
+            }
+        }
+        self.name_of(last)
+    }
+
+    /// The name of a call that was written.
+    fn name_of(&self, call: &Rc<Call>) -> Result<String, String> {
+        self.names.get(&Rc::as_ptr(call)).cloned().ok_or_else(|| format!("the job `{}` is given to itself", call.job))
+    }
+
+    fn add(&mut self, call: &Rc<Call>, item: &str) -> Result<(), String> {
+        if self.names.contains_key(&Rc::as_ptr(call)) {
+            return Ok(());
         }
         let (mut mounts, mut input) = (Map::new(), Map::new());
         for (parameter, given) in &call.given {
             let at = format!("{IN_DIR}/{parameter}");
             match given {
-                // Nothing is what there is without.
-                Given::Value(Ok(Value::Null)) => {}
+                // A plan has whole numbers of 64 bits with a sign.
+                Given::Value(Ok(value)) if has_large_number(value) => {
+                    mounts.insert(at, json!({ "text": literal(value.to_string().into()) }));
+                }
                 Given::Value(Ok(value)) => drop(input.insert((*parameter).to_owned(), literal(value.clone()))),
                 Given::Value(Err(wrong)) => {
                     return Err(format!("`{parameter}` of the job `{}` cannot be written: {wrong}", call.job));
                 }
                 Given::Text(text) => drop(mounts.insert(at, json!({ "text": literal(text.as_str().into()) }))),
                 Given::Place(path) => drop(mounts.insert(at, place(path)?)),
-                Given::Result(other) => drop(mounts.insert(at, json!({ "job": literal(self.add(other, "")?.into()) }))),
+                Given::Result(other) => {
+                    mounts.insert(at, json!({ "job": literal(self.name_of(other)?.into()) }));
+                }
                 Given::Results(others) if others.is_empty() => {
                     return Err(format!("`{parameter}` of the job `{}` is given no results at all", call.job));
                 }
                 Given::Results(others) => {
                     for (name, other) in others {
-                        if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
+                        let is_bad = name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']);
+                        if is_bad || name.len() > RESULT_NAME_BYTES_MAX {
                             return Err(format!("`{name}` cannot be the name of a result"));
                         }
-                        let job = self.add(other, name)?;
-                        let there = mounts.insert(format!("{at}/{name}"), json!({ "job": literal(job.into()) }));
-                        if there.is_some() {
+                        let job = literal(self.name_of(other)?.into());
+                        if mounts.insert(format!("{at}/{name}"), json!({ "job": job })).is_some() {
                             return Err(format!("two results have the name `{name}`"));
                         }
                     }
@@ -226,21 +317,41 @@ impl Jobs {
         }
         let name = self.name(call.job, item);
         self.names.insert(Rc::as_ptr(call), name.clone());
-        self.written.insert(name.clone(), job.into());
-        Ok(name)
+        self.written.insert(name, job.into());
+        Ok(())
     }
 
     /// A name that no other job has: that of the job's function, and of what it is for.
     fn name(&mut self, job: &str, item: &str) -> String {
-        // Names of jobs have no brackets, braces and slashes, and are not long.
-        let item: String =
-            item.chars().filter(|char| char.is_alphanumeric() || "-_.".contains(*char)).take(40).collect();
-        let base = if item.is_empty() { job.to_owned() } else { format!("{job}-{item}") };
-        let numbered = (2..).map(|number| format!("{base}-{number}"));
-        let free = std::iter::once(base.clone()).chain(numbered).find(|name| !self.taken.contains(name));
-        let name = free.unwrap_or(base);
-        self.taken.insert(name.clone());
-        name
+        // Names of jobs have no brackets, braces and slashes, and are not long. There is room for a number behind.
+        let mut base = job.to_owned();
+        if !item.is_empty() {
+            base.push('-');
+            base.extend(item.chars().filter(|char| char.is_alphanumeric() || "-_.".contains(*char)));
+        }
+        base.truncate(cut(&base, NAME_BYTES_MAX - 24));
+        loop {
+            let number = self.taken.entry(base.clone()).or_default();
+            *number += 1;
+            let name = if *number == 1 { base.clone() } else { format!("{base}-{number}") };
+            if !self.written.contains_key(&name) {
+                return name;
+            }
+        }
+    }
+}
+
+/// Where a text can be cut so that it has at most so many bytes.
+fn cut(text: &str, bytes_max: usize) -> usize {
+    (0..=bytes_max.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
+fn has_large_number(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_u64() && !number.is_i64(),
+        Value::Array(values) => values.iter().any(has_large_number),
+        Value::Object(fields) => fields.values().any(has_large_number),
+        _ => false,
     }
 }
 
@@ -279,7 +390,7 @@ mod tests {
         let left: Later<u64> = call("left", vec![("text", Give::<String>::give(read.clone()))]);
         let right: Later<u64> = call("right", vec![("text", Give::<String>::give(read)), ("by", Give::<u64>::give(2))]);
         let both: Many<u64> = [("left one", left), ("right", right)].into_iter().collect();
-        let plan = both.then(|both| call::<u64>("sum", vec![("all", both.give())]));
+        let plan = both.then(|both| call::<u64>("sum", vec![("all", Give::<Each<u64>>::give(both))]));
         let written = serde_json::to_value(&plan).expect("a plan");
         let expected = json!({
             "jobs": {
@@ -299,11 +410,37 @@ mod tests {
     #[test]
     fn many_calls_are_numbered_so_that_names_sort_as_numbers_do() {
         let many = Plan::map(0..12, |number: u64| call::<u64>("count", vec![("n", Give::<u64>::give(number))]));
-        let plan = many.then(|all| call::<u64>("sum", vec![("all", all.give())]));
+        let plan = many.then(|all| call::<u64>("sum", vec![("all", Give::<Each<u64>>::give(all))]));
         let written = serde_json::to_value(&plan).expect("a plan");
         let mounts: Vec<_> = written["jobs"]["sum"]["in"].as_object().expect("mounts").keys().cloned().collect();
         assert_eq!((mounts.len(), mounts[0].as_str(), mounts[11].as_str()), (12, "/in/all/01", "/in/all/12"));
         assert_eq!(written["jobs"]["count-03"]["input"]["n"], 2);
+    }
+
+    #[test]
+    fn plans_may_be_deep_and_wide() {
+        // In a stack as a guest has it.
+        let deep = || {
+            let start: Later<u64> = call("add", vec![("left", Give::<u64>::give(0))]);
+            let chain = (0..100_000).fold(start, |sum, _| call("add", vec![("left", Give::<u64>::give(sum))]));
+            let written = serde_json::to_value(Plan::from(chain)).expect("a plan");
+            assert_eq!(written["result"]["job"], "add-100001");
+        };
+        std::thread::Builder::new().stack_size(256 << 10).spawn(deep).expect("a thread").join().expect("no overflow");
+    }
+
+    #[test]
+    fn names_fit_and_numbers_are_whole() {
+        let long: Many<u64> = [("语".repeat(60), call("count", Vec::new()))].into_iter().collect();
+        let plan = long.then(|all| {
+            call::<u64>("sum", vec![("all", Give::<Each<u64>>::give(all)), ("of", Give::<u64>::give(u64::MAX))])
+        });
+        let written = serde_json::to_value(&plan).expect("a plan");
+        let jobs = written["jobs"].as_object().expect("jobs");
+        assert!(jobs.keys().all(|name| name.len() <= NAME_BYTES_MAX), "{jobs:?}");
+        assert_eq!(jobs["sum"]["in"]["/in/of"]["text"], "18446744073709551615");
+        let nothing = Plan::from(call::<u8>("job", vec![("it", Give::<Option<File>>::give(Nothing))]));
+        assert_eq!(serde_json::to_value(&nothing).expect("a plan")["jobs"]["job"]["input"]["it"], Value::Null);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -78,6 +79,8 @@ leaves! {
     char = Type::String;
     str = Type::String;
     String = Type::String;
+    Path = Type::String;
+    PathBuf = Type::String;
     () = Type::Unit;
     File = Type::File;
     Dir = Type::Dir;
@@ -86,7 +89,7 @@ leaves! {
 
 macro_rules! wrappers {
     ($($ty:ty where $($bounds:ident)?;)*) => {
-        $(impl<T: Schema $(+ $bounds)?> Schema for $ty {
+        $(impl<T: Schema + ?Sized $(+ $bounds)?> Schema for $ty {
             const TYPE: &'static Type = T::TYPE;
         })*
     };

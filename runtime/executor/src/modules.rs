@@ -4,6 +4,7 @@
 //! says so when the first job of a module is executed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -46,9 +47,12 @@ impl Graph {
         let mut errors = Vec::new();
         for (name, source) in self.sources_used() {
             let digest = match self.module_file(source, toolchain, output) {
-                Ok(Some(file)) => load_file(&file, importer, blobs).and_then(|digest| {
-                    loaded.interfaces.extend(interface(&file)?.map(|interface| (name.clone(), interface)));
-                    Ok(digest)
+                Ok(Some(file)) => load_file(&file, importer, blobs).inspect(|_| match interface(&file) {
+                    Ok(found) => loaded.interfaces.extend(found.map(|interface| (name.clone(), interface))),
+                    // It decides nothing about how a job runs.
+                    Err(error) => {
+                        tracing::warn!(module = name, error = &error as &dyn Error, "its jobs are not checked")
+                    }
                 }),
                 Ok(None) => match source {
                     ModuleSource::Digest(digest) => stored(*digest, blobs),

@@ -6,7 +6,8 @@
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A description is not larger.
 const SECTION_BYTES_MAX: u64 = 4 << 20;
@@ -56,12 +57,12 @@ pub struct Field {
 }
 
 /// A type, as the description writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Type {
     /// `bool`, `string`, `unit`, `file`, `dir`, `text`, and numbers by their bits: `u8`, `i64`, `f32`.
     Leaf(String),
-    /// A type of which the module says no more than its name.
+    /// A type of which no more is known than its name.
     Any {
         /// The name.
         any: String,
@@ -119,6 +120,55 @@ pub enum Type {
     },
 }
 
+/// In one pass, as the first key says what it is: whoever made the module may mean harm. What a newer SDK says is not known here.
+impl<'de> Deserialize<'de> for Type {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Written;
+
+        impl<'de> Visitor<'de> for Written {
+            type Value = Type;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a type")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Type, E> {
+                let is_known =
+                    ["bool", "string", "unit", "file", "dir", "text"].contains(&name) || number_bits(name).is_some();
+                Ok(if is_known { Type::Leaf(name.to_owned()) } else { Type::Any { any: name.to_owned() } })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Type, A::Error> {
+                let Some(kind) = map.next_key::<String>()? else { return Ok(Type::Any { any: "?".to_owned() }) };
+                let parts = |map: &mut A, named: &str| match map.next_key::<String>()? {
+                    Some(key) if key == named => map.next_value::<Vec<Field>>(),
+                    _ => Err(de::Error::missing_field("fields")),
+                };
+                let ty = match kind.as_str() {
+                    "any" => Type::Any { any: map.next_value()? },
+                    "option" => Type::Option { option: map.next_value()? },
+                    "seq" => Type::Seq { seq: map.next_value()? },
+                    "tuple" => Type::Tuple { tuple: map.next_value()? },
+                    "map" => Type::Map { map: map.next_value()? },
+                    "within" => Type::Within { within: map.next_value()? },
+                    "each" => Type::Each { each: map.next_value()? },
+                    "plan" => Type::Plan { plan: map.next_value()? },
+                    "struct" => Type::Struct { name: map.next_value()?, fields: parts(&mut map, "fields")? },
+                    "enum" => Type::Enum { name: map.next_value()?, variants: parts(&mut map, "variants")? },
+                    _ => {
+                        map.next_value::<IgnoredAny>()?;
+                        Type::Any { any: "?".to_owned() }
+                    }
+                };
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(ty)
+            }
+        }
+
+        deserializer.deserialize_any(Written)
+    }
+}
+
 /// Why a module's description cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InterfaceError {
@@ -137,24 +187,37 @@ impl Interface {
     /// # Errors
     /// The file cannot be read, or what is there is no description.
     pub fn find(wasm: impl Read + Seek) -> Result<Option<Self>, InterfaceError> {
-        let Some(section) = section(wasm)? else { return Ok(None) };
+        let Some(section) = section(wasm, true)? else { return Ok(None) };
+        if section.len() as u64 > SECTION_BYTES_MAX {
+            return Err(InterfaceError::Damaged(format!("it is longer than {SECTION_BYTES_MAX} bytes")));
+        }
         let text = String::from_utf8(section).map_err(|error| InterfaceError::Damaged(error.to_string()))?;
         let damaged = |error: serde_json::Error| InterfaceError::Damaged(error.to_string());
         #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Line {
-            Job(JobInterface),
-            Sdk { sdk: String, abi: u32 },
+        struct Line {
+            sdk: Option<String>,
+            #[serde(default)]
+            abi: u32,
+            job: Option<String>,
+            #[serde(default)]
+            about: String,
+            #[serde(default)]
+            parameters: Vec<Field>,
+            returns: Option<Type>,
         }
         let mut all = Self::default();
         for line in text.lines() {
+            // Other lines are those of a newer SDK.
             match serde_json::from_str(line).map_err(damaged)? {
-                Line::Job(job) => all.jobs.push(job),
-                Line::Sdk { sdk, abi } => (all.sdk, all.abi) = (sdk, abi),
+                Line { sdk: Some(sdk), abi, .. } => (all.sdk, all.abi) = (sdk, abi),
+                Line { job: Some(name), about, parameters, returns: Some(returns), .. } => {
+                    all.jobs.push(JobInterface { name, about, parameters, returns });
+                }
+                _ => {}
             }
         }
         all.jobs.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Some(all))
+        Ok((!all.sdk.is_empty()).then_some(all))
     }
 
     /// A job by its name.
@@ -163,15 +226,18 @@ impl Interface {
     }
 }
 
-/// The content of the section of a module, put together from all of that name.
-fn section(mut wasm: impl Read + Seek) -> io::Result<Option<Vec<u8>>> {
+/// The content of the section of a module, put together from all of that name; one byte more than there may be says that there is too much.
+fn section(mut wasm: impl Read + Seek, may_be_component: bool) -> io::Result<Option<Vec<u8>>> {
     let mut header = [0; 8];
     if wasm.read_exact(&mut header).is_err() || !header.starts_with(b"\0asm") {
         return Ok(None);
     }
     // In a component, the program is a module within it.
     let is_component = header.get(6..) == Some(&[1, 0]);
-    let mut found = None;
+    if is_component && !may_be_component {
+        return Ok(None);
+    }
+    let mut found: Option<Vec<u8>> = None;
     for _ in 0..SECTIONS_MAX {
         let mut id = [0];
         if wasm.read(&mut id)? == 0 {
@@ -186,10 +252,10 @@ fn section(mut wasm: impl Read + Seek) -> io::Result<Option<Vec<u8>>> {
                 let mut name = vec![0; usize::try_from(name_len.min(64)).unwrap_or(0)];
                 wasm.read_exact(&mut name)?;
                 let left = end.saturating_sub(wasm.stream_position()?);
-                if name == wasmill_abi::interface::SECTION.as_bytes() && left <= SECTION_BYTES_MAX {
-                    let mut content = Vec::new();
-                    wasm.by_ref().take(left).read_to_end(&mut content)?;
-                    found.get_or_insert_with(Vec::new).extend(content);
+                if name == wasmill_abi::interface::SECTION.as_bytes() {
+                    let content = found.get_or_insert_with(Vec::new);
+                    let room = (SECTION_BYTES_MAX + 1).saturating_sub(content.len() as u64);
+                    wasm.by_ref().take(left.min(room)).read_to_end(content)?;
                 }
             }
             // The first module in a component that has one.
@@ -204,12 +270,11 @@ fn section(mut wasm: impl Read + Seek) -> io::Result<Option<Vec<u8>>> {
 /// The same of a module that lies within a component, from here on.
 fn nested(wasm: &mut (impl Read + Seek), len: u64) -> io::Result<Option<Vec<u8>>> {
     let start = wasm.stream_position()?;
-    let within = Part { of: wasm, start, at: 0, len };
-    // A module within a module there is not.
-    let mut within = Box::new(within) as Box<dyn ReadSeek + '_>;
-    section(&mut within)
+    let mut within = Part { of: wasm, start, at: 0, len };
+    section(&mut within as &mut dyn ReadSeek, false)
 }
 
+/// What is within is no type of its own: else there would be one for each level.
 trait ReadSeek: Read + Seek {}
 
 impl<T: Read + Seek> ReadSeek for T {}
@@ -273,7 +338,7 @@ pub struct Misfit {
 }
 
 impl Type {
-    /// Whether a value of the type `given` can be read as this type, as far as is known: what is not described fits.
+    /// Whether a value of the type `given` may be read as this type: only what never can is refused, and what is not described may.
     ///
     /// # Errors
     /// The first place where it cannot.
@@ -282,39 +347,32 @@ impl Type {
     }
 
     fn accept_at(&self, given: &Type, at: &str, depth: usize) -> Result<(), Misfit> {
-        let misfit = || Err(Misfit { at: at.to_owned(), wanted: format!("`{self}`"), given: format!("`{given}`") });
         let deeper = |wanted: &Type, given: &Type, at: String| wanted.accept_at(given, &at, depth + 1);
-        match (self, given) {
+        match (self.present(), given.present()) {
             _ if depth > DEPTH_MAX => Ok(()),
             (Type::Any { .. } | Type::Within { .. }, _) | (_, Type::Any { .. } | Type::Within { .. }) => Ok(()),
-            (Type::Option { option: wanted }, Type::Option { option: given }) => wanted.accept_at(given, at, depth + 1),
-            (Type::Option { option: wanted }, given) => wanted.accept_at(given, at, depth + 1),
             (Type::Leaf(wanted), Type::Leaf(given)) if leaf_accepts(wanted, given) => Ok(()),
             (Type::Seq { seq: wanted }, Type::Seq { seq: given })
-            | (Type::Each { each: wanted }, Type::Each { each: given }) => deeper(wanted, given, format!("{at}[]")),
+            | (Type::Each { each: wanted }, Type::Each { each: given })
+            | (Type::Plan { plan: wanted }, Type::Plan { plan: given }) => deeper(wanted, given, format!("{at}[]")),
             (Type::Map { map: wanted }, Type::Map { map: given }) => deeper(wanted, given, format!("{at}.*")),
             (Type::Seq { seq: wanted }, Type::Tuple { tuple }) => {
                 tuple.iter().enumerate().try_for_each(|(index, given)| deeper(wanted, given, format!("{at}[{index}]")))
             }
+            (Type::Tuple { tuple }, Type::Seq { seq: given }) => {
+                tuple.iter().enumerate().try_for_each(|(index, wanted)| deeper(wanted, given, format!("{at}[{index}]")))
+            }
             (Type::Tuple { tuple: wanted }, Type::Tuple { tuple: given }) if wanted.len() == given.len() => {
-                let pairs = wanted.iter().zip(given).enumerate();
-                pairs
-                    .into_iter()
-                    .try_for_each(|(index, (wanted, given))| deeper(wanted, given, format!("{at}[{index}]")))
+                let mut pairs = wanted.iter().zip(given).enumerate();
+                pairs.try_for_each(|(index, (wanted, given))| deeper(wanted, given, format!("{at}[{index}]")))
             }
-            (Type::Map { map: wanted }, Type::Struct { fields, .. }) => {
-                fields.iter().try_for_each(|field| deeper(wanted, &field.ty, below(at, &field.name)))
-            }
-            // Which names there will be shows when they are read.
-            (Type::Struct { .. }, Type::Map { .. }) => Ok(()),
+            // Which names there will be, and how many, shows when they are read.
+            (Type::Struct { .. }, Type::Map { .. } | Type::Seq { .. } | Type::Tuple { .. })
+            | (Type::Map { .. }, Type::Struct { .. }) => Ok(()),
             (Type::Struct { fields: wanted, .. }, Type::Struct { name: given_name, fields: given }) => {
                 wanted.iter().try_for_each(|wanted| match given.iter().find(|given| given.name == wanted.name) {
-                    // What may be left out is there with a value of its own, where it is there.
-                    Some(found) if found.is_optional && !matches!(wanted.ty, Type::Option { .. }) => {
-                        deeper(&wanted.ty, found.ty.present(), below(at, &wanted.name))
-                    }
                     Some(found) => deeper(&wanted.ty, &found.ty, below(at, &wanted.name)),
-                    None if wanted.is_optional => Ok(()),
+                    None if wanted.may_be_left_out() => Ok(()),
                     None => Err(Misfit {
                         at: at.to_owned(),
                         wanted: format!("`{self}` with a field `{}`", wanted.name),
@@ -322,45 +380,54 @@ impl Type {
                     }),
                 })
             }
-            (Type::Enum { variants: wanted, .. }, Type::Enum { variants: given, .. }) => {
-                given.iter().try_for_each(|given| match wanted.iter().find(|wanted| wanted.name == given.name) {
-                    Some(found) => deeper(&found.ty, &given.ty, below(at, &given.name)),
-                    None => Err(Misfit {
-                        at: at.to_owned(),
-                        wanted: format!("`{self}`"),
-                        given: format!("one that may be `{}`", given.name),
-                    }),
-                })
+            (Type::Enum { variants: wanted, .. }, Type::Enum { variants: given, .. })
+                if given.iter().any(|given| wanted.iter().any(|wanted| wanted.name == given.name)) =>
+            {
+                Ok(())
             }
-            _ => misfit(),
+            // A variant without content is written as a text, one with content as a table of one entry.
+            (Type::Leaf(text), Type::Enum { .. }) | (Type::Enum { .. }, Type::Leaf(text)) if text == "string" => Ok(()),
+            (Type::Map { .. }, Type::Enum { .. }) | (Type::Enum { .. }, Type::Map { .. }) => Ok(()),
+            _ => Err(Misfit { at: at.to_owned(), wanted: format!("`{self}`"), given: format!("`{given}`") }),
         }
     }
 
     /// The type of a value that is there.
-    fn present(&self) -> &Type {
-        match self {
-            Type::Option { option } => option,
-            other => other,
+    pub fn present(&self) -> &Type {
+        let mut ty = self;
+        while let Type::Option { option } = ty {
+            ty = option;
         }
+        ty
+    }
+
+    /// Whether nothing is known of it but its name.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.present(), Type::Any { .. } | Type::Within { .. })
     }
 
     /// Whether it is a value and no place: something that serde reads.
     pub fn is_value(&self) -> bool {
-        match self {
+        match self.present() {
             Type::Leaf(name) => !matches!(name.as_str(), "file" | "dir" | "text"),
             Type::Each { .. } => false,
-            Type::Option { option } => option.is_value(),
             _ => true,
         }
     }
 
     /// The leaf's name, of a type or of what may be there.
     pub fn leaf(&self) -> Option<&str> {
-        match self {
+        match self.present() {
             Type::Leaf(name) => Some(name),
-            Type::Option { option } => option.leaf(),
             _ => None,
         }
+    }
+}
+
+impl Field {
+    /// Whether a value may be without it.
+    pub fn may_be_left_out(&self) -> bool {
+        self.is_optional || matches!(self.ty, Type::Option { .. }) || self.ty == Type::Leaf("unit".to_owned())
     }
 }
 
@@ -368,19 +435,21 @@ fn below(at: &str, name: &str) -> String {
     if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
 }
 
-/// Whether serde reads the one as the other: numbers that may be larger are wanted where larger ones fit.
+/// Whether serde may read the one as the other. A number may fit whatever its type; a fraction is no whole number.
 fn leaf_accepts(wanted: &str, given: &str) -> bool {
-    let number = |name: &str| {
-        let (kind, bits) = name.split_at_checked(1)?;
-        Some((kind.chars().next()?, bits.parse::<u16>().ok()?))
-    };
-    match (number(wanted), number(given)) {
+    match (number_bits(wanted), number_bits(given)) {
         (Some(('f', _)), Some(_)) => true,
-        (Some(('u', wanted)), Some(('u', given))) | (Some(('i', wanted)), Some(('i', given))) => given <= wanted,
-        (Some(('i', wanted)), Some(('u', given))) => given < wanted,
+        (Some(_), Some((given, _))) => given != 'f',
         (None, None) => wanted == given || (wanted, given) == ("text", "string"),
         _ => false,
     }
+}
+
+/// The kind of a number, `u`, `i` or `f`, and its bits. `None` for what is no number.
+pub(crate) fn number_bits(name: &str) -> Option<(char, u32)> {
+    let (kind, bits) = name.split_at_checked(1)?;
+    let bits = bits.parse().ok().filter(|bits| [8, 16, 32, 64, 128].contains(bits))?;
+    kind.chars().next().filter(|kind| ['u', 'i', 'f'].contains(kind)).map(|kind| (kind, bits))
 }
 
 /// As an author would write it, short.

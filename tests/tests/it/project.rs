@@ -54,6 +54,9 @@ fn what_can_be_no_project_is_refused() {
         assert!(said.code == 101 && said.stderr.contains("cannot be the name of a project"), "{said:?}");
         assert!(name == ".." || !space.path(name).exists());
     }
+    std::fs::create_dir(space.path("here")).expect("a folder");
+    assert_eq!(command(&space, "here", &["new", "."]).code, 0);
+    assert!(space.read("here/mill.toml").contains("name = \"here\""));
     space.write("file", "x");
     assert_eq!(space.run(&["new", "file"]).code, 103);
     let said = space.run(&["new", "words", "--sdk", "nowhere"]);

@@ -56,7 +56,7 @@ fn what_a_module_says_of_itself_is_shown() {
     insta::assert_snapshot!(rest);
     let said = space.run(&["inspect", "sdk_jobs.wasm", "--format", "json"]);
     let said: Value = serde_json::from_str(&said.stdout).expect("JSON");
-    assert_eq!((said["kind"].as_str(), said["interface"]["jobs"].as_array().map(Vec::len)), (Some("module"), Some(11)));
+    assert_eq!((said["kind"].as_str(), said["interface"]["jobs"].as_array().map(Vec::len)), (Some("module"), Some(13)));
 
     space.guest("copy");
     let said = space.run(&["inspect", "copy.wasm"]);
@@ -118,6 +118,47 @@ fn jobs_that_are_given_something_else_are_refused_before_any_runs() {
     assert_eq!((run.code, run.stderr), (102, checked.stderr));
     let json = space.run(&["plan", "check", "--format", "json"]);
     assert!(json.stdout.contains("which the job does not take") || json.stderr.contains("which the job does not take"));
+}
+
+#[test]
+fn plans_that_work_are_not_refused() {
+    let plan = r#"
+    [modules.jobs]
+    file = "sdk_jobs.wasm"
+    [defaults]
+    module = "jobs"
+    [jobs.whole-folder]
+    entry = "count"
+    in = { "/in" = "data" }
+    input = { options = [2, "ignored"] }
+    [jobs.count]
+    entry = "count"
+    for-each = { text = "texts/*" }
+    in = { "in/text" = "{text}" }
+    input = { options = { case = "as-it-is" } }
+    [jobs.saved-results]
+    entry = "total"
+    in = { "/in/counts" = "saved" }
+    [jobs.undescribed]
+    entry = "undescribed"
+    in = { "/in/all" = { jobs = "count" }, "/in/folder" = { glob = "texts/*" } }
+    input = { default = {} }
+    [jobs.maybe]
+    entry = "undescribed"
+    in = { "/in/maybe" = { jobs = "count" }, "/in/all" = { jobs = "count" }, "/in/folder" = "texts" }
+    input = { default = { a = 1 } }
+    [jobs.writes]
+    entry = "writes"
+    [jobs.reads]
+    entry = "headline"
+    in = { "/in/report" = { job = "writes" } }
+"#;
+    let space = space(plan);
+    space.write("data/text", "one two").write("saved/x/result.json", r#"{"words": {"one": 1}}"#);
+    let checked = space.run(&["plan", "check"]);
+    assert_eq!((checked.code, checked.stderr.as_str()), (0, ""), "{checked:?}");
+    let said = space.run(&["run"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
 }
 
 #[test]

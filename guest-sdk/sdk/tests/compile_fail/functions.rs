@@ -36,6 +36,9 @@ fn some(value: impl Deserialize<'static>) {}
 #[job(name = "other")]
 fn renamed() {}
 
+#[job]
+fn hidden() -> impl Serialize {}
+
 struct State;
 
 impl State {

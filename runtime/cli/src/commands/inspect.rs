@@ -2,6 +2,7 @@
 //!
 //! Owns: how that is shown. Does not know: where in the module it is.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::Cursor;
 use std::path::Path;
@@ -14,7 +15,7 @@ use crate::args::{Global, OutputFormat};
 use crate::error::CliError;
 use crate::exit_code;
 use crate::report::print;
-use crate::report::text::{harmless_lines, size};
+use crate::report::text::{harmless, size};
 
 /// How far a struct or an enum is spelled out.
 const DEPTH_SHOWN: usize = 3;
@@ -38,7 +39,7 @@ pub(crate) fn inspect(global: &Global, path: &Path) -> Result<u8, CliError> {
     if global.format == OutputFormat::Json {
         let interface = interface.map(|found| json!({ "sdk": found.sdk, "abi": found.abi, "jobs": found.jobs }));
         let said = json!({ "kind": kind, "bytes": bytes.len(), "digest": digest, "interface": interface });
-        print(format!("{said}\n").as_bytes());
+        print(format!("{}\n", escaped(&said.to_string())).as_bytes());
         return Ok(exit_code::SUCCESS);
     }
     let mut text = format!("{kind} of {}, {digest}\n", size(bytes.len() as u64));
@@ -46,22 +47,28 @@ pub(crate) fn inspect(global: &Global, path: &Path) -> Result<u8, CliError> {
         None => text.push_str("it says nothing of itself: a plain WASI program, or none\n"),
         Some(interface) => describe(&interface, &mut text),
     }
-    print(harmless_lines(&text).as_bytes());
+    print(text.as_bytes());
     Ok(exit_code::SUCCESS)
 }
 
-/// Writing to a `String` cannot fail.
+/// JSON without the control characters that JSON may have as they are: terminals know some of them.
+fn escaped(json: &str) -> String {
+    let escape = |char: char| match char {
+        '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(char)),
+        char => char.to_string(),
+    };
+    json.chars().map(escape).collect()
+}
+
+/// Writing to a `String` cannot fail. The module chose every name: each line is made harmless by itself.
 fn describe(interface: &Interface, text: &mut String) {
-    let _ = writeln!(
-        text,
-        "made with version {} of the guest SDK, for version {} of the ABI",
-        interface.sdk, interface.abi
-    );
-    let mut known = Vec::new();
+    let (sdk, abi) = (&interface.sdk, interface.abi);
+    let _ = writeln!(text, "made with version {} of the guest SDK, for version {abi} of the ABI", harmless(sdk));
+    let mut known = HashSet::new();
     for job in &interface.jobs {
-        let _ = writeln!(text, "\n{}", signature(job));
+        let _ = writeln!(text, "\n{}", harmless(&signature(job)));
         if !job.about.is_empty() {
-            let _ = writeln!(text, "    {}", job.about);
+            let _ = writeln!(text, "    {}", harmless(&job.about));
         }
         let types = job.parameters.iter().map(|parameter| &parameter.ty).chain([&job.returns]);
         types.for_each(|ty| parts(ty, 0, &mut known, text));
@@ -75,22 +82,19 @@ fn signature(job: &JobInterface) -> String {
 }
 
 /// Spells out structs and enums, each once.
-fn parts<'a>(ty: &'a Type, depth: usize, known: &mut Vec<&'a Type>, text: &mut String) {
+fn parts(ty: &Type, depth: usize, known: &mut HashSet<String>, text: &mut String) {
     if depth > DEPTH_SHOWN {
         return;
     }
-    let mut below = |inner: &'a Type| parts(inner, depth, known, text);
+    let mut below = |inner: &Type| parts(inner, depth, known, text);
     match ty {
         Type::Option { option: inner }
         | Type::Seq { seq: inner }
         | Type::Map { map: inner }
         | Type::Each { each: inner }
-        | Type::Plan { plan: inner } => {
-            below(inner);
-        }
+        | Type::Plan { plan: inner } => below(inner),
         Type::Tuple { tuple } => tuple.iter().for_each(below),
-        Type::Struct { name, fields } | Type::Enum { name, variants: fields } if !known.contains(&ty) => {
-            known.push(ty);
+        Type::Struct { name, fields } | Type::Enum { name, variants: fields } => {
             let is_enum = matches!(ty, Type::Enum { .. });
             let shown: Vec<_> = (fields.iter())
                 .map(|field| match &field.ty {
@@ -100,8 +104,11 @@ fn parts<'a>(ty: &'a Type, depth: usize, known: &mut Vec<&'a Type>, text: &mut S
                 })
                 .collect();
             let between = if is_enum { " | " } else { ", " };
-            let _ = writeln!(text, "    {name} = {{ {} }}", shown.join(between));
-            fields.iter().for_each(|field| parts(&field.ty, depth + 1, known, text));
+            let line = harmless(&format!("    {name} = {{ {} }}", shown.join(between)));
+            if known.insert(line.clone()) {
+                let _ = writeln!(text, "{line}");
+                fields.iter().for_each(|field| parts(&field.ty, depth + 1, known, text));
+            }
         }
         _ => {}
     }

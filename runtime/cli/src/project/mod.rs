@@ -43,7 +43,13 @@ pub(crate) enum NewError {
 /// Makes a project in a folder that is not there yet, or is empty. Its name is the folder's. Jobs are made with the SDK in `sdk`, or with
 /// a copy of this program's own.
 pub(crate) fn create(folder: &Path, sdk: Option<&Path>) -> Result<String, NewError> {
-    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let absolute = std::path::absolute(folder).unwrap_or(folder.to_owned());
+    // `new .` is for where one is.
+    let name = absolute
+        .file_name()
+        .filter(|_| folder.file_name().is_some() || folder == Path::new("."))
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let is_good = name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.len() <= NAME_BYTES_MAX
         && name.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || "-_".contains(char));

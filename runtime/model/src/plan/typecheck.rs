@@ -9,7 +9,8 @@ use super::diagnostic::{Diagnostic, Diagnostics, Quoted, listed};
 use super::graph::Target;
 use super::spelling::nearest;
 use super::{InputSource, JobSpec, JsonTemplate, MountSpec, Span, Stdin};
-use crate::interface::{Field, Interface, JobInterface, Misfit, Type};
+use crate::guest_path::GuestPath;
+use crate::interface::{Field, Interface, JobInterface, Misfit, Type, number_bits};
 
 /// The descriptions of modules that have one, by the modules' names in a plan.
 pub type Interfaces = BTreeMap<String, Interface>;
@@ -46,7 +47,7 @@ impl<'a> Check<'a> {
     fn known(&self, job: &JobSpec) -> Known<'a> {
         let Some(interface) = self.interfaces.get(&job.module.value) else { return Known::Nothing };
         // As the module looks for it (docs/guest-abi.md).
-        let named = job.entry.as_deref().and_then(|name| interface.job(name));
+        let named = interface.job(job.entry.as_deref().unwrap_or(wasmill_abi::DEFAULT_ENTRY));
         let first = || job.args.first()?.as_literal().and_then(|name| interface.job(name));
         match named.or_else(first) {
             Some(job) => Known::Job(job),
@@ -85,6 +86,10 @@ impl<'a> Check<'a> {
             errors.push(wrong.hint(format!("write `yields = \"{}\"`", wasmill_abi::RESULT_FILE)));
         }
         let given = Given::of(job);
+        if given.is_no_object {
+            let message = format!("`input` of job {name} is no table with a value for each parameter");
+            errors.push(Diagnostic::new(message, given.span.clone()));
+        }
         for parameter in &known.parameters {
             self.parameter(job, parameter, &given, errors);
         }
@@ -106,7 +111,10 @@ impl<'a> Check<'a> {
         let name = parameter.name.as_str();
         let value = given.fields.and_then(|fields| fields.get(name));
         let at = format!("{}/{name}", wasmill_abi::IN_DIR);
-        let mount = job.mounts.iter().find(|mount| mount.at.value.as_str() == at);
+        let Ok(place) = GuestPath::new(&at) else { return };
+        let mount = job.mounts.iter().find(|mount| mount.at.value.names().eq(place.names()));
+        // What lies above it may have it, and what lies below it may be it, piece by piece.
+        let is_near = |mount: &MountSpec| mount.at.value.contains(&place) || place.contains(&mount.at.value);
         let of = format!("`{name}` of job {}", Quoted(&job.name.value));
         match (mount, value) {
             (Some(mount), Some(_)) => {
@@ -121,14 +129,13 @@ impl<'a> Check<'a> {
                     errors.push(Diagnostic::new(message, given.span.clone()).saying(said(&misfit)));
                 }
             }
-            // What is below it may be mounted piece by piece.
-            (None, None) if job.mounts.iter().any(|mount| mount.at.value.as_str().starts_with(&format!("{at}/"))) => {}
-            (None, None) if parameter.is_optional || !given.is_all => {}
+            (None, None) if job.mounts.iter().any(is_near) => {}
+            (None, None) if parameter.may_be_left_out() || parameter.ty.is_unknown() || !given.is_all => {}
             (None, None) => {
                 let message = format!("{of} is given nowhere: it is {}", a(&parameter.ty));
                 let hint = match parameter.ty.leaf() {
                     Some("file" | "dir" | "text") => format!("write `in = {{ \"{at}\" = … }}`"),
-                    _ if matches!(parameter.ty, Type::Each { .. }) => {
+                    _ if matches!(parameter.ty.present(), Type::Each { .. }) => {
                         format!("write `in = {{ \"{at}\" = {{ jobs = \"…\" }} }}`")
                     }
                     _ => format!("write `input = {{ {name} = … }}`, or `in = {{ \"{at}\" = … }}`"),
@@ -140,6 +147,9 @@ impl<'a> Check<'a> {
 
     /// Checks what is mounted for a parameter.
     fn mounted(&self, of: &str, wanted: &Type, mount: &MountSpec, errors: &mut Diagnostics) {
+        if wanted.is_unknown() {
+            return;
+        }
         let span = mount.source.span.clone();
         let mut refuse = |message: String, hint: &str| {
             let wrong = Diagnostic::new(message, span.clone());
@@ -148,14 +158,11 @@ impl<'a> Check<'a> {
         let is = a(wanted);
         let wants_file = matches!(wanted.leaf(), Some("file" | "text"));
         let wants_dir = wanted.leaf() == Some("dir");
-        let each = match wanted {
+        let each = match wanted.present() {
             Type::Each { each } => Some(each.as_ref()),
             _ => None,
         };
         match &mount.source.value {
-            InputSource::Path(_) if each.is_some() => {
-                refuse(format!("{of} is {is}, and is given a path"), "results are taken with `{ jobs = \"…\" }`");
-            }
             InputSource::Glob(_) if !wants_dir => {
                 refuse(format!("{of} is {is}, and is given a directory: what a glob matches"), "");
             }
@@ -186,7 +193,8 @@ impl<'a> Check<'a> {
                         "say which file of it with `path`",
                     ),
                     _ if result && wants_dir => refuse(format!("{of} is {is}, and is given a file"), ""),
-                    _ if each.is_some() => {
+                    // A plan may come to the results of many.
+                    Target::One(name) | Target::Item(name) if whole && each.is_some() && !self.yields(&name) => {
                         refuse(format!("{of} is {is}, and is given the output of one job"), "write `{ jobs = \"…\" }`");
                     }
                     _ => {}
@@ -194,6 +202,11 @@ impl<'a> Check<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Whether a job's result may be that of a plan.
+    fn yields(&self, job: &str) -> bool {
+        self.by_name.get(job).is_none_or(|job| job.yields.is_some())
     }
 
     /// Checks the result of another job, where its module says what that is. `wanted` is wanted of each.
@@ -205,6 +218,8 @@ impl<'a> Check<'a> {
             Type::Plan { plan } => plan,
             // A plan that it leaves in another way has whatever result it has.
             _ if giver.yields.is_some() => return,
+            // It may have written its result itself.
+            Type::Leaf(name) if name == "unit" => return,
             returns => returns,
         };
         let Err(misfit) = wanted.accept(returns) else { return };
@@ -236,6 +251,7 @@ struct Given<'a> {
     fields: Option<&'a BTreeMap<String, JsonTemplate>>,
     /// Whether nothing else is given, from a file say.
     is_all: bool,
+    is_no_object: bool,
     span: Span,
 }
 
@@ -243,26 +259,38 @@ impl<'a> Given<'a> {
     fn of(job: &'a JobSpec) -> Self {
         let span = job.stdin.as_ref().map_or_else(|| job.name.span.clone(), |stdin| stdin.span.clone());
         match job.stdin.as_ref().map(|stdin| &stdin.value) {
-            Some(Stdin::Json(JsonTemplate::Object(fields))) => Self { fields: Some(fields), is_all: true, span },
-            Some(Stdin::Source(_) | Stdin::Blob(_)) => Self { fields: None, is_all: false, span },
-            _ => Self { fields: None, is_all: true, span },
+            Some(Stdin::Json(JsonTemplate::Object(fields))) => {
+                Self { fields: Some(fields), is_all: true, is_no_object: false, span }
+            }
+            Some(Stdin::Source(_) | Stdin::Blob(_)) => Self { fields: None, is_all: false, is_no_object: false, span },
+            None | Some(Stdin::Json(JsonTemplate::Null)) => {
+                Self { fields: None, is_all: true, is_no_object: false, span }
+            }
+            Some(Stdin::Json(_)) => Self { fields: None, is_all: false, is_no_object: true, span },
         }
     }
 }
+
+/// Longer descriptions of a type are cut.
+const SAID_CHARS_MAX: usize = 120;
 
 /// A type in a sentence.
 fn a(ty: &Type) -> String {
     let name = ty.to_string();
     match name.chars().next() {
-        Some('A' | 'E' | 'I' | 'O' | 'U' | 'i') => format!("an `{name}`"),
-        Some('(') => "nothing".to_owned(),
-        _ => format!("a `{name}`"),
+        _ if name == "()" => "nothing".to_owned(),
+        Some('A' | 'E' | 'I' | 'O' | 'U' | 'i') => format!("an {}", Quoted(&name)),
+        _ => format!("a {}", Quoted(&name)),
     }
 }
 
 fn said(misfit: &Misfit) -> String {
-    let at = if misfit.at.is_empty() { String::new() } else { format!("`{}`: ", misfit.at) };
-    format!("{at}{} is wanted, and {} is given", misfit.wanted, misfit.given)
+    let at = if misfit.at.is_empty() { String::new() } else { format!("{}: ", Quoted(&misfit.at)) };
+    // The module chose these.
+    let short = |text: &str| -> String {
+        text.chars().map(|char| if char.is_control() { ' ' } else { char }).take(SAID_CHARS_MAX).collect()
+    };
+    format!("{at}{} is wanted, and {} is given", short(&misfit.wanted), short(&misfit.given))
 }
 
 /// Whether a value as a plan has it can be read as a type.
@@ -271,7 +299,10 @@ fn json_fits(wanted: &Type, value: &JsonTemplate, at: &str) -> Result<(), Misfit
         |given: &str| Err(Misfit { at: at.to_owned(), wanted: format!("`{wanted}`"), given: given.to_owned() });
     let below = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
     match (wanted, value) {
-        (Type::Any { .. } | Type::Within { .. }, _) | (Type::Option { .. }, JsonTemplate::Null) => Ok(()),
+        (Type::Any { .. } | Type::Within { .. } | Type::Plan { .. }, _)
+        | (Type::Option { .. }, JsonTemplate::Null)
+        // serde reads the fields of a struct out of a list, too.
+        | (Type::Struct { .. }, JsonTemplate::Array(_)) => Ok(()),
         (Type::Option { option }, value) => json_fits(option, value, at),
         (Type::Leaf(name), value) => match (name.as_str(), value) {
             ("unit", JsonTemplate::Null) | ("bool", JsonTemplate::Bool(_)) => Ok(()),
@@ -295,7 +326,7 @@ fn json_fits(wanted: &Type, value: &JsonTemplate, at: &str) -> Result<(), Misfit
         (Type::Struct { fields, .. }, JsonTemplate::Object(values)) => {
             fields.iter().try_for_each(|field| match values.get(&field.name) {
                 Some(value) => json_fits(&field.ty, value, &below(&field.name)),
-                None if field.is_optional => Ok(()),
+                None if field.may_be_left_out() => Ok(()),
                 None => misfit(&format!("a table without `{}`", field.name)),
             })
         }
@@ -316,11 +347,9 @@ fn json_fits(wanted: &Type, value: &JsonTemplate, at: &str) -> Result<(), Misfit
 }
 
 fn int_fits(ty: &str, value: i64) -> bool {
-    let Some((kind, bits)) = ty.split_at_checked(1) else { return false };
-    let Ok(bits) = bits.parse::<u32>() else { return false };
-    match kind {
-        "u" => value >= 0 && (bits >= 63 || value < 1 << bits),
-        "i" => bits >= 64 || (-(1 << (bits - 1))..1 << (bits - 1)).contains(&value),
+    match number_bits(ty) {
+        Some(('u', bits)) => value >= 0 && (bits >= 64 || value < 1 << bits),
+        Some(('i', bits)) => bits >= 64 || (-(1 << (bits - 1))..1 << (bits - 1)).contains(&value),
         _ => false,
     }
 }

@@ -75,18 +75,18 @@ fn fan_out(texts: Dir, case: Case) -> Result<Plan<Report>> {
     let mut counts = Vec::new();
     for entry in texts.entries()? {
         let options = Options { letters_min: 2, case };
-        counts.push((entry.name().to_owned(), count::later(entry.file(), options)));
+        counts.push((entry.name().to_owned(), count_later(entry.file(), options)));
     }
     let counts: Many<Counts> = counts.into_iter().collect();
-    Ok(counts.then(|counts| total::later(counts, Some("{fanned} out".to_owned()))))
+    Ok(counts.then(|counts| total_later(counts, Some("{fanned} out".to_owned()))))
 }
 
 /// Adds up the numbers up to one, by a plan of two halves, whose plans are of two halves again.
 #[job]
 fn sum_to(from: u64, to: u64) -> Result<Plan<u64>> {
     let middle = from.midpoint(to);
-    let half = |from, to| if to - from <= 2 { few::later(from, to) } else { sum_to::later(from, to) };
-    Ok(add::later(half(from, middle), half(middle, to)).into())
+    let half = |from, to| if to - from <= 2 { few_later(from, to) } else { sum_to_later(from, to) };
+    Ok(add_later(half(from, middle), half(middle, to)).into())
 }
 
 /// Adds up at most two numbers.
@@ -127,6 +127,45 @@ fn talks(steps: u64) -> u64 {
     eprintln!("this stays");
     log::warn!("{steps} steps are \x1b[31mmany");
     steps
+}
+
+/// Without a description.
+#[derive(Serialize, Deserialize)]
+struct Undescribed {
+    words: BTreeMap<String, u64>,
+}
+
+#[derive(Deserialize)]
+struct Folder(Dir);
+
+#[derive(Default, Serialize, Deserialize, Schema)]
+#[serde(default)]
+struct Defaults {
+    a: u8,
+    b: u8,
+}
+
+/// Takes what says little of itself.
+#[job]
+fn undescribed(
+    all: Each<Undescribed>,
+    folder: Folder,
+    maybe: Option<Each<Undescribed>>,
+    default: Defaults,
+) -> Result<u64> {
+    let mut words = u64::from(default.a + default.b) + folder.0.entries()?.len() as u64;
+    for each in [Some(all), maybe].into_iter().flatten() {
+        for (_, counts) in each.iter()? {
+            words += counts?.words.values().sum::<u64>();
+        }
+    }
+    Ok(words)
+}
+
+/// Writes its result itself.
+#[job]
+fn writes() -> Result<()> {
+    out::write("result.json", r#"{"texts": ["a"], "words": 3, "note": null}"#)
 }
 
 /// Takes and gives nothing.
