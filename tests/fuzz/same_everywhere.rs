@@ -112,7 +112,10 @@ pub(crate) fn same_everywhere(data: &[u8]) -> Option<Outcome> {
         floats: Floats::Canonical,
     };
     let run = |sandbox: &Sandbox| -> Result<Execution, RunnerError> {
-        sandbox.run(Request { action: &action, key: action.key(), timeout: Timeout::default() }, &Cancel::new())
+        sandbox.run(
+            Request { action: &action, key: action.key(), timeout: Timeout::default(), listener: None },
+            &Cancel::new(),
+        )
     };
     let expected = run(usual);
     for (how, sandbox) in others {

@@ -211,7 +211,7 @@ impl Attributes {
             }
             ("skip", _) => self.is_skipped = true,
             ("default" | "skip_serializing_if" | "skip_serializing" | "skip_deserializing", _) => {
-                self.is_optional = true
+                self.is_optional = true;
             }
             ("transparent", _) => self.is_transparent = true,
             // These change what is accepted, not what is written.

@@ -133,7 +133,7 @@ fn main() {
         let action = action(&memory, wasm, args);
         let (key, cancel) = (action.key(), Cancel::new());
         let ours = || {
-            let request = Request { action: &action, key, timeout: Timeout::default() };
+            let request = Request { action: &action, key, timeout: Timeout::default(), listener: None };
             assert_eq!(sandbox.run(request, &cancel).unwrap().result.outcome, Outcome::SUCCESS);
         };
         let module = Module::new(&engine, wasm).unwrap();
