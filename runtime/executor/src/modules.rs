@@ -51,7 +51,7 @@ impl Graph {
                     Ok(found) => loaded.interfaces.extend(found.map(|interface| (name.clone(), interface))),
                     // It decides nothing about how a job runs.
                     Err(error) => {
-                        tracing::warn!(module = name, error = &error as &dyn Error, "its jobs are not checked")
+                        tracing::warn!(module = name, error = &error as &dyn Error, "its jobs are not checked");
                     }
                 }),
                 Ok(None) => match source {
