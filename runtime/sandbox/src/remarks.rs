@@ -16,7 +16,7 @@ use wasmill_model::port::{Listener, LogLevel, Remark};
 /// A longer remark is left out.
 const REMARK_BYTES_MAX: usize = 16 << 10;
 
-/// How many lines of a log are passed on for one attempt.
+/// How many lines of a log are passed on for one attempt; and as many that only those who look for mistakes want to see.
 const LOGGED_MAX: usize = 1_000;
 
 /// How often it is passed on how far a guest is.
@@ -28,6 +28,7 @@ pub(crate) struct Remarks {
     state: State,
     listener: Option<Arc<dyn Listener>>,
     logged: usize,
+    logged_in_detail: usize,
     progressed: Option<Instant>,
 }
 
@@ -128,12 +129,17 @@ impl Remarks {
                 }
             }
             Said::Log { level, message } => {
-                self.logged += 1;
-                match self.logged {
+                // What nobody looks at must not keep out what everybody is to see.
+                let (logged, notice) = match level {
+                    LogLevel::Debug | LogLevel::Trace => (&mut self.logged_in_detail, LogLevel::Debug),
+                    _ => (&mut self.logged, LogLevel::Warn),
+                };
+                *logged += 1;
+                match *logged {
                     ..=LOGGED_MAX => listener.hear(Remark::Log { level, message }),
                     logged if logged == LOGGED_MAX + 1 => {
                         let message = format!("it has logged {LOGGED_MAX} lines; further ones are left out");
-                        listener.hear(Remark::Log { level: LogLevel::Warn, message });
+                        listener.hear(Remark::Log { level: notice, message });
                     }
                     _ => {}
                 }
@@ -212,6 +218,11 @@ mod tests {
         let line = remark(r#""is":"log","level":"info","message":"again"}"#);
         let (left, heard) = sifted(&line.repeat(5_000), 4_096);
         assert_eq!((left.len(), heard.len()), (0, LOGGED_MAX + 1));
+        let detail = remark(r#""is":"log","level":"trace","message":"again"}"#);
+        let (_, heard) = sifted(&[detail.repeat(5_000), line].concat(), 4_096);
+        assert!(
+            heard.len() == LOGGED_MAX + 2 && matches!(heard[LOGGED_MAX + 1], Remark::Log { level: LogLevel::Info, .. })
+        );
         let line = remark(r#""is":"progress","done":1,"total":2}"#);
         assert!(sifted(&line.repeat(5_000), 4_096).1.len() < 100);
     }
