@@ -6,7 +6,7 @@ use crate::support::{TestSpace, repository};
 
 fn command(space: &TestSpace, folder: &str, args: &[&str]) -> crate::support::Said {
     let mut command = space.command(args);
-    command.current_dir(space.path(folder));
+    command.current_dir(space.path(folder)).env("CARGO_BUILD_TARGET", "wasm32-wasip1");
     space.said(&command.output().expect("the program starts"))
 }
 

@@ -45,6 +45,8 @@ pub(crate) fn test(global: &Global, plan: &Path) -> Result<u8, CliError> {
         let shown = folder.display();
         let mut cargo = Command::new("cargo");
         cargo.args(["test", "--manifest-path"]).arg(folder.join("Cargo.toml")).stdin(Stdio::null());
+        // The tests are compiled for this machine, whatever else is compiled for another.
+        cargo.env_remove("CARGO_BUILD_TARGET");
         // Standard output is for what was asked for.
         let quiet = global.quiet || global.format == OutputFormat::Json;
         cargo.stdout(std::io::stderr());
