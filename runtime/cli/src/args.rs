@@ -42,7 +42,7 @@ pub(crate) struct Global {
     /// Say nothing but errors
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
-    /// Say what is done inside (-v: what matters, -vv: everything); WASMILL_LOG has finer filters
+    /// Say what is done inside, and what jobs log in detail (-v: what matters, -vv: everything); WASMILL_LOG has finer filters
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
@@ -150,7 +150,7 @@ pub(crate) enum Command {
     },
     /// Make a project: a folder with a plan, a crate of jobs, and a little data
     New {
-        /// The folder, which is not there yet; the project is called as it is
+        /// The folder, which is not there yet, or is empty; the project is called as it is
         folder: PathBuf,
         /// The folder of a guest SDK to use [default: a copy of the one that this program was made with]
         #[arg(long, value_name = "DIR")]

@@ -233,10 +233,11 @@ impl Importer {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).push((name, stamp, blob));
     }
 
-    /// Reads a file into the store; once more if it changed meanwhile, or the path came to lead to another one.
+    /// Reads a file into the store; again if it changed meanwhile, or the path came to lead to another one.
     fn read(&self, path: &Path, metadata: &Metadata) -> Result<(Stamp, BlobRef), ImportError> {
         let mut before = platform::stamp(metadata);
-        for _ in 0..2 {
+        // Once more than a file that changes under the reader would need: what was looked up before a large tree was read may be old.
+        for _ in 0..3 {
             let mut file = File::open(path).map_err(|source| read_error(path, source))?;
             let blob = self.blobs.put_file(path, before.size_bytes, &mut file)?;
             let after = file.metadata().map_err(|source| read_error(path, source))?;

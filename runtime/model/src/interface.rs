@@ -30,7 +30,7 @@ pub struct Interface {
 }
 
 /// What a module says of one of its jobs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct JobInterface {
     /// Its name: the plan's `entry`.
     #[serde(rename = "job")]

@@ -91,6 +91,23 @@ fn what_means_harm_costs_little() {
 }
 
 #[test]
+fn no_byte_of_a_damaged_file_does_harm() {
+    let lines = format!("{JOB}\n{{\"sdk\":\"0.1.0\",\"abi\":1}}\n");
+    let wasm = module(&[custom("name", b"x"), custom("wasmill", lines.as_bytes())]);
+    let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+    component.extend([1, (wasm.len() & 0x7f) as u8 | 0x80, (wasm.len() >> 7) as u8]);
+    component.extend(&wasm);
+    for at in 0..component.len() {
+        for bits in [0x01, 0x80, 0xff] {
+            let mut damaged = component.clone();
+            damaged[at] ^= bits;
+            // Found or not, with or without an error: never a panic.
+            let _ = Interface::find(Cursor::new(damaged));
+        }
+    }
+}
+
+#[test]
 fn what_a_newer_sdk_says_is_not_known() {
     let lines = concat!(
         "{\"sdk\":\"9\",\"abi\":1,\"more\":true}\n",

@@ -62,9 +62,8 @@ pub(crate) fn test(global: &Global, plan: &Path) -> Result<u8, CliError> {
             return Err(CliError::new(exit_code::JOBS_FAILED, format!("the tests of the crate in {shown} fail")));
         }
     }
-    let ran = run::run(global, &RunArgs { plan: plan.to_owned(), ..RunArgs::default() })?;
-    if ran != exit_code::SUCCESS {
-        return Ok(ran);
+    match run::carry_out(global, &RunArgs { plan: plan.to_owned(), ..RunArgs::default() })? {
+        (exit_code::SUCCESS, run) => verify::verify(global, run, Some(VERIFIED), None),
+        (failed, _) => Ok(failed),
     }
-    verify::verify(global, None, Some(VERIFIED), None)
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmill_executor::{BuildOutput, Graph, LoadedModules, PlanSnapshot, SnapshotError};
-use wasmill_model::RunId;
 use wasmill_model::plan::{parse_duration, parse_size};
 use wasmill_model::port::{BlobStore, RunLog as _, StoreError};
+use wasmill_model::{Event, RunId};
 
 use crate::app::show_error;
 use crate::args::{Global, OutputFormat, RunArgs, Workers};
@@ -20,6 +20,11 @@ use crate::report::Reporter;
 
 /// `wasmill run`.
 pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
+    carry_out(global, args).map(|(code, _)| code)
+}
+
+/// The same, and which run it was.
+pub(super) fn carry_out(global: &Global, args: &RunArgs) -> Result<(u8, Option<RunId>), CliError> {
     let began = Instant::now();
     let timeout = timeout(args.run_timeout.as_deref())?;
     let memory_bytes = memory(args.memory_budget.as_deref())?;
@@ -44,16 +49,23 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
         began,
     };
     let mut reporter = Reporter::new(global, Arc::clone(&mill.storage) as _);
-    let result = mill.execute(graph, modules, &how, &mut |event| reporter.on_event(event));
+    let mut id = None;
+    let result = mill.execute(graph, modules, &how, &mut |event| {
+        if let Event::RunStarted { run, .. } = event {
+            id = Some(*run);
+        }
+        reporter.on_event(event);
+    });
     reporter.finish();
     let summary = result?;
     mill.collect_if_due();
     mill.close()?;
-    Ok(match () {
+    let code = match () {
         () if summary.is_success() => exit_code::SUCCESS,
         () if summary.cancelled => exit_code::CANCELLED,
         () => exit_code::JOBS_FAILED,
-    })
+    };
+    Ok((code, id))
 }
 
 /// The plan as it is now.
