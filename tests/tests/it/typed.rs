@@ -112,7 +112,7 @@ fn jobs_that_are_given_something_else_are_refused_before_any_runs() {
     let run = space.run(&["run"]);
     assert_eq!((run.code, run.stderr), (102, checked.stderr));
     let json = space.run(&["plan", "check", "--format", "json"]);
-    assert!(json.stderr.contains("which the job does not take"), "{json:?}");
+    assert!(json.stdout.contains("which the job does not take"), "{json:?}");
 }
 
 #[test]
