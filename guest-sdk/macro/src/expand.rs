@@ -192,7 +192,7 @@ fn result_of(output: &ReturnType) -> (Type, bool) {
 }
 
 /// `T` of `Name<T, …>`.
-fn first_argument(ty: &Type, name: &str) -> Option<Type> {
+pub(crate) fn first_argument(ty: &Type, name: &str) -> Option<Type> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last().filter(|segment| segment.ident == name)?;
     let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };

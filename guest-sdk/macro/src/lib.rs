@@ -1,10 +1,12 @@
-//! The `#[job]` attribute and the `Schema` derive of the guest SDK.
+//! The attributes `#[job]` and `#[init]` and the `Schema` derive of the guest SDK.
 //!
-//! Owns: which functions may be jobs, the messages for those that may not, the code that registers one, and how a type is described.
+//! Owns: which functions may be jobs or initialisers, the messages for those that may not, the code that
+//! registers one, and how a type is described.
 //! Does not know: how a registered job is found and called (`wasmill-sdk`), or anything about WASI.
 //! Not to be used directly: it comes with `wasmill_sdk::prelude`.
 
 mod expand;
+mod init;
 mod schema;
 
 use proc_macro::TokenStream;
@@ -18,6 +20,18 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn job(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expand::job(&attribute.into(), &item.into()).into()
+}
+
+/// Makes a function the initialiser of this module: what it makes is made once, when the module is prepared, and every job starts with it
+/// there.
+///
+/// `#[init] fn model() -> Model` becomes a function `model() -> &'static Model`. It runs before there is a job: it can use what is in the
+/// program itself (`include_bytes!`), and has no files, arguments, environment or streams. A `Result` gives its value; with an error,
+/// or a panic, the module cannot be used, and wasmill says why. A module has one initialiser. Where it does not run beforehand (in
+/// tests, under other runtimes), the first call of `model()` makes the model.
+#[proc_macro_attribute]
+pub fn init(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    init::init(&attribute.into(), &item.into()).into()
 }
 
 /// Describes a type, so that plans can be checked before a job runs: a struct or an enum whose parts have a `Schema` too, or have not

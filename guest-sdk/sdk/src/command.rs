@@ -3,6 +3,7 @@
 //! Owns: choosing the job, reading its input from standard input, writing its result, messages and exit codes.
 //! Does not know: what a job does, nor which host runs the program.
 
+use std::error::Error as StdError;
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::panic::PanicHookInfo;
@@ -22,7 +23,7 @@ use crate::remarks;
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = std::env::args_os().take(2).map(|argument| argument.to_string_lossy().into_owned()).collect();
-    std::panic::set_hook(Box::new(end_panicked));
+    std::panic::set_hook(Box::new(|panic| end_panicked("job", panic)));
     remarks::start_logging();
     let invocation = Invocation { arguments, in_dir: abi::IN_DIR.into(), out_dir: abi::OUT_DIR.into() };
     let read_stdin = || {
@@ -40,13 +41,34 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Calls the module's initialiser; `#[init]` has it called before the first job.
+pub fn initialise(make: fn()) {
+    std::panic::set_hook(Box::new(|panic| end_panicked("initialiser", panic)));
+    make();
+}
+
+/// What an initialiser made. One that fails ends the program as a panic does: there is nobody yet to give an error to.
+///
+/// # Panics
+/// There is an error.
+#[track_caller]
+pub fn or_panic<T, E: Into<Box<dyn StdError>>>(made: Result<T, E>) -> T {
+    match made {
+        Ok(made) => made,
+        Err(error) => {
+            let error = render(&*error.into());
+            panic!("{}", error.trim_end().trim_start_matches("error: "))
+        }
+    }
+}
+
 /// Says where it was and what, and ends the program: a trap would say less.
-fn end_panicked(panic: &PanicHookInfo<'_>) {
+fn end_panicked(what: &str, panic: &PanicHookInfo<'_>) {
     let payload = panic.payload();
     let said = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     let said = said.unwrap_or("it says no more");
     let at = panic.location().map_or_else(String::new, |at| format!(", at {at}"));
-    let _ = writeln!(std::io::stderr().lock(), "error: the job panicked{at}\n  caused by: {said}");
+    let _ = writeln!(std::io::stderr().lock(), "error: the {what} panicked{at}\n  caused by: {said}");
     std::process::exit(i32::from(abi::EXIT_PANIC));
 }
 

@@ -59,12 +59,12 @@ pub use plan::{Give, Given, Later, Many, Nothing, Plan};
 pub use remarks::progress;
 pub use schema::Schema;
 pub use serde;
-pub use wasmill_sdk_macro::{Schema, job};
+pub use wasmill_sdk_macro::{Schema, init, job};
 
 /// What a file with jobs in it needs: `use wasmill_sdk::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Context, Dir, Each, Error, File, Later, Many, Plan, Result, Schema, Text, bail, job, log, out, progress,
+        Context, Dir, Each, Error, File, Later, Many, Plan, Result, Schema, Text, bail, init, job, log, out, progress,
     };
     pub use serde::{Deserialize, Serialize};
 }
@@ -106,7 +106,7 @@ macro_rules! __describe {
 /// What the code that `#[job]` writes refers to. No part of the interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::command::{Invocation, jobs};
+    pub use crate::command::{Invocation, initialise, jobs, or_panic};
     pub use crate::input::Inputs;
     pub use crate::job::{AnyReturned, Failure, Job, ResultReturned, Returned};
     pub use crate::schema::{Described, Undescribed, type_or_name};

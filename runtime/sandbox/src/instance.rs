@@ -76,6 +76,9 @@ pub(crate) enum Stop {
     Initialiser(String),
 }
 
+/// As much as an initialiser may say of what went wrong.
+pub(crate) const INITIALISER_STDERR_BYTES: u64 = 64 << 10;
+
 impl World {
     pub(crate) fn new(action: &Action, key: ActionKey, blobs: &Arc<dyn BlobStore>, spill: Spill) -> Result<Self, Fail> {
         let limits = &action.limits;
@@ -108,10 +111,20 @@ impl World {
         })
     }
 
-    /// The world of an initialiser: no files, arguments, environment or streams, and as much memory as there can be.
-    /// Its random numbers are the same for all modules.
+    /// The world of an initialiser: no files, arguments, environment or streams but standard error, and as much memory as
+    /// there can be. Its random numbers are the same for all modules.
     pub(crate) fn initialising() -> Self {
         Self { is_initialising: true, limits: MemoryLimits::new(Limits::MEMORY_BYTES_MAX), ..Self::nobody() }
+    }
+
+    /// What an initialiser wrote to standard error.
+    pub(crate) fn said(&mut self) -> String {
+        // It can only be cut short: there is nothing to fail with.
+        let _ = self.end_stderr();
+        let mut said = vec![0; usize::try_from(self.stderr.len()).unwrap_or(0)];
+        let len = self.stderr.read(0, &mut said).unwrap_or(0);
+        said.truncate(len);
+        String::from_utf8_lossy(&said).trim_end().to_owned()
     }
 
     /// What the engine asks before memories and tables grow.
@@ -127,7 +140,8 @@ impl World {
     /// The world of no guest, for linking.
     pub(crate) fn nobody() -> Self {
         let blobs: Arc<dyn BlobStore> = Arc::new(NoBlobs);
-        let vfs = Vfs::empty(Arc::clone(&blobs), Spill { dir: Path::new("").into(), memory_bytes: 0 });
+        let spill = Spill { dir: Path::new("").into(), memory_bytes: INITIALISER_STDERR_BYTES };
+        let vfs = Vfs::empty(Arc::clone(&blobs), INITIALISER_STDERR_BYTES, spill);
         Self {
             memory: None,
             args: Vec::new(),

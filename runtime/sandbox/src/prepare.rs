@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use wasmtime::{Engine, Extern, Instance, Linker, Module, Store, Val};
 use wasmtime_wizer::{InstanceState, SnapshotVal, ValType, Wizer};
 
-use crate::instance::{Stop, World};
+use crate::instance::{INITIALISER_STDERR_BYTES, Stop, World};
 use crate::validate::{self, Layer};
 use crate::wasi;
 
@@ -17,8 +17,11 @@ use crate::wasi;
 pub(crate) const INITIALISER: &str = "wizer-initialize";
 
 /// A module exports this beside [`INITIALISER`] where it is to be started by another function than `_start` once it is
-/// initialised: one that does not run constructors again.
+/// initialised: one that does not run constructors again. A reactor has to, as it has no `_start`.
 pub(crate) const RESUME: &str = "wizer-resume";
+
+/// What a reactor exports in place of `_start`: it is called first of all, and runs constructors.
+const REACTOR: &str = "_initialize";
 
 /// The serialised machine code of a module, or what is wrong with the module. If it has an initialiser and
 /// `with_snapshot` says so, it is the code of the module as it is when that has run.
@@ -74,17 +77,33 @@ fn snapshot(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>, String> {
     block_on(wizer.snapshot(&context, &mut state)).map_err(text)
 }
 
-/// Calls the initialiser of an instance whose world is [`World::initialising`].
+/// Calls the initialiser of an instance whose world is [`World::initialising`]; that of a reactor first becomes one.
 pub(crate) fn initialise(store: &mut Store<World>, instance: Instance) -> Result<(), String> {
-    let function = instance.get_typed_func::<(), ()>(&mut *store, INITIALISER);
-    let function = function.map_err(|_| format!("its `{INITIALISER}` takes or returns something"))?;
-    function.call(&mut *store, ()).map_err(|error| match store.data_mut().take_stop() {
+    let reactor = instance.get_func(&mut *store, REACTOR).is_some().then_some(REACTOR);
+    for name in reactor.into_iter().chain([INITIALISER]) {
+        let function = instance.get_typed_func::<(), ()>(&mut *store, name);
+        let function = function.map_err(|_| format!("its `{name}` takes or returns something"))?;
+        function.call(&mut *store, ()).map_err(|error| why_not_initialised(store.data_mut(), &error))?;
+    }
+    Ok(())
+}
+
+/// Why an initialiser came to no end, with what it said.
+fn why_not_initialised(world: &mut World, error: &wasmtime::Error) -> String {
+    let why = match world.take_stop() {
         Some(Stop::Forbidden(call)) => format!(
             "its initialiser called `{call}`: it runs once for all jobs, before there are files, arguments or streams"
         ),
         Some(Stop::Exit(code)) => format!("its initialiser ended the program with code {code}"),
-        _ => format!("its initialiser failed: {}", validate::compiler_text(&error)),
-    })
+        Some(Stop::OutputTooLarge) => {
+            format!("its initialiser wrote more than {} KiB to standard error", INITIALISER_STDERR_BYTES >> 10)
+        }
+        _ => format!("its initialiser failed: {}", validate::compiler_text(error)),
+    };
+    match world.said() {
+        said if said.is_empty() => why,
+        said => format!("{why}; it said: {said}"),
+    }
 }
 
 /// An instance whose state is taken.

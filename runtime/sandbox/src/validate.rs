@@ -8,6 +8,7 @@ use wasmtime::{Engine, ExternType, Linker, Module, ModuleExport};
 
 use crate::engine::{TABLE_ELEMENTS_MAX, TABLES_MAX};
 use crate::instance::World;
+use crate::prepare;
 use crate::wasi;
 
 /// Longest text of the compiler that is passed on.
@@ -149,7 +150,7 @@ fn missing(store: &mut wasmtime::Store<World>, linker: &Linker<World>, module: &
     }
 }
 
-/// The function that runs the program.
+/// The function that runs the program. Of a reactor that initialises itself it is the one to go on with.
 pub(crate) fn find_start(module: &Module) -> Result<ModuleExport, ModuleError> {
     let functions: Vec<&str> =
         module.exports().filter(|export| export.ty().func().is_some()).map(|export| export.name()).collect();
@@ -159,8 +160,20 @@ pub(crate) fn find_start(module: &Module) -> Result<ModuleExport, ModuleError> {
         (Some(_), _) => {
             Err(ModuleError::NoStart("its `_start` takes or returns something, or is no function".to_owned()))
         }
-        (None, _) if functions.contains(&"_initialize") => {
-            Err(ModuleError::NoStart("it is a library (it has `_initialize`); build it as a program".to_owned()))
+        (None, _) if functions.contains(&prepare::INITIALISER) && functions.contains(&prepare::RESUME) => {
+            let index =
+                module.get_export(prepare::RESUME).filter(is_start).and(module.get_export_index(prepare::RESUME));
+            let wrong = || ModuleError::NoStart(format!("its `{}` takes or returns something", prepare::RESUME));
+            index.ok_or_else(wrong)
+        }
+        // Once it is initialised it has no `_initialize` any more.
+        (None, _) if functions.contains(&"_initialize") || functions.contains(&prepare::INITIALISER) => {
+            let wrong = format!(
+                "it is a library, to be initialised and called; build it as a program, or export `{}` and `{}`",
+                prepare::INITIALISER,
+                prepare::RESUME
+            );
+            Err(ModuleError::NoStart(wrong))
         }
         (None, _) if functions.is_empty() => Err(ModuleError::NoStart("it exports no function at all".to_owned())),
         (None, _) => {

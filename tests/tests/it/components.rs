@@ -39,7 +39,7 @@ const fn case(guest: &'static str, args: &'static [&'static str], but_for: &'sta
 /// Programs that no component is made of: snapshots are of core modules, and what the programs of single calls ask of
 /// preview 1 is not what the adapter passes on.
 fn is_core_only(program: &str) -> bool {
-    program.starts_with("initialised") || program.starts_with("p1_")
+    program.starts_with("initialised") || program.starts_with("sdk_init") || program.starts_with("p1_")
 }
 
 const CASES: [Case; 33] = [

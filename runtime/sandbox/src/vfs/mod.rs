@@ -196,8 +196,7 @@ impl Vfs {
         spill: Spill,
         mounts: &BTreeMap<GuestPath, Input>,
     ) -> Result<Self, Fail> {
-        let mut vfs = Self::empty(blobs, spill);
-        vfs.budget = Budget::new(limit_bytes);
+        let mut vfs = Self::empty(blobs, limit_bytes, spill);
         if let Some((_, input)) = mounts.iter().find(|(path, _)| path.names().next().is_none())
             && let Mount::Directory { blob } = input.content
         {
@@ -221,13 +220,13 @@ impl Vfs {
         Ok(vfs)
     }
 
-    /// `/` with nothing in it.
-    pub(crate) fn empty(blobs: Arc<dyn BlobStore>, spill: Spill) -> Self {
+    /// `/` with nothing in it, and room for so much.
+    pub(crate) fn empty(blobs: Arc<dyn BlobStore>, limit_bytes: u64, spill: Spill) -> Self {
         let root = Slot { node: Node::Directory(Entries::new(false, 0)), names: 1, descriptors: 0 };
         let mut nodes = Vec::with_capacity(8);
         nodes.push(root);
         let (out, tmp) = (NodeId::ROOT, NodeId::ROOT);
-        Self { nodes, free: Vec::new(), blobs, budget: Budget::new(0), spill, memory_bytes: 0, out, tmp }
+        Self { nodes, free: Vec::new(), blobs, budget: Budget::new(limit_bytes), spill, memory_bytes: 0, out, tmp }
     }
 
     /// `/out`.
