@@ -48,6 +48,13 @@ pub enum Type {
         /// Its fields.
         fields: &'static [Field],
     },
+    /// Several results of a job, each under a name.
+    Outputs {
+        /// What the type is called.
+        name: &'static str,
+        /// The results.
+        fields: &'static [Field],
+    },
     /// An enum.
     Enum {
         /// What it is called.
@@ -244,6 +251,7 @@ impl<const N: usize> Line<N> {
                 self.put(b"]}");
             }
             Type::Struct { name, fields } => self.composed("struct", name, "fields", fields),
+            Type::Outputs { name, fields } => self.composed("outputs", name, "fields", fields),
             Type::Enum { name, variants } => self.composed("enum", name, "variants", variants),
         }
     }

@@ -120,14 +120,16 @@ fn register(function: &ItemFn) -> TokenStream {
     };
     // `kind` is a method of the reference's referent for a `Result` and of the reference itself for all else:
     // the compiler picks the first that fits, and sees through type aliases, which a macro cannot.
-    let finish = quote_spanned!(returned=> (&__wasmill_returned).kind().finish(__wasmill_returned));
+    let value = quote_spanned!(returned=> (&__wasmill_returned).kind().value(__wasmill_returned)?);
+    // Likewise for what is several results: it need not have a form as one.
+    let finish = quote_spanned!(returned=> (&__wasmill_value).form().finish(__wasmill_value));
     let is_mut = if values.is_empty() { quote!() } else { quote!(mut) };
     let later = later(function);
     quote! {
         #later
         #(#cfgs)*
         const _: () = {
-            use ::wasmill_sdk::__private::{AnyReturned as _, ResultReturned as _, Undescribed as _};
+            use ::wasmill_sdk::__private::{AnyReturned as _, OneResult as _, ResultReturned as _, SeveralResults as _, Undescribed as _};
             ::wasmill_sdk::__private::inventory::submit! {
                 ::wasmill_sdk::__private::Job {
                     name: #name,
@@ -137,6 +139,7 @@ fn register(function: &ItemFn) -> TokenStream {
                         #(#takes)*
                         __wasmill_inputs.finish()?;
                         let __wasmill_returned = #ident(#(#values),*);
+                        let __wasmill_value = #value;
                         #finish
                     },
                 }
@@ -203,7 +206,7 @@ pub(crate) fn first_argument(ty: &Type, name: &str) -> Option<Type> {
 }
 
 /// A type's description, or its name where it has none.
-fn described(ty: &Type) -> TokenStream {
+pub(crate) fn described(ty: &Type) -> TokenStream {
     let name = ty.to_token_stream().to_string().replace(' ', "");
     quote! {
         ::wasmill_sdk::__private::type_or_name(

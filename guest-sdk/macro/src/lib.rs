@@ -1,4 +1,4 @@
-//! The attributes `#[job]` and `#[init]` and the `Schema` derive of the guest SDK.
+//! The attributes `#[job]` and `#[init]` and the derives `Schema` and `Outputs` of the guest SDK.
 //!
 //! Owns: which functions may be jobs or initialisers, the messages for those that may not, the code that
 //! registers one, and how a type is described.
@@ -7,6 +7,7 @@
 
 mod expand;
 mod init;
+mod outputs;
 mod schema;
 
 use proc_macro::TokenStream;
@@ -32,6 +33,14 @@ pub fn job(attribute: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn init(attribute: TokenStream, item: TokenStream) -> TokenStream {
     init::init(&attribute.into(), &item.into()).into()
+}
+
+/// Makes a struct with named fields several results of a job: each field is one, under its name, and has a `Schema` or goes unchecked. A
+/// plan names one as `{ job = "split", path = "train" }`; a job that returns a plan, as `split_later(…).train()`, by the trait
+/// `SplitLater` that this makes for a struct `Split`.
+#[proc_macro_derive(Outputs)]
+pub fn outputs(item: TokenStream) -> TokenStream {
+    outputs::derive(&item.into()).into()
 }
 
 /// Describes a type, so that plans can be checked before a job runs: a struct or an enum whose parts have a `Schema` too, or have not

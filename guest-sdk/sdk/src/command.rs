@@ -14,7 +14,7 @@ use wasmill_abi as abi;
 
 use crate::error::{Context as _, Error, render};
 use crate::input::Inputs;
-use crate::job::{Failure, Job};
+use crate::job::{Failure, Job, Written};
 use crate::remarks;
 
 /// Runs the job that the arguments name and gives the exit code; `wasmill_sdk::main!` calls it.
@@ -120,18 +120,23 @@ impl Invocation {
         let io_failed = |error: Error| Refusal { exit_code: abi::EXIT_IO, message: format!("{error:?}\n") };
         let input = read_input().map_err(io_failed)?;
         let inputs = Inputs::new(&input, &self.in_dir).map_err(|failure| refuse(job.name, failure))?;
-        match (job.run)(inputs).map_err(|failure| refuse(job.name, failure))? {
-            Some(result) => write_result(&self.out_dir, result).map_err(io_failed),
-            None => Ok(()),
-        }
+        let results = (job.run)(inputs).map_err(|failure| refuse(job.name, failure))?;
+        results.into_iter().try_for_each(|result| write_result(&self.out_dir, result)).map_err(io_failed)
     }
 }
 
-/// Writes the result and ends its line, so that it reads well in a terminal.
-fn write_result(out_dir: &Path, mut result: Vec<u8>) -> Result<(), Error> {
-    result.push(b'\n');
-    let path = out_dir.join(abi::RESULT_FILE);
-    std::fs::write(&path, result).with_context(|| format!("failed to write the result to `{}`", path.display()))
+/// Writes a result and ends its line, so that it reads well in a terminal. One of several has a directory of its own, which then looks
+/// like the output of a job that returns just this.
+fn write_result(out_dir: &Path, result: Written) -> Result<(), Error> {
+    let Written { name, mut json } = result;
+    json.push(b'\n');
+    let mut path = out_dir.to_owned();
+    if let Some(name) = name {
+        path.push(name);
+        std::fs::create_dir_all(&path).with_context(|| format!("failed to create `{}`", path.display()))?;
+    }
+    path.push(abi::RESULT_FILE);
+    std::fs::write(&path, json).with_context(|| format!("failed to write the result to `{}`", path.display()))
 }
 
 /// The exit code and the text for a failure.

@@ -9,6 +9,7 @@ use std::error::Error as StdError;
 use serde::Serialize;
 
 use crate::input::Inputs;
+use crate::outputs::{Output, Outputs};
 
 /// A job of this module.
 #[derive(Debug)]
@@ -17,12 +18,21 @@ pub struct Job {
     pub name: &'static str,
     /// What it does: the first line of its function's doc comment.
     pub about: &'static str,
-    /// From its input to its result as JSON, or to none where it returns `()`.
+    /// From its input to its results as JSON; there are none where it returns `()`.
     pub run: fn(Inputs) -> Returned,
 }
 
-/// A job's result as JSON, nothing where it returns `()`, or why there is none.
-pub type Returned = Result<Option<Vec<u8>>, Failure>;
+/// A job's results as JSON, or why there are none.
+pub type Returned = Result<Vec<Written>, Failure>;
+
+/// A result as it goes to `/out`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its name, if it is one of several.
+    pub name: Option<&'static str>,
+    /// Its value.
+    pub json: Vec<u8>,
+}
 
 inventory::collect!(Job);
 
@@ -62,16 +72,12 @@ impl<T> AnyReturned for &T {}
 pub struct ResultKind;
 
 impl ResultKind {
-    /// The value as JSON, or the job's error.
+    /// The value.
     ///
     /// # Errors
-    /// The job's error, or a value that has no form in JSON.
-    pub fn finish<T, E>(self, returned: Result<T, E>) -> Returned
-    where
-        T: Serialize + 'static,
-        E: Into<Box<dyn StdError>>,
-    {
-        ValueKind.finish(returned.map_err(|error| Failure::Job(error.into()))?)
+    /// The job's error.
+    pub fn value<T, E: Into<Box<dyn StdError>>>(self, returned: Result<T, E>) -> Result<T, Failure> {
+        returned.map_err(|error| Failure::Job(error.into()))
     }
 }
 
@@ -80,14 +86,72 @@ impl ResultKind {
 pub struct ValueKind;
 
 impl ValueKind {
+    /// The value.
+    ///
+    /// # Errors
+    /// None: it is one as it is.
+    pub fn value<T>(self, returned: T) -> Result<T, Failure> {
+        Ok(returned)
+    }
+}
+
+/// Is implemented for every type whose fields are results.
+pub trait SeveralResults {
+    /// Says that it is one.
+    fn form(&self) -> Several {
+        Several
+    }
+}
+
+impl<T: Outputs> SeveralResults for T {}
+
+/// Is implemented for a reference to anything, so that it comes second where both traits fit.
+pub trait OneResult {
+    /// Says that it is one result.
+    fn form(&self) -> One {
+        One
+    }
+}
+
+impl<T> OneResult for &T {}
+
+/// The way to write a value that is several results.
+#[derive(Debug)]
+pub struct Several;
+
+impl Several {
+    /// Each of them as JSON.
+    ///
+    /// # Errors
+    /// One has no form in JSON.
+    pub fn finish<T: Outputs>(self, value: T) -> Returned {
+        let written = |(name, json): Output| Ok(Written { name: Some(name), json: json.map_err(Failure::Output)? });
+        value.outputs().into_iter().map(written).collect()
+    }
+}
+
+/// The way to write a value that is one result.
+#[derive(Debug)]
+pub struct One;
+
+impl One {
     /// The value as JSON; nothing for `()`.
     ///
     /// # Errors
     /// A value that has no form in JSON.
-    pub fn finish<T: Serialize + 'static>(self, returned: T) -> Returned {
+    pub fn finish<T: Serialize + 'static>(self, value: T) -> Returned {
         if TypeId::of::<T>() == TypeId::of::<()>() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        serde_json::to_vec(&returned).map(Some).map_err(Failure::Output)
+        let json = to_json(&value).map_err(Failure::Output)?;
+        Ok(vec![Written { name: None, json }])
     }
+}
+
+/// A value as it is written.
+///
+/// # Errors
+/// It has no form in JSON.
+pub fn to_json<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(value)
 }

@@ -46,6 +46,7 @@ mod files;
 mod input;
 mod job;
 pub mod out;
+mod outputs;
 mod plan;
 mod remarks;
 mod schema;
@@ -55,16 +56,18 @@ pub use each::Each;
 pub use error::{Context, Error, Result};
 pub use files::{Dir, Entry, File, Text, Walk};
 pub use log;
+pub use outputs::Outputs;
 pub use plan::{Give, Given, Later, Many, Nothing, Plan};
 pub use remarks::progress;
 pub use schema::Schema;
 pub use serde;
-pub use wasmill_sdk_macro::{Schema, init, job};
+pub use wasmill_sdk_macro::{Outputs, Schema, init, job};
 
 /// What a file with jobs in it needs: `use wasmill_sdk::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Context, Dir, Each, Error, File, Later, Many, Plan, Result, Schema, Text, bail, init, job, log, out, progress,
+        Context, Dir, Each, Error, File, Later, Many, Outputs, Plan, Result, Schema, Text, bail, init, job, log, out,
+        progress,
     };
     pub use serde::{Deserialize, Serialize};
 }
@@ -108,7 +111,8 @@ macro_rules! __describe {
 pub mod __private {
     pub use crate::command::{Invocation, initialise, jobs, or_panic};
     pub use crate::input::Inputs;
-    pub use crate::job::{AnyReturned, Failure, Job, ResultReturned, Returned};
+    pub use crate::job::{AnyReturned, Failure, Job, OneResult, ResultReturned, Returned, SeveralResults, to_json};
+    pub use crate::outputs::Output;
     pub use crate::schema::{Described, Undescribed, type_or_name};
     pub use inventory;
     pub use wasmill_abi::interface;

@@ -22,13 +22,20 @@ use crate::files::{Dir, File, Text};
 /// The result of a job that has not been executed: what `JOB_later(…)` gives. Clones are the same result, of one execution.
 #[derive(Debug)]
 pub struct Later<T> {
-    call: Rc<Call>,
+    source: Source,
     result: PhantomData<fn() -> T>,
+}
+
+/// What a call leaves, or one of several results of it.
+#[derive(Debug, Clone)]
+pub struct Source {
+    call: Rc<Call>,
+    output: Option<&'static str>,
 }
 
 impl<T> Clone for Later<T> {
     fn clone(&self) -> Self {
-        Self { call: Rc::clone(&self.call), result: PhantomData }
+        Self { source: self.source.clone(), result: PhantomData }
     }
 }
 
@@ -42,7 +49,7 @@ pub struct Plan<T>(Later<T>);
 
 /// A call of a job.
 #[derive(Debug)]
-pub struct Call {
+pub(crate) struct Call {
     /// The job's name.
     pub job: &'static str,
     /// Whether it returns a plan itself.
@@ -61,9 +68,9 @@ pub enum Given {
     /// A text.
     Text(String),
     /// What another job returns.
-    Result(Rc<Call>),
+    Result(Source),
     /// What several others return, each under its name.
-    Results(Vec<(String, Rc<Call>)>),
+    Results(Vec<(String, Source)>),
 }
 
 /// Something that a parameter of the type `T` can be given.
@@ -80,19 +87,19 @@ impl<T: Serialize> Give<T> for T {
 
 impl<T> Give<T> for Later<T> {
     fn give(self) -> Given {
-        Given::Result(self.call)
+        Given::Result(self.source)
     }
 }
 
 impl<T> Give<Option<T>> for Later<T> {
     fn give(self) -> Given {
-        Given::Result(self.call)
+        Given::Result(self.source)
     }
 }
 
 impl<T> Give<Each<T>> for Many<T> {
     fn give(self) -> Given {
-        Given::Results(self.0.into_iter().map(|(name, later)| (name, later.call)).collect())
+        Given::Results(self.0.into_iter().map(|(name, later)| (name, later.source)).collect())
     }
 }
 
@@ -146,7 +153,15 @@ impl<T> Later<T> {
     /// A call that is put off. `#[job]` writes a function for each job that makes one: `JOB_later(…)`.
     #[doc(hidden)]
     pub fn new(job: &'static str, is_plan: bool, given: Vec<(&'static str, Given)>) -> Self {
-        Self { call: Rc::new(Call { job, is_plan, given }), result: PhantomData }
+        let call = Rc::new(Call { job, is_plan, given });
+        Self { source: Source { call, output: None }, result: PhantomData }
+    }
+
+    /// One of several results. `#[derive(Outputs)]` writes a method for each that calls this.
+    #[doc(hidden)]
+    pub fn output<O>(&self, name: &'static str) -> Later<O> {
+        let source = Source { call: Rc::clone(&self.source.call), output: Some(name) };
+        Later { source, result: PhantomData }
     }
 }
 
@@ -183,8 +198,8 @@ impl Given {
     /// The calls in it, with the name that each has there.
     fn calls(&self) -> Box<dyn Iterator<Item = (&str, &Rc<Call>)> + '_> {
         match self {
-            Given::Result(call) => Box::new(std::iter::once(("", call))),
-            Given::Results(all) => Box::new(all.iter().map(|(name, call)| (name.as_str(), call))),
+            Given::Result(source) => Box::new(std::iter::once(("", &source.call))),
+            Given::Results(all) => Box::new(all.iter().map(|(name, source)| (name.as_str(), &source.call))),
             _ => Box::new(std::iter::empty()),
         }
     }
@@ -202,8 +217,8 @@ impl Drop for Call {
         fn take(call: &mut Call, into: &mut Vec<Rc<Call>>) {
             for (_, given) in call.given.drain(..) {
                 match given {
-                    Given::Result(call) => into.push(call),
-                    Given::Results(all) => into.extend(all.into_iter().map(|(_, call)| call)),
+                    Given::Result(source) => into.push(source.call),
+                    Given::Results(all) => into.extend(all.into_iter().map(|(_, source)| source.call)),
                     _ => {}
                 }
             }
@@ -222,10 +237,11 @@ impl Drop for Call {
 impl<T> Serialize for Plan<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut jobs = Jobs::default();
-        let result = jobs.add_all(&self.0.call).map_err(S::Error::custom)?;
+        jobs.add_all(&self.0.source.call).map_err(S::Error::custom)?;
+        let result = jobs.source(&self.0.source).map_err(S::Error::custom)?;
         let mut plan = serializer.serialize_map(Some(2))?;
         plan.serialize_entry("jobs", &jobs.written)?;
-        plan.serialize_entry("result", &json!({ "job": result }))?;
+        plan.serialize_entry("result", &result)?;
         plan.end()
     }
 }
@@ -245,8 +261,8 @@ struct Jobs {
 }
 
 impl Jobs {
-    /// Writes a call after those that it is given, and returns its name.
-    fn add_all(&mut self, last: &Rc<Call>) -> Result<String, String> {
+    /// Writes a call after those that it is given.
+    fn add_all(&mut self, last: &Rc<Call>) -> Result<(), String> {
         // Each with the calls that it is given and that were not looked at yet.
         let mut open = vec![("", last, last.calls())];
         while let Some((item, call, given)) = open.last_mut() {
@@ -259,7 +275,16 @@ impl Jobs {
                 }
             }
         }
-        self.name_of(last)
+        Ok(())
+    }
+
+    /// What a call leaves, as an input.
+    fn source(&self, source: &Source) -> Result<Value, String> {
+        let job = literal(self.name_of(&source.call)?.into());
+        Ok(match source.output {
+            Some(output) => json!({ "job": job, "path": output }),
+            None => json!({ "job": job }),
+        })
     }
 
     /// The name of a call that was written.
@@ -286,7 +311,7 @@ impl Jobs {
                 Given::Text(text) => drop(mounts.insert(at, json!({ "text": literal(text.as_str().into()) }))),
                 Given::Place(path) => drop(mounts.insert(at, place(path)?)),
                 Given::Result(other) => {
-                    mounts.insert(at, json!({ "job": literal(self.name_of(other)?.into()) }));
+                    mounts.insert(at, self.source(other)?);
                 }
                 Given::Results(others) if others.is_empty() => {
                     return Err(format!("`{parameter}` of the job `{}` is given no results at all", call.job));
@@ -297,8 +322,7 @@ impl Jobs {
                         if is_bad || name.len() > RESULT_NAME_BYTES_MAX {
                             return Err(format!("`{name}` cannot be the name of a result"));
                         }
-                        let job = literal(self.name_of(other)?.into());
-                        if mounts.insert(format!("{at}/{name}"), json!({ "job": job })).is_some() {
+                        if mounts.insert(format!("{at}/{name}"), self.source(other)?).is_some() {
                             return Err(format!("two results have the name `{name}`"));
                         }
                     }

@@ -303,7 +303,7 @@ fn an_unknown_job_gets_the_list() {
 
 #[test]
 fn two_jobs_of_one_name_are_refused_before_any_runs() {
-    let twin = Job { name: "twin", about: "", run: |_| Ok(None) };
+    let twin = Job { name: "twin", about: "", run: |_| Ok(Vec::new()) };
     let invocation =
         Invocation { arguments: vec!["twin".to_owned()], in_dir: "/nowhere".into(), out_dir: "/nowhere".into() };
     let refusal = invocation.run(&[&twin, &twin], || Ok(Vec::new())).expect_err("refused");

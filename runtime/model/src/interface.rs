@@ -95,6 +95,14 @@ pub enum Type {
         /// Its fields.
         fields: Vec<Field>,
     },
+    /// Several results of a job, each under a name.
+    Outputs {
+        /// What the type is called.
+        #[serde(rename = "outputs")]
+        name: String,
+        /// The results.
+        fields: Vec<Field>,
+    },
     /// An enum.
     Enum {
         /// Its name.
@@ -154,6 +162,7 @@ impl<'de> Deserialize<'de> for Type {
                     "each" => Type::Each { each: map.next_value()? },
                     "plan" => Type::Plan { plan: map.next_value()? },
                     "struct" => Type::Struct { name: map.next_value()?, fields: parts(&mut map, "fields")? },
+                    "outputs" => Type::Outputs { name: map.next_value()?, fields: parts(&mut map, "fields")? },
                     "enum" => Type::Enum { name: map.next_value()?, variants: parts(&mut map, "variants")? },
                     _ => {
                         map.next_value::<IgnoredAny>()?;
@@ -467,6 +476,7 @@ impl fmt::Display for Type {
             Type::Any { any: name }
             | Type::Struct { name, .. }
             | Type::Enum { name, .. }
+            | Type::Outputs { name, .. }
             | Type::Within { within: name } => f.write_str(name),
             Type::Option { option } => write!(f, "Option<{option}>"),
             Type::Seq { seq } => write!(f, "Vec<{seq}>"),

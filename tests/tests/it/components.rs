@@ -42,7 +42,7 @@ fn is_core_only(program: &str) -> bool {
     program.starts_with("initialised") || program.starts_with("sdk_init") || program.starts_with("p1_")
 }
 
-const CASES: [Case; 33] = [
+const CASES: [Case; 34] = [
     case("batched", &["--in", "/items/a/in/leaf=single", "--stdin", "items"], &[]),
     case("clock_and_random", &[], &[Random]),
     case("copy", &["--in", "/in/leaf=single"], &[]),
@@ -70,6 +70,7 @@ const CASES: [Case; 33] = [
     case("probe_secret", &["--", "plant"], &[]),
     case("probe_secret", &["--", "search"], &[]),
     case("sdk_jobs", &["--in", "/in/text=single", "--stdin", "options", "--", "count"], &[]),
+    case("sdk_outputs", &["--in", "/in/text=single", "--", "split"], &[]),
     case("sdk_jobs", &["--", "headline"], &[ExitCode]),
     case("sdk_jobs", &["--stdin", "far", "--", "panics"], &[ExitCode]),
     case("script", &["--", "write", "a/b", "text", "copy", "/out/a/b", "c", "join", "/out", "all"], &[]),

@@ -25,5 +25,6 @@ mod store;
 mod support;
 mod tidy;
 mod typed;
+mod typed_outputs;
 mod verify;
 mod workers;

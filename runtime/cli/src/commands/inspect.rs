@@ -94,7 +94,7 @@ fn parts(ty: &Type, depth: usize, known: &mut HashSet<String>, text: &mut String
         | Type::Each { each: inner }
         | Type::Plan { plan: inner } => below(inner),
         Type::Tuple { tuple } => tuple.iter().for_each(below),
-        Type::Struct { name, fields } | Type::Enum { name, variants: fields } => {
+        Type::Struct { name, fields } | Type::Outputs { name, fields } | Type::Enum { name, variants: fields } => {
             let is_enum = matches!(ty, Type::Enum { .. });
             let shown: Vec<_> = (fields.iter())
                 .map(|field| match &field.ty {

@@ -169,24 +169,33 @@ impl<'a> Check<'a> {
             InputSource::Text(_) if wants_dir || each.is_some() => {
                 refuse(format!("{of} is {is}, and is given a text"), "");
             }
-            InputSource::Jobs { jobs, path: None } => match each {
-                Some(each) => self.given_by(of, wanted, each, jobs, span, errors),
+            InputSource::Jobs { jobs, path } if path.is_none() || self.outputs(jobs).is_some() => match each {
+                Some(each) => {
+                    let path = path.as_ref().map(super::OutputPath::as_str);
+                    self.given_by(of, (wanted, each), (jobs, path), span, errors);
+                }
                 None if wants_dir => {}
                 None => refuse(
                     format!("{of} is {is}, and is given the results of all items of {}", Quoted(jobs)),
                     "make it an `Each<…>`, or take one item with `{ job = \"…[…]\" }`",
                 ),
             },
-            InputSource::Jobs { path: Some(_), .. } if !wants_dir => {
-                refuse(format!("{of} is {is}, and is given a directory: a file of each item"), "");
+            // What is at the path may be such a result.
+            InputSource::Jobs { path: Some(_), .. } if !wants_dir && each.is_none() => {
+                refuse(format!("{of} is {is}, and is given a directory: what is at a path of each item"), "");
             }
             InputSource::Job { job, path } => {
                 let whole = path.is_none();
                 let result = path.as_ref().is_some_and(|path| path.as_literal() == Some(wasmill_abi::RESULT_FILE));
                 let Some(target) = Target::of(job) else { return };
+                let literal = path.as_ref().and_then(|path| path.as_literal());
                 match target {
-                    Target::One(name) | Target::Item(name) if (whole || result) && wanted.is_value() => {
-                        self.given_by(of, wanted, wanted, &name, span, errors);
+                    // The whole, its file, or one of several results.
+                    Target::One(name) | Target::Item(name)
+                        if wanted.is_value()
+                            && (whole || result || (literal.is_some() && self.outputs(&name).is_some())) =>
+                    {
+                        self.given_by(of, (wanted, wanted), (&name, literal), span, errors);
                     }
                     _ if whole && wants_file => refuse(
                         format!("{of} is {is}, and is given a directory: the whole output of a job"),
@@ -209,24 +218,78 @@ impl<'a> Check<'a> {
         self.by_name.get(job).is_none_or(|job| job.yields.is_some())
     }
 
-    /// Checks the result of another job, where its module says what that is. `wanted` is wanted of each.
-    fn given_by(&self, of: &str, whole: &Type, wanted: &Type, by: &str, span: Span, errors: &mut Diagnostics) {
-        let Some(giver) = self.by_name.get(by) else { return };
-        let Known::Job(known) = self.known(giver) else { return };
-        let returns = match &known.returns {
+    /// What another job gives, where its module says so.
+    fn returned_by(&self, by: &str) -> Option<(&'a JobSpec, &'a Type)> {
+        let giver = self.by_name.get(by)?;
+        let Known::Job(known) = self.known(giver) else { return None };
+        match &known.returns {
             // The result of the plan stands for its own.
-            Type::Plan { plan } => plan,
+            Type::Plan { plan } => Some((giver, plan)),
             // A plan that it leaves in another way has whatever result it has.
-            _ if giver.yields.is_some() => return,
+            _ if giver.yields.is_some() => None,
             // It may have written its result itself.
-            Type::Leaf(name) if name == "unit" => return,
-            returns => returns,
-        };
+            Type::Leaf(name) if name == "unit" => None,
+            returns => Some((giver, returns)),
+        }
+    }
+
+    /// The results of a job that has several.
+    fn outputs(&self, by: &str) -> Option<&'a [Field]> {
+        match self.returned_by(by)?.1 {
+            Type::Outputs { fields, .. } => Some(fields),
+            _ => None,
+        }
+    }
+
+    /// Checks the result of another job, or the one of several at a path, where its module says what that is. Of what is wanted, the
+    /// second type is that of each result.
+    fn given_by(
+        &self,
+        of: &str,
+        (whole, wanted): (&Type, &Type),
+        (by, path): (&str, Option<&str>),
+        span: Span,
+        errors: &mut Diagnostics,
+    ) {
+        let Some((giver, mut returns)) = self.returned_by(by) else { return };
+        if let Type::Outputs { fields, .. } = returns {
+            let named = path.map(|path| path.strip_suffix("/result.json").unwrap_or(path));
+            match fields.iter().find(|field| Some(field.name.as_str()) == named) {
+                Some(field) => returns = &field.ty,
+                None => {
+                    none_of(of, whole, (by, named), fields, span).into_iter().for_each(|wrong| errors.push(wrong));
+                    return;
+                }
+            }
+        }
         let Err(misfit) = wanted.accept(returns) else { return };
         let message = format!("{of} is {}, and {} gives {}", a(whole), Quoted(by), a(returns));
         let wrong = Diagnostic::new(message, span).saying(said(&misfit));
         errors.push(wrong.and_at(giver.name.span.clone(), format!("gives {}", a(returns))));
     }
+}
+
+/// What is wrong where a job that gives several results (`fields`) is named, and at a path that is none of them.
+fn none_of(
+    of: &str,
+    whole: &Type,
+    (by, path): (&str, Option<&str>),
+    fields: &[Field],
+    span: Span,
+) -> Option<Diagnostic> {
+    let names = fields.iter().map(|field| field.name.as_str());
+    let (message, hint) = match path {
+        None => (
+            format!("{of} is {}, and {} gives several results", a(whole), Quoted(by)),
+            format!("`path` says which: {}", listed(names)),
+        ),
+        // Of any other path, it may have written itself what is there.
+        Some(path) => (
+            format!("{of} is given {} of {}, which is none of its results", Quoted(path), Quoted(by)),
+            format!("did you mean `{}`?", nearest(path, names)?),
+        ),
+    };
+    Some(Diagnostic::new(message, span).hint(hint))
 }
 
 fn no_such_job(job: &JobSpec, interface: &Interface) -> Diagnostic {
