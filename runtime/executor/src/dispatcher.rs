@@ -18,6 +18,7 @@ use crate::durations::Durations;
 use crate::error::{ExecuteError, SaveError, chain};
 use crate::graph::{Graph, JobId, Role};
 use crate::inbox::Inbox;
+use crate::logs::Logs;
 use crate::modules::LoadedModules;
 use crate::scheduler::Command;
 use crate::shared::Shared;
@@ -125,6 +126,7 @@ pub(crate) async fn carry_out(
         expecting: None,
         pending: HashMap::new(),
         closed_early: HashMap::new(),
+        logs: Logs::default(),
         durable_early: HashSet::new(),
         page: Vec::with_capacity(PAGE),
         looked: Instant::now(),
@@ -196,6 +198,7 @@ struct Dispatcher<'a> {
     /// What became of nodes that close, where those that open had not said yet that they ended: one of the jobs between them
     /// may fail before.
     closed_early: HashMap<JobId, JobReport>,
+    logs: Logs,
     /// Jobs whose record was on disk before the thread had said that they ended.
     durable_early: HashSet<JobId>,
     /// Reports that are not in the run's record yet.
@@ -339,6 +342,9 @@ impl Dispatcher<'_> {
     }
 
     fn pass_on(&mut self, job: JobId, remark: Remark) {
+        if let Remark::Log { level, message } = &remark {
+            self.logs.add(job, *level, message);
+        }
         let job = self.shared.graph.job(job).name.clone();
         (self.on_event)(&match remark {
             Remark::Progress { done, total } => Event::JobProgress { job, done, total },
@@ -447,6 +453,7 @@ impl Dispatcher<'_> {
             ended_ns: ended.ended_ns,
             error: ended.error,
             hint: ended.hint,
+            log: self.logs.take(id),
         };
         self.pending.insert(id, Pending { report, awaits_durable, awaits_closer, awaits_save });
         match self.closed_early.remove(&id).filter(|_| awaits_closer) {
@@ -521,6 +528,7 @@ impl Dispatcher<'_> {
             ended_ns: now,
             error,
             hint: None,
+            log: Vec::new(),
         };
         match role {
             Role::Close { opener } => self.close(opener, report),

@@ -26,6 +26,7 @@ mod import;
 mod inbox;
 mod items;
 mod links;
+mod logs;
 mod modules;
 mod plan_snapshot;
 mod platform;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{ActionKey, ActionResult};
 use crate::outcome::Usage;
-use crate::port::LogLevel;
+use crate::port::{LogLevel, LogLine};
 use crate::run::RunId;
 
 /// Something that happened during a run, in the order in which it is reported.
@@ -115,6 +115,10 @@ pub struct JobReport {
     pub error: Vec<String>,
     /// How to mend the error, where that is known.
     pub hint: Option<String>,
+    /// What the job said while it ran, as far as it is kept with the run. It is no part of the result, and no part of this where it is
+    /// told as an event: each line was one.
+    #[serde(skip)]
+    pub log: Vec<LogLine>,
 }
 
 /// What became of a job.

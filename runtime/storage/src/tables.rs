@@ -219,14 +219,31 @@ pub(crate) fn pages(reports: impl IntoIterator<Item = Vec<u8>>) -> Vec<Vec<u8>> 
     pages
 }
 
+/// What a job's log begins with, behind its report: no report does, as its first field is the length of the job's name.
+const LOG_MARK: u8 = 0;
+
 pub(crate) fn encode_job(report: &JobReport) -> Result<Vec<u8>, StoreError> {
-    postcard::to_stdvec(report).map_err(failed("encode a job report"))
+    let failed = |error| failed("encode a job report")(error);
+    let mut row = postcard::to_stdvec(report).map_err(failed)?;
+    if !report.log.is_empty() {
+        row.push(LOG_MARK);
+        row = postcard::to_extend(&report.log, row).map_err(failed)?;
+    }
+    Ok(row)
 }
 
 /// Adds the reports of a page to `reports`; what follows on damage is left out.
 pub(crate) fn decode_jobs(run: RunId, mut page: &[u8], reports: &mut Vec<JobReport>) {
     while !page.is_empty() {
-        let Some((report, rest)) = decoded("run_jobs", &run, postcard::take_from_bytes(page)) else { return };
+        let Some((mut report, mut rest)) =
+            decoded::<(JobReport, &[u8])>("run_jobs", &run, postcard::take_from_bytes(page))
+        else {
+            return;
+        };
+        if let [LOG_MARK, log @ ..] = rest {
+            let Some((log, behind)) = decoded("run_jobs", &run, postcard::take_from_bytes(log)) else { return };
+            (report.log, rest) = (log, behind);
+        }
         reports.push(report);
         page = rest;
     }

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 
 use bytes::Bytes;
-use wasmill_model::port::{ActionCache, BlobStore, OnDurable, StoreError};
+use wasmill_model::port::{ActionCache, BlobStore, LogLevel, LogLine, OnDurable, StoreError};
 use wasmill_model::{
     Action, ActionRecord, ActionResult, BlobRef, Digest, JobReport, JobStatus, Limits, Outcome, Usage,
 };
@@ -83,6 +83,12 @@ fn report(number: u64) -> JobReport {
         started_ns: number,
         ended_ns: number,
         error: Vec::new(),
+        // Those in the fixtures are from before there were logs.
+        log: if number % 5 == 3 {
+            vec![LogLine { level: LogLevel::Warn, message: "careful".to_owned() }; 3]
+        } else {
+            Vec::new()
+        },
     }
 }
 

@@ -303,6 +303,16 @@ fn what_a_job_says_while_it_works_is_heard_and_changes_nothing() {
     let stderr = of("job-finished")[0]["result"]["stderr"]["digest"].as_str().expect("a digest");
     assert_eq!(space.run(&["cat", stderr]).stdout, "this stays\n");
 
+    // It is kept with the run, for whoever looks later; what only its author wants to see is not.
+    let shown = space.run(&["show", "1", "talks"]).stdout;
+    assert!(
+        shown.contains("said         warning: 4 steps are \u{fffd}[31mmany") && !shown.contains("step 1"),
+        "{shown}"
+    );
+    let shown = space.run(&["show", "1", "talks", "--format", "json"]).stdout;
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!(shown["log"][0]["level"], "warn", "{shown:#?}");
+
     // On a terminal or a pipe, what matters, harmless; with -v more of it.
     let said = space.run(&["run", "--fresh"]).stderr;
     assert!(said.contains("talks: warning: 4 steps are \u{fffd}[31mmany") && !said.contains("step 1"), "{said}");

@@ -134,7 +134,7 @@ fn show_job(global: &Global, mill: &Mill, report: &JobReport) -> Result<(), CliE
         None => None,
     };
     if global.format == OutputFormat::Json {
-        let said = serde_json::json!({ "report": report, "action": action });
+        let said = serde_json::json!({ "report": report, "log": report.log, "action": action });
         print(format!("{said}\n").as_bytes());
         return Ok(());
     }
@@ -159,6 +159,9 @@ fn show_job(global: &Global, mill: &Mill, report: &JobReport) -> Result<(), CliE
     }
     let waited = report.started_ns.saturating_sub(report.ready_ns);
     let _ = writeln!(text, "  waited       {} for a worker", duration(waited));
+    for line in &report.log {
+        let _ = writeln!(text, "  said         {}: {}", line.level, harmless_lines(&line.message));
+    }
     if let Some(key) = &report.key {
         let _ = writeln!(text, "  action       {key}");
     }
