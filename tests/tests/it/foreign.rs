@@ -62,6 +62,49 @@ fn a_c_program_does_what_it_does_every_day() {
 }
 
 #[test]
+fn a_c_program_speaks_the_protocol() {
+    let Some(program) = foreign("c_protocol") else { return };
+    let space = TestSpace::new();
+    space.guest("sdk_jobs").write("letters.wasm", std::fs::read(program).unwrap()).write("text", "Abc 1 {z}");
+    space.write(
+        "mill.toml",
+        r#"
+            [modules]
+            c = { file = "letters.wasm" }
+            rust = { file = "sdk_jobs.wasm" }
+            [jobs.letters]
+            module = "c"
+            entry = "letters"
+            in = { "/in/text" = "text" }
+            [jobs.add]
+            module = "rust"
+            entry = "add"
+            in = { "/in/left" = { job = "letters" } }
+            input = { right = 1 }
+            save = { "result.json" = "saved" }
+            [jobs.misspelt]
+            module = "c"
+            entry = "leters"
+        "#,
+    );
+    let (code, events) = space.events(&["run", "--keep-going"]);
+    assert_eq!((code, space.read("saved").as_str()), (100, "5\n"), "{events:#?}");
+    let said: Vec<&str> = events
+        .iter()
+        .filter(|event| event["event"] == "job-log")
+        .map(|event| event["message"].as_str().unwrap())
+        .collect();
+    let [letters, long, made] = said.as_slice() else { panic!("{said:#?}") };
+    assert_eq!((*letters, *made), ("4 \"letters\"\nin 9 bytes \\ größer", "made 1 times"));
+    assert!(long.len() > 2_000 && long.chars().all(|char| char == 'ä'), "{long}");
+    let progress = events.iter().find(|event| event["event"] == "job-progress").expect("progress");
+    assert_eq!(progress["done"], 9);
+    for engine in ["cranelift", "pulley"] {
+        assert_eq!(space.run(&["verify", "--engine", engine]).code, 0);
+    }
+}
+
+#[test]
 fn a_go_program_does_what_it_does_every_day() {
     let Some(program) = foreign("go") else { return };
     let said = twice("go", &program);

@@ -18,6 +18,7 @@ mod large;
 mod plans;
 
 mod project;
+mod python;
 mod races;
 mod resuming;
 mod sharing;

@@ -14,7 +14,7 @@ use super::limits::LimitFields;
 use super::source::Reader;
 use super::spelling::nearest;
 use super::variables::Variables;
-use super::{Growth, InputSource, JobSpec, ModuleSource, Plan, Retries, Spanned, Template, graph};
+use super::{Growth, InputSource, JobSpec, ModuleSource, Plan, Retries, Spanned, Template, graph, python};
 use crate::digest::{Digest, DigestError};
 
 /// Which notation a plan is written in.
@@ -172,37 +172,43 @@ fn module(
     if let Some(outer) = outer {
         return (key.text.to_string(), yielded_module(&field, fields, key, outer, errors));
     }
-    let sources = [fields.take("crate"), fields.take("file"), fields.take("digest")];
-    let (bin, profile) = (fields.take("bin"), fields.take("profile"));
+    let sources = [fields.take("crate"), fields.take("file"), fields.take("digest"), fields.take("python")];
+    let (bin, profile, interpreter) = (fields.take("bin"), fields.take("profile"), fields.take("interpreter"));
     let meant = fields.finish(errors);
 
-    for field in [&bin, &profile].into_iter().flatten() {
-        if sources[0].is_none() && !meant.contains(&"crate") {
-            errors.push(Diagnostic::new(format!("{} goes with `crate` only", field.subject), field.key_span.clone()));
+    for (field, source, with) in
+        [(&bin, &sources[0], "crate"), (&profile, &sources[0], "crate"), (&interpreter, &sources[3], "python")]
+    {
+        if let Some(field) = field.as_ref().filter(|_| source.is_none() && !meant.contains(&with)) {
+            errors.push(Diagnostic::new(format!("{} goes with `{with}` only", field.subject), field.key_span.clone()));
         }
     }
     let text = |field: Field<'_>, errors: &mut Diagnostics| field.name(errors).unwrap_or_default().to_owned();
     let source = match sources {
-        [Some(folder), None, None] => {
+        [Some(folder), None, None, None] => {
             let mut named = |field: Option<Field<'_>>| field.map(|field| text(field, errors));
             let (bin, profile) = (named(bin), named(profile));
             ModuleSource::Crate { path: text(folder, errors), bin, profile }
         }
-        [None, Some(file), None] => ModuleSource::File { path: text(file, errors) },
-        [None, None, Some(digest)] => ModuleSource::Digest(digest_of(&digest, errors)),
+        [None, Some(file), None, None] => ModuleSource::File { path: text(file, errors) },
+        [None, None, Some(digest), None] => ModuleSource::Digest(digest_of(&digest, errors)),
+        [None, None, None, Some(script)] => {
+            let interpreter = interpreter.map(|field| text(field, errors));
+            let interpreter = interpreter.unwrap_or_else(|| python::INTERPRETER_DEFAULT.to_owned());
+            ModuleSource::Python { script: python::script(&script, errors), interpreter }
+        }
         sources => {
             let given: Vec<_> = sources.iter().flatten().collect();
             if let [first, second, ..] = given.as_slice() {
                 errors.push(
                     Diagnostic::new(format!("{subject} has more than one source"), first.key_span.clone())
                         .and_at(second.key_span.clone(), "this is another")
-                        .hint("leave one of `crate`, `file` and `digest`"),
+                        .hint("leave one of `crate`, `file`, `python` and `digest`"),
                 );
             } else if meant.is_empty() && matches!(node.value, Value::Table(_)) {
-                errors.push(
-                    Diagnostic::new(format!("{subject} has no source"), key.span.clone())
-                        .hint("give it `crate = \"FOLDER\"`, `file = \"FILE\"` or `digest = \"sha256:…\"`"),
-                );
+                errors.push(Diagnostic::new(format!("{subject} has no source"), key.span.clone()).hint(
+                    "give it `crate = \"FOLDER\"`, `file = \"FILE\"`, `python = \"FILE\"` or `digest = \"sha256:…\"`",
+                ));
             }
             ModuleSource::Digest(Digest::EMPTY)
         }

@@ -14,7 +14,7 @@ use super::limits::LimitFields;
 use super::places::check_kept;
 use super::source::Reader;
 use super::variables::Variables;
-use super::{Items, JobSpec, ModuleSource, Outer, Place, Retries, SaveSpec, Spanned, Stdin, Target, Template};
+use super::{Items, JobSpec, ModuleSource, Outer, Place, Retries, SaveSpec, Spanned, Stdin, Target, Template, python};
 use crate::guest_path::OutputPath;
 use crate::limits::{Limits, Timeout};
 
@@ -97,7 +97,7 @@ pub(super) fn job(
         target,
     };
     spec.batch = batch_field.and_then(|field| batch(&field, &spec, is_yielded, errors));
-    spec
+    python::finish(spec, context, errors)
 }
 
 /// The module of a job that names none. The jobs of a program may call each other without knowing what the plan calls their program.

@@ -13,6 +13,7 @@ mod job;
 mod limits;
 mod overlap;
 mod places;
+mod python;
 mod quantity;
 mod source;
 mod spelling;
@@ -93,6 +94,13 @@ pub enum ModuleSource {
     File {
         /// The file.
         path: String,
+    },
+    /// A Python script, and the interpreter that runs it.
+    Python {
+        /// The script.
+        script: String,
+        /// CPython as a `.wasm` file.
+        interpreter: String,
     },
     /// A module that is in the store already.
     Digest(Digest),
