@@ -9,6 +9,7 @@ mod bombs;
 mod components;
 mod crashes;
 mod example;
+mod example_text_index;
 mod exec;
 mod foreign;
 mod growing;
