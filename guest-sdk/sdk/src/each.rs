@@ -3,18 +3,21 @@
 //! Owns: finding and reading them, one at a time. Does not know: which jobs they were; each left its
 //! `result.json` in a directory of its own, as `{ jobs = "…" }` in a plan mounts them.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use wasmill_abi::RESULT_FILE;
 
 use crate::error::{Context as _, Result};
 use crate::files::{Dir, Entry};
+use crate::input::EACH;
 
 /// The results of the items of a `for-each` job: what the plan mounts at `/in/NAME` as `{ jobs = "…" }`. Within a value it is a
-/// string, the path of their directory.
+/// string, the path of their directory, or an object with a value for each name.
 ///
 /// Results are read one at a time, so that memory holds one of them.
 #[derive(Debug, Clone)]
@@ -33,11 +36,36 @@ enum From {
 
 impl<'de, T> Deserialize<'de> for Each<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        // Its name says that a place is wanted.
-        #[derive(Deserialize)]
-        #[serde(rename = "$wasmill::Each")]
-        struct Place(PathBuf);
-        Place::deserialize(deserializer).map(|place| Self::new(place.0))
+        // The name says that a place is wanted.
+        deserializer.deserialize_newtype_struct(EACH, Results).map(|from| Self { from, result: PhantomData })
+    }
+}
+
+/// Reads where results are, or the results themselves.
+struct Results;
+
+impl<'de> Visitor<'de> for Results {
+    type Value = From;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a directory of results, or an object with a value for each name")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<From, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_str<E>(self, path: &str) -> std::result::Result<From, E> {
+        Ok(From::Dir(Dir::new(path)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> std::result::Result<From, A::Error> {
+        let mut all = Vec::new();
+        while let Some((name, value)) = fields.next_entry::<String, Box<RawValue>>()? {
+            all.push((name, value.get().as_bytes().to_owned()));
+        }
+        all.sort();
+        Ok(From::Memory(all))
     }
 }
 
@@ -112,6 +140,14 @@ mod tests {
         let found: Vec<_> = each.iter().expect("readable").map(|(name, result)| (name, result.ok())).collect();
         let expected = [("a", Some(1)), ("b", Some(2)), ("c", None), ("d", None)];
         assert_eq!(found, expected.map(|(name, result)| (name.to_owned(), result)));
+    }
+
+    #[test]
+    fn results_may_be_values_themselves() {
+        let each: Each<u8> = serde_json::from_str(r#"{ "b": 2, "a": 1, "c": "x" }"#).expect("values");
+        let found: Vec<_> = each.iter().expect("readable").map(|(name, result)| (name, result.ok())).collect();
+        assert_eq!(found, [("a", Some(1)), ("b", Some(2)), ("c", None)].map(|(name, value)| (name.to_owned(), value)));
+        assert!(serde_json::from_str::<Each<u8>>("[1]").is_err());
     }
 
     #[test]

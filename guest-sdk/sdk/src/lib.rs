@@ -57,7 +57,7 @@ pub use error::{Context, Error, Result};
 pub use files::{Dir, Entry, File, Text, Walk};
 pub use log;
 pub use outputs::Outputs;
-pub use plan::{Give, Given, Later, Many, Nothing, Plan};
+pub use plan::{Give, Given, Later, LaterPath, Many, ManyPaths, Nothing, Plan};
 pub use remarks::progress;
 pub use schema::Schema;
 pub use serde;

@@ -26,11 +26,11 @@ pub struct Later<T> {
     result: PhantomData<fn() -> T>,
 }
 
-/// What a call leaves, or one of several results of it.
+/// What a call leaves, or a path of it.
 #[derive(Debug, Clone)]
 pub struct Source {
     call: Rc<Call>,
-    output: Option<&'static str>,
+    path: Option<String>,
 }
 
 impl<T> Clone for Later<T> {
@@ -42,6 +42,14 @@ impl<T> Clone for Later<T> {
 /// The results of many jobs, by name: what an `Each<T>` is made of.
 #[derive(Debug)]
 pub struct Many<T>(Vec<(String, Later<T>)>);
+
+/// A file or a directory that a job leaves which has not been executed: [`Later::path`], [`Later::dir`].
+#[derive(Debug, Clone)]
+pub struct LaterPath(Source);
+
+/// A file or a directory of each of many jobs, by name: [`Many::paths`], as one directory.
+#[derive(Debug)]
+pub struct ManyPaths(Vec<(String, Source)>);
 
 /// What a job returns whose result is that of other jobs. The job has `yields = "result.json"` in the plan that has it.
 #[derive(Debug)]
@@ -103,6 +111,27 @@ impl<T> Give<Each<T>> for Many<T> {
     }
 }
 
+macro_rules! later_places {
+    ($($to:ty),*) => {
+        $(impl Give<$to> for LaterPath {
+            fn give(self) -> Given {
+                Given::Result(self.0)
+            }
+        })*
+    };
+}
+
+later_places! { File, Dir, Text, Option<File>, Option<Dir>, Option<Text> }
+
+impl Give<Dir> for ManyPaths {
+    fn give(self) -> Given {
+        if self.0.is_empty() {
+            return Given::Value(Err("there is nothing to make a directory of".to_owned()));
+        }
+        Given::Results(self.0)
+    }
+}
+
 macro_rules! places {
     ($($from:ty as $to:ty),*) => {
         $(impl Give<$to> for $from {
@@ -154,14 +183,32 @@ impl<T> Later<T> {
     #[doc(hidden)]
     pub fn new(job: &'static str, is_plan: bool, given: Vec<(&'static str, Given)>) -> Self {
         let call = Rc::new(Call { job, is_plan, given });
-        Self { source: Source { call, output: None }, result: PhantomData }
+        Self { source: Source { call, path: None }, result: PhantomData }
     }
 
     /// One of several results. `#[derive(Outputs)]` writes a method for each that calls this.
     #[doc(hidden)]
     pub fn output<O>(&self, name: &'static str) -> Later<O> {
-        let source = Source { call: Rc::clone(&self.source.call), output: Some(name) };
-        Later { source, result: PhantomData }
+        Later { source: self.at(name), result: PhantomData }
+    }
+
+    /// A file or a directory that the job leaves below `/out`, by its path there.
+    pub fn path(&self, path: impl Into<String>) -> LaterPath {
+        LaterPath(self.at(path))
+    }
+
+    /// All that the job leaves, as a directory.
+    pub fn dir(&self) -> LaterPath {
+        LaterPath(self.source.clone())
+    }
+
+    fn at(&self, path: impl Into<String>) -> Source {
+        let mut whole = match &self.source.path {
+            Some(output) => format!("{output}/"),
+            None => String::new(),
+        };
+        whole.push_str(&path.into());
+        Source { call: Rc::clone(&self.source.call), path: Some(whole) }
     }
 }
 
@@ -188,6 +235,11 @@ impl<T, N: Into<String>> FromIterator<(N, Later<T>)> for Many<T> {
 }
 
 impl<T> Many<T> {
+    /// The file or the directory at a path of each, as a directory in which each has its name.
+    pub fn paths(&self, path: &str) -> ManyPaths {
+        ManyPaths(self.0.iter().map(|(name, later)| (name.clone(), later.at(path))).collect())
+    }
+
     /// The plan whose result is that of a call which is given all of these.
     pub fn then<R>(self, call: impl FnOnce(Self) -> Later<R>) -> Plan<R> {
         call(self).into()
@@ -281,8 +333,8 @@ impl Jobs {
     /// What a call leaves, as an input.
     fn source(&self, source: &Source) -> Result<Value, String> {
         let job = literal(self.name_of(&source.call)?.into());
-        Ok(match source.output {
-            Some(output) => json!({ "job": job, "path": output }),
+        Ok(match &source.path {
+            Some(path) => json!({ "job": job, "path": literal(path.as_str().into()) }),
             None => json!({ "job": job }),
         })
     }
@@ -313,9 +365,8 @@ impl Jobs {
                 Given::Result(other) => {
                     mounts.insert(at, self.source(other)?);
                 }
-                Given::Results(others) if others.is_empty() => {
-                    return Err(format!("`{parameter}` of the job `{}` is given no results at all", call.job));
-                }
+                // No results at all, as a value: a directory cannot be mounted that nobody has left.
+                Given::Results(others) if others.is_empty() => drop(input.insert((*parameter).to_owned(), json!({}))),
                 Given::Results(others) => {
                     for (name, other) in others {
                         let is_bad = name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']);
@@ -432,6 +483,28 @@ mod tests {
     }
 
     #[test]
+    fn files_of_calls_are_given_and_nothing_of_nobody() {
+        let cut: Later<u8> = call("cut", Vec::new());
+        let given = vec![
+            ("file", Give::<File>::give(cut.path("a {b}"))),
+            ("dir", Give::<Dir>::give(cut.dir())),
+            ("one", Give::<Text>::give(cut.output::<u8>("part").path("text"))),
+            ("all", Give::<Dir>::give([("x", cut)].into_iter().collect::<Many<u8>>().paths("index"))),
+            ("none", Give::<Each<u8>>::give(Many::<u8>(Vec::new()))),
+        ];
+        let plan: Plan<u8> = call("merge", given).into();
+        let written = serde_json::to_value(&plan).expect("a plan");
+        let expected = json!({
+            "/in/file": { "job": "cut", "path": "a {{b}}" },
+            "/in/dir": { "job": "cut" },
+            "/in/one": { "job": "cut", "path": "part/text" },
+            "/in/all/x": { "job": "cut", "path": "index" },
+        });
+        assert_eq!(written["jobs"]["merge"]["in"], expected);
+        assert_eq!(written["jobs"]["merge"]["input"], json!({ "none": {} }));
+    }
+
+    #[test]
     fn many_calls_are_numbered_so_that_names_sort_as_numbers_do() {
         let many = Plan::map(0..12, |number: u64| call::<u64>("count", vec![("n", Give::<u64>::give(number))]));
         let plan = many.then(|all| call::<u64>("sum", vec![("all", Give::<Each<u64>>::give(all))]));
@@ -477,7 +550,7 @@ mod tests {
         assert!(
             refused(Give::<BTreeMap<(u8, u8), u8>>::give(keys)).contains("`it` of the job `job` cannot be written")
         );
-        assert!(refused(Give::<Each<u8>>::give(Many::<u8>(Vec::new()))).contains("no results at all"));
+        assert!(refused(Give::<Dir>::give(Many::<u8>(Vec::new()).paths("a"))).contains("make a directory of"));
         let twice: Many<u8> = [("a", call("one", Vec::new())), ("a", call("two", Vec::new()))].into_iter().collect();
         assert!(refused(Give::<Each<u8>>::give(twice)).contains("two results have the name `a`"));
         assert_eq!(plan(Give::<Text>::give("{x}")).expect("a plan")["jobs"]["job"]["in"]["/in/it"]["text"], "{{x}}");

@@ -334,6 +334,9 @@ pub(crate) struct ExecArgs {
     /// The guest's standard input: a file, or - for ours [default: nothing]
     #[arg(long, value_name = "FILE")]
     pub(crate) stdin: Option<PathBuf>,
+    /// A value in JSON as standard input; for a module made with the SDK, an object with a field for each parameter
+    #[arg(long, value_name = "JSON", conflicts_with = "stdin")]
+    pub(crate) input: Option<String>,
     /// What the guest is called (the first of its arguments): for a module made with the SDK, which of its jobs
     #[arg(long, value_name = "NAME")]
     pub(crate) entry: Option<String>,

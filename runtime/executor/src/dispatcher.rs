@@ -26,6 +26,9 @@ use crate::targets::{self, Targets};
 use crate::worker::{self, Ended, Message, Task};
 use crate::workers::{How, Workers};
 
+/// What no run should come to.
+const STUCK: &str = "nothing is left that could run, and jobs still wait; this is a bug in wasmill";
+
 /// Jobs in one page of a run's record.
 const PAGE: usize = 256;
 
@@ -363,8 +366,9 @@ impl Dispatcher<'_> {
             }
             Message::Grown { opener, jobs } => {
                 self.counts.jobs += jobs;
-                let job = self.shared.graph.job(opener).name.clone();
-                (self.on_event)(&Event::JobsAdded { job, jobs });
+                let opener = self.shared.graph.job(opener);
+                let instead = matches!(opener.role, Role::Expand { .. });
+                (self.on_event)(&Event::JobsAdded { job: opener.name.clone(), jobs, instead });
                 Ok(())
             }
             Message::Remarked(job, remark) => {
@@ -376,8 +380,7 @@ impl Dispatcher<'_> {
                 Ok(())
             }
             Message::Stuck => {
-                let message =
-                    "nothing is left that could run, and jobs still wait; this is a bug in wasmill".to_owned();
+                let message = STUCK.to_owned();
                 (self.on_event)(&Event::Warning { message });
                 self.shared.cancel.cancel();
                 self.stop()
@@ -399,11 +402,11 @@ impl Dispatcher<'_> {
                 }
                 self.advance(job)
             }
+            Message::RunDurable(Ok(())) => Ok(()),
             Message::Durable(_, Err(error)) | Message::RunDurable(Err(error)) => {
                 self.shared.cancel.cancel();
                 Err(ExecuteError::Keep(error))
             }
-            Message::RunDurable(Ok(())) => Ok(()),
             Message::Saved(job, paths, error) => {
                 let name = &self.shared.graph.job(job).name;
                 for path in paths {
@@ -516,20 +519,7 @@ impl Dispatcher<'_> {
         let now = self.shared.elapsed_ns();
         let role = self.shared.graph.job(job).role;
         let name = self.shared.graph.job(job).name.clone();
-        let report = JobReport {
-            job: name,
-            status,
-            key: None,
-            cached: false,
-            result: None,
-            usage: wasmill_model::Usage::default(),
-            ready_ns: now,
-            started_ns: now,
-            ended_ns: now,
-            error,
-            hint: None,
-            log: Vec::new(),
-        };
+        let report = JobReport { error, ..JobReport::unstarted(name, status, now) };
         match role {
             Role::Close { opener } => self.close(opener, report),
             _ => self.report(report),

@@ -30,6 +30,8 @@ pub enum Event {
         job: String,
         /// How many.
         jobs: usize,
+        /// Whether they stand in the place of that job, which is none itself from now on.
+        instead: bool,
     },
     /// The run has another number of workers from now on.
     WorkersChanged {
@@ -119,6 +121,26 @@ pub struct JobReport {
     /// told as an event: each line was one.
     #[serde(skip)]
     pub log: Vec<LogLine>,
+}
+
+impl JobReport {
+    /// Of a job that was not started. Times are in nanoseconds from the start of the run.
+    pub fn unstarted(job: String, status: JobStatus, now_ns: u64) -> Self {
+        Self {
+            job,
+            status,
+            key: None,
+            cached: false,
+            result: None,
+            usage: Usage::default(),
+            ready_ns: now_ns,
+            started_ns: now_ns,
+            ended_ns: now_ns,
+            error: Vec::new(),
+            hint: None,
+            log: Vec::new(),
+        }
+    }
 }
 
 /// What became of a job.

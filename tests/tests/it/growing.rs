@@ -95,9 +95,12 @@ fn jobs_that_come_to_be_are_announced() {
     assert_eq!(events[0]["jobs"], 4);
     let added: Vec<_> = events.iter().filter(|event| event["event"] == "jobs-added").collect();
     assert_eq!(added.len(), 2, "{events:#?}");
-    assert!(added.iter().all(|event| event["jobs"] == 3));
+    assert!(added.iter().all(|event| event["jobs"] == 3 && event["instead"] == true));
     let end = events.last().expect("an end");
     assert_eq!((&end["counts"]["jobs"], &end["counts"]["succeeded"]), (&8.into(), &8.into()));
+    // What was opened is counted no more: there are as many jobs as there are lines, not one for each that stood for some.
+    let said = space.run(&["run", "--fresh"]).stderr;
+    assert!(said.contains("[8/8]") && !said.contains("/9]") && !said.contains("/10]"), "{said}");
 }
 
 #[test]

@@ -318,8 +318,9 @@ fn what_a_job_says_while_it_works_is_heard_and_changes_nothing() {
     assert!(said.contains("talks: warning: 4 steps are \u{fffd}[31mmany") && !said.contains("step 1"), "{said}");
     assert!(space.run(&["run", "--fresh", "-v"]).stderr.contains("talks: debug: step 1"));
     assert!(!space.run(&["run", "--fresh", "-q"]).stderr.contains("many"));
-    let exec = ["exec", "sdk_jobs.wasm", "--fresh", "--stdin", "steps", "--entry", "talks"];
-    space.write("steps", r#"{"steps":1}"#);
-    let said = space.run(&exec);
+    let exec = |input| space.run(&["exec", "sdk_jobs.wasm", "--fresh", "--input", input, "--entry", "talks"]);
+    let said = exec("{steps: 1}");
+    assert!(said.code == 101 && said.stderr.contains("--input"), "{said:?}");
+    let said = exec(r#"{"steps": 1}"#);
     assert_eq!((said.code, said.stderr.as_str()), (0, "warning: 1 steps are \u{fffd}[31mmany\nthis stays\n"));
 }

@@ -30,6 +30,22 @@ const PLAN: &str = r#"
     in = { "/in/text" = "texts/a" }
     yields = "result.json"
     save = { "result.json" = "saved/short" }
+    [jobs.pack]
+    entry = "pack_all"
+    in = { "/in/texts" = "texts" }
+    yields = "result.json"
+    save = { "result.json" = "saved/pack" }
+    [jobs.some]
+    entry = "sum_of"
+    for-each = { prefix = ["a", "z"] }
+    in = { "/in/texts" = "texts" }
+    input = { prefix = "{prefix}" }
+    yields = "result.json"
+    save = { "result.json" = "saved/some-{prefix}" }
+    [jobs.given]
+    entry = "sum"
+    input = { counts = { one = { words = 1 }, two = { words = 2 } } }
+    save = { "result.json" = "saved/given" }
 "#;
 
 fn space(plan: &str) -> TestSpace {
@@ -47,6 +63,11 @@ fn one_of_several_results_is_taken_for_itself() {
     let saved = |name: &str| space.read(&format!("saved/{name}"));
     assert_eq!((saved("joined"), saved("sum")), ("\"one-two\"\n".to_owned(), "4\n".to_owned()));
     assert_eq!((saved("long"), saved("short")), ("[\"fifteen\"]\n".to_owned(), "\"one-two\"\n".to_owned()));
+    assert_eq!(saved("pack"), "\"ONE FIFTEEN TWOa=ONE FIFTEEN TWOb=THREE\"\n");
+    assert_eq!(
+        (saved("some-a"), saved("some-z"), saved("given")),
+        ("3\n".to_owned(), "0\n".to_owned(), "3\n".to_owned())
+    );
 
     // Whoever takes a result that is as it was has nothing to do.
     space.write("texts/a", "one sixteen two");
@@ -80,6 +101,9 @@ fn results_are_checked_by_their_names() {
     [jobs.in-its-file]
     entry = "join"
     in = { "/in/words" = { job = "split[a]", path = "long/result.json" } }
+    [jobs.no-counts]
+    entry = "sum"
+    input = { counts = { one = 1 } }
     [jobs.each-whole]
     entry = "sum"
     in = { "/in/counts" = { jobs = "split" } }

@@ -129,13 +129,12 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
     if let Some(text) = &args.timeout {
         timeout.wall_ms = parse_duration(text).map_err(|wrong| usage("--timeout", &wrong))?;
     }
-    let mounts = args.inputs.iter().map(|pair| mount(pair)).collect::<Result<Vec<_>, _>>()?;
-    let places: Vec<_> = mounts.iter().map(|mount| (mount.at.value.clone(), mount.mode)).collect();
-    check_mounts(&places).map_err(|wrong| usage("--in", &wrong))?;
+    let mounts = mounts_of(&args.inputs)?;
     let save = saves(&args.out)?;
     let outputs: Vec<OutputPath> = save.iter().filter_map(|save| save.from.clone()).collect();
     check_outputs(&outputs).map_err(|wrong| usage("--out", &wrong))?;
-    let stdin = args.stdin.map(|path| stdin_of(&path, mill)).transpose()?;
+    let input = args.input.map(|json| input_of(&json, mill)).transpose()?;
+    let stdin = args.stdin.map(|path| stdin_of(&path, mill)).transpose()?.or(input);
     let shown = args.module.display().to_string();
     let job = JobSpec {
         name: spanned(JOB.to_owned()),
@@ -231,6 +230,20 @@ fn saves(outs: &[String]) -> Result<Vec<SaveSpec>, CliError> {
         return Err(usage("--out", "either all of /out is copied, or some paths; name those below /out as well"));
     }
     Ok(saves)
+}
+
+fn mounts_of(inputs: &[String]) -> Result<Vec<MountSpec>, CliError> {
+    let mounts = inputs.iter().map(|pair| mount(pair)).collect::<Result<Vec<_>, _>>()?;
+    let places: Vec<_> = mounts.iter().map(|mount| (mount.at.value.clone(), mount.mode)).collect();
+    check_mounts(&places).map_err(|wrong| usage("--in", &wrong))?;
+    Ok(mounts)
+}
+
+/// As a plan's `input` is written.
+fn input_of(json: &str, mill: &Mill) -> Result<Spanned<Stdin>, CliError> {
+    let value: serde_json::Value = serde_json::from_str(json).map_err(|wrong| usage("--input", &wrong.to_string()))?;
+    let blob = mill.storage.put(value.to_string().into()).map_err(|error| CliError::store(&error))?;
+    Ok(spanned(Stdin::Blob(blob)))
 }
 
 fn stdin_of(path: &Path, mill: &Mill) -> Result<Spanned<Stdin>, CliError> {

@@ -81,8 +81,9 @@ impl Human {
                 let wait = duration(wait_ms.saturating_mul(1_000_000));
                 self.line(&format!("`{job}`, attempt {attempt}: {why}; trying again in {wait}"));
             }
-            Event::JobsAdded { jobs, .. } => {
+            Event::JobsAdded { jobs, instead, .. } => {
                 self.counts.jobs += jobs;
+                self.counts.jobs -= usize::from(*instead);
                 self.bar.set_length(self.counts.jobs as u64);
             }
             Event::WorkersChanged { workers, why } => self.line(&format!("{workers} workers from now on: {why}")),

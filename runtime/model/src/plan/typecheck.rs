@@ -383,7 +383,7 @@ fn json_fits(wanted: &Type, value: &JsonTemplate, at: &str) -> Result<(), Misfit
             let mut pairs = tuple.iter().zip(values).enumerate();
             pairs.try_for_each(|(index, (ty, value))| json_fits(ty, value, &format!("{at}[{index}]")))
         }
-        (Type::Map { map }, JsonTemplate::Object(values)) => {
+        (Type::Map { map } | Type::Each { each: map }, JsonTemplate::Object(values)) => {
             values.iter().try_for_each(|(name, value)| json_fits(map, value, &below(name)))
         }
         (Type::Struct { fields, .. }, JsonTemplate::Object(values)) => {
