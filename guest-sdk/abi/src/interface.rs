@@ -92,6 +92,8 @@ pub struct Field {
 pub struct Job {
     /// Its name.
     pub name: &'static str,
+    /// The path of the Rust module that has its function.
+    pub module: &'static str,
     /// The first line of its documentation.
     pub about: &'static str,
     /// What it takes.
@@ -106,6 +108,8 @@ pub const fn job_line<const N: usize>(job: &Job) -> Line<N> {
     let mut line = Line { bytes: [0; N], len: 0 };
     line.put(b"{\"job\":");
     line.quoted(job.name);
+    line.put(b",\"at\":");
+    line.quoted(job.module);
     line.put(b",\"about\":");
     line.quoted(job.about);
     line.put(b",\"parameters\":");
@@ -281,6 +285,7 @@ mod tests {
         ];
         const JOB: Job = Job {
             name: "count",
+            module: "words::texts",
             about: "Counts\nwords.",
             parameters: &[Field { name: "text", ty: &Type::Text, is_optional: false }],
             returns: &Type::Option(&Type::Struct { name: "Part", fields: FIELDS }),
@@ -289,7 +294,7 @@ mod tests {
         let line = job_line::<LEN>(&JOB);
         assert_eq!(line.len, LEN);
         let expected = concat!(
-            r#"{"job":"count","about":"Counts words.","parameters":[{"name":"text","type":"text"}],"returns":{"option":"#,
+            r#"{"job":"count","at":"words::texts","about":"Counts words.","parameters":[{"name":"text","type":"text"}],"returns":{"option":"#,
             r#"{"struct":"Part","fields":[{"name":"of \"which\"","type":"u64","optional":true},"#,
             r#"{"name":"part","type":{"tuple":["bool",{"within":"Part"}]}}]}}}"#,
             "\n"

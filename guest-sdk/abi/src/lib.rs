@@ -24,6 +24,13 @@ pub const RESULT_FILE: &str = "result.json";
 /// What a line of standard error begins with that is a remark on the work, and no part of the result.
 pub const REMARK_MARK: &[u8] = b"\x1e{\"wasmill\":1,";
 
+/// The environment variable by which `wasmill debug` tells a program that runs on the machine itself which folder stands for `/`. No
+/// module looks at it.
+pub const ROOT_VARIABLE: &str = "WASMILL_ROOT";
+
+/// The file below that folder that stands for standard input, which a debugger has for itself.
+pub const ROOT_STDIN: &str = "stdin";
+
 /// `argv[0]` of a job whose plan names no entry.
 pub const DEFAULT_ENTRY: &str = "main";
 

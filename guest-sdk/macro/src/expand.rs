@@ -146,6 +146,7 @@ fn register(function: &ItemFn) -> TokenStream {
             }
             const __WASMILL_JOB: &::wasmill_sdk::__private::interface::Job = &::wasmill_sdk::__private::interface::Job {
                 name: #name,
+                module: ::core::module_path!(),
                 about: #about,
                 parameters: &[#(#parameters),*],
                 returns: #returns,

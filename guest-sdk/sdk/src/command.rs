@@ -15,7 +15,7 @@ use wasmill_abi as abi;
 use crate::error::{Context as _, Error, render};
 use crate::input::Inputs;
 use crate::job::{Failure, Job, Written};
-use crate::remarks;
+use crate::{remarks, root};
 
 /// Runs the job that the arguments name and gives the exit code; `wasmill_sdk::main!` calls it.
 ///
@@ -25,8 +25,12 @@ pub fn run() -> ExitCode {
     let arguments = std::env::args_os().take(2).map(|argument| argument.to_string_lossy().into_owned()).collect();
     std::panic::set_hook(Box::new(|panic| end_panicked("job", panic)));
     remarks::start_logging();
-    let invocation = Invocation { arguments, in_dir: abi::IN_DIR.into(), out_dir: abi::OUT_DIR.into() };
+    let invocation = Invocation { arguments, in_dir: root::in_dir(), out_dir: root::out_dir() };
     let read_stdin = || {
+        if let Some(root) = root::folder() {
+            let path = root.join(abi::ROOT_STDIN);
+            return std::fs::read(&path).with_context(|| format!("failed to read `{}`", path.display()));
+        }
         let mut input = Vec::new();
         std::io::stdin().lock().read_to_end(&mut input).context("failed to read the input from stdin")?;
         Ok(input)

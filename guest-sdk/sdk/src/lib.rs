@@ -49,6 +49,7 @@ pub mod out;
 mod outputs;
 mod plan;
 mod remarks;
+mod root;
 mod schema;
 
 pub use command::run;

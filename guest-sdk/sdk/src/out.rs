@@ -6,16 +6,15 @@
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 
-use wasmill_abi::OUT_DIR;
-
 use crate::error::{Context as _, Result};
+use crate::root::out_dir;
 
 /// Writes a whole file at a path below `/out`, making its parent directories.
 ///
 /// # Errors
 /// The path leaves `/out` or names no file, or the file cannot be written.
 pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Result<()> {
-    let path = prepare(Path::new(OUT_DIR), path.as_ref())?;
+    let path = prepare(&out_dir(), path.as_ref())?;
     std::fs::write(&path, bytes).with_context(|| format!("failed to write `{}`", path.display()))
 }
 
@@ -24,7 +23,7 @@ pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Result<()> {
 /// # Errors
 /// The path leaves `/out` or names no file, or the file cannot be created.
 pub fn create(path: impl AsRef<Path>) -> Result<File> {
-    let path = prepare(Path::new(OUT_DIR), path.as_ref())?;
+    let path = prepare(&out_dir(), path.as_ref())?;
     File::create(&path).with_context(|| format!("failed to create `{}`", path.display()))
 }
 

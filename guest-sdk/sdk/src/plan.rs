@@ -18,6 +18,7 @@ use wasmill_abi::{IN_DIR, OUT_DIR, RESULT_FILE};
 
 use crate::each::Each;
 use crate::files::{Dir, File, Text};
+use crate::root;
 
 /// The result of a job that has not been executed: what `JOB_later(…)` gives. Clones are the same result, of one execution.
 #[derive(Debug)]
@@ -432,6 +433,8 @@ fn has_large_number(value: &Value) -> bool {
 
 /// A place that the job sees, as its plan names it.
 fn place(path: &Path) -> Result<Value, String> {
+    let below_root = root::folder().and_then(|root| Some(Path::new("/").join(path.strip_prefix(root).ok()?)));
+    let path = below_root.as_deref().unwrap_or(path);
     let shown = path.to_string_lossy();
     match path.strip_prefix(OUT_DIR) {
         Ok(below) if below.as_os_str().is_empty() => Ok(json!({ "output": "." })),

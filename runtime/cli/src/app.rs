@@ -40,6 +40,7 @@ pub(crate) fn main() -> ExitCode {
         },
         Command::New { folder, sdk } => commands::project::new(&cli.global, &folder, sdk.as_deref()),
         Command::Test { plan } => commands::project::test(&cli.global, &plan),
+        Command::Debug(args) => commands::debug::debug(&cli.global, &args),
         Command::Inspect { module } => commands::inspect::inspect(&cli.global, &module),
         Command::Runs { limit } => commands::history::runs(&cli.global, limit),
         Command::Show { run, job } => commands::history::show(&cli.global, run, job.as_deref()),

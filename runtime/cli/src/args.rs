@@ -162,6 +162,12 @@ pub(crate) enum Command {
         #[arg(default_value = ".", value_name = "PLAN")]
         plan: PathBuf,
     },
+    /// Run a job of the guest SDK as a program of this machine, under a debugger, with the inputs that it had in a run
+    #[command(
+        after_help = "The program is built from the plan's `crate`. A breakpoint is set at the job's function. The job's \
+                            files are laid out in a folder that stands for `/`, so that any other debugger can be used as well."
+    )]
+    Debug(DebugArgs),
     /// Say what a module says of itself: its jobs, what they take and what they give
     Inspect {
         /// A `.wasm` file
@@ -315,6 +321,27 @@ pub(crate) struct RunArgs {
     /// Execute every job again, whatever is recorded
     #[arg(long)]
     pub(crate) fresh: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DebugArgs {
+    /// The job's name, as `wasmill show RUN` has it
+    pub(crate) job: String,
+    /// The plan, or the folder that has it
+    #[arg(default_value = ".", value_name = "PLAN")]
+    pub(crate) plan: PathBuf,
+    /// The run whose inputs it gets [default: the latest that had the job]
+    #[arg(long)]
+    pub(crate) run: Option<RunId>,
+    /// Where to lay out the job's files [default: target/debug-job/JOB beside the plan]
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// The debugger, with its options [default: the first there is of rust-gdb, rust-lldb, gdb and lldb]
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) debugger: Option<String>,
+    /// Run the program by itself
+    #[arg(long, conflicts_with = "debugger")]
+    pub(crate) no_debugger: bool,
 }
 
 #[derive(Debug, Args)]

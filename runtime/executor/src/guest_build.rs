@@ -108,6 +108,17 @@ pub(crate) struct What<'a> {
     pub(crate) profile: Option<&'a str>,
 }
 
+/// Builds a program for this machine, to be looked into with a debugger, and returns its path.
+///
+/// # Errors
+/// As of [`build_guest`].
+pub(crate) fn build_native(folder: &Path, bin: Option<&str>, output: BuildOutput) -> Result<PathBuf, GuestBuildError> {
+    let mut cargo = cargo(folder, bin, output)?;
+    // It is compiled for this machine, whatever else is compiled for another.
+    cargo.env_remove("CARGO_BUILD_TARGET");
+    build(cargo, folder, bin, output)
+}
+
 /// Builds a program and returns the path of its module.
 ///
 /// # Errors
@@ -118,22 +129,10 @@ pub(crate) fn build_guest(
     output: BuildOutput,
 ) -> Result<PathBuf, GuestBuildError> {
     let What { folder, bin, profile } = what;
-    let manifest = folder.join("Cargo.toml");
-    if !manifest.is_file() {
-        return Err(GuestBuildError::NoCrate { path: folder.to_owned() });
-    }
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--profile", profile.unwrap_or("release"), "--target", TARGET]);
-    cargo.args(["--message-format", "json-render-diagnostics"]);
-    cargo.arg("--manifest-path").arg(&manifest);
+    let mut cargo = cargo(folder, bin, output)?;
+    cargo.args(["--profile", profile.unwrap_or("release"), "--target", TARGET]);
     // A directory of its own: the host's compiler and the guests' would undo each other's work in a shared one.
     cargo.arg("--target-dir").arg(folder.join("target").join("guest"));
-    if let Some(bin) = bin {
-        cargo.args(["--bin", bin]);
-    }
-    if output == BuildOutput::Kept {
-        cargo.arg("--quiet");
-    }
     if let Some(rustc) = find_rustc(toolchain)? {
         cargo.env("RUSTC", rustc);
     }
@@ -141,6 +140,32 @@ pub(crate) fn build_guest(
     for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WORKSPACE_WRAPPER"] {
         cargo.env_remove(name);
     }
+    build(cargo, folder, bin, output)
+}
+
+/// What is the same whatever the program is built for.
+fn cargo(folder: &Path, bin: Option<&str>, output: BuildOutput) -> Result<Command, GuestBuildError> {
+    let manifest = folder.join("Cargo.toml");
+    if !manifest.is_file() {
+        return Err(GuestBuildError::NoCrate { path: folder.to_owned() });
+    }
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--message-format", "json-render-diagnostics", "--manifest-path"]).arg(&manifest);
+    if let Some(bin) = bin {
+        cargo.args(["--bin", bin]);
+    }
+    if output == BuildOutput::Kept {
+        cargo.arg("--quiet");
+    }
+    Ok(cargo)
+}
+
+fn build(
+    mut cargo: Command,
+    folder: &Path,
+    bin: Option<&str>,
+    output: BuildOutput,
+) -> Result<PathBuf, GuestBuildError> {
     let stderr = if output == BuildOutput::Shown { Stdio::inherit() } else { Stdio::piped() };
     let built = cargo.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).output();
     let built = built.map_err(|source| GuestBuildError::Start { program: "cargo".to_owned(), source })?;

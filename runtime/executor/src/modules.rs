@@ -16,7 +16,7 @@ use wasmill_model::{Digest, Mount};
 
 use crate::error::{ImportError, ModuleLoadError, ModuleLoadErrorKind};
 use crate::graph::Graph;
-use crate::guest_build::{BuildOutput, Toolchain, What, build_guest};
+use crate::guest_build::{BuildOutput, Toolchain, What, build_guest, build_native};
 use crate::import::{Importer, Staged, Trust};
 
 /// The digest of each module, by its name in the plan.
@@ -104,6 +104,23 @@ impl Graph {
             _ => None,
         });
         folders.collect()
+    }
+
+    /// The program of a job, built for this machine. `None` where there is no such job in the plan, or its module is no crate. Of a job that
+    /// came to be during a run it is that of the job which it came from.
+    ///
+    /// # Errors
+    /// It cannot be built.
+    pub fn native_program(&self, job: &str, output: BuildOutput) -> Result<Option<PathBuf>, ModuleLoadErrorKind> {
+        let scope = &self.scopes[0];
+        let written = job.split(['/', '[']).next().unwrap_or(job);
+        let spec = scope.entries.iter().map(|entry| &entry.spec).find(|spec| spec.name.value == written);
+        match spec.and_then(|spec| self.modules.get(&spec.module.value)).map(|source| &source.value) {
+            Some(ModuleSource::Crate { path, bin, .. }) => {
+                Ok(Some(build_native(&scope.base.join(path), bin.as_deref(), output)?))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn sources_used(&self) -> impl Iterator<Item = (&String, &ModuleSource)> {

@@ -35,6 +35,8 @@ pub struct JobInterface {
     /// Its name: the plan's `entry`.
     #[serde(rename = "job")]
     pub name: String,
+    /// The path of the Rust module that has its function; empty where that is not said.
+    pub at: String,
     /// What it does, in a line.
     pub about: String,
     /// What it takes.
@@ -209,6 +211,8 @@ impl Interface {
             abi: u32,
             job: Option<String>,
             #[serde(default)]
+            at: String,
+            #[serde(default)]
             about: String,
             #[serde(default)]
             parameters: Vec<Field>,
@@ -219,8 +223,8 @@ impl Interface {
             // Other lines are those of a newer SDK.
             match serde_json::from_str(line).map_err(damaged)? {
                 Line { sdk: Some(sdk), abi, .. } => (all.sdk, all.abi) = (sdk, abi),
-                Line { job: Some(name), about, parameters, returns: Some(returns), .. } => {
-                    all.jobs.push(JobInterface { name, about, parameters, returns });
+                Line { job: Some(name), at, about, parameters, returns: Some(returns), .. } => {
+                    all.jobs.push(JobInterface { name, at, about, parameters, returns });
                 }
                 _ => {}
             }

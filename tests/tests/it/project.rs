@@ -30,6 +30,8 @@ fn a_new_project_runs_and_is_tested() {
         assert!(tested.stderr.contains(said) || tested.stdout.contains(said), "{said} is not in {tested:?}");
     }
 
+    jobs_are_looked_into(&space);
+
     // What breaks a test ends it there.
     let main = PathBuf::from("word-counts/guest/src/main.rs");
     let source = space.read(main.to_str().expect("UTF-8"));
@@ -44,6 +46,31 @@ fn a_new_project_runs_and_is_tested() {
 
     let again = space.run(&["new", "word-counts"]);
     assert!(again.code == 103 && again.stderr.contains("word-counts is there already"), "{again:?}");
+}
+
+/// A recorded job as a program of this machine: it comes to what it came to in the sandbox.
+fn jobs_are_looked_into(space: &TestSpace) {
+    let alone = command(space, "word-counts", &["debug", "total", "--no-debugger"]);
+    assert!(alone.code == 0 && alone.stderr.contains("WASMILL_ROOT="), "{alone:?}");
+    let left = space.read("word-counts/target/debug-job/total/out/result.json");
+    assert_eq!(left, space.read("word-counts/out/total.json"));
+
+    let job = "count[brook.txt]";
+    let counted = command(space, "word-counts", &["debug", job, "-q", "--no-debugger", "--dir", "looked-into"]);
+    assert!(counted.code == 0 && space.path("word-counts/looked-into/out/result.json").is_file(), "{counted:?}");
+    let again = command(space, "word-counts", &["debug", job, "--no-debugger", "--dir", "looked-into"]);
+    assert!(again.code == 103 && again.stderr.contains("looked-into is not empty"), "{again:?}");
+    let unknown = command(space, "word-counts", &["debug", "totla"]);
+    assert!(unknown.code == 103 && unknown.stderr.contains("no run has a record of a job `totla`"), "{unknown:?}");
+
+    // A debugger stops in the job's function. Not every machine has one.
+    if std::process::Command::new("gdb").arg("--version").output().is_ok_and(|said| said.status.success()) {
+        let gdb = "gdb -batch -ex run -ex 'info args'";
+        let stopped = command(space, "word-counts", &["debug", "total", "--debugger", gdb]);
+        assert!(stopped.stdout.contains("word_counts_jobs::total (counts="), "{stopped:?}");
+    }
+    let none = command(space, "word-counts", &["debug", "total", "--debugger", "no-such-debugger"]);
+    assert!(none.code == 103 && none.stderr.contains("failed to start `no-such-debugger`"), "{none:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Owns: nothing. Does not know: the command line's syntax.
 
 pub(crate) mod content;
+pub(crate) mod debug;
 pub(crate) mod exec;
 pub(crate) mod history;
 pub(crate) mod inspect;

@@ -35,6 +35,7 @@ const FILES: &[(&str, &str)] = files! {
     "sdk/src/outputs.rs"
     "sdk/src/plan.rs"
     "sdk/src/remarks.rs"
+    "sdk/src/root.rs"
     "sdk/src/schema.rs"
 };
 

@@ -1,0 +1,34 @@
+//! Where a job's files are.
+//!
+//! Owns: the difference between the sandbox, where they are below `/`, and a program that `wasmill debug` starts on the machine itself,
+//! for which they are in a folder. Does not know: what is there.
+
+use std::path::PathBuf;
+
+use wasmill_abi::{IN_DIR, OUT_DIR};
+
+/// The folder that stands for `/`, of a program that runs on the machine itself.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn folder() -> Option<PathBuf> {
+    std::env::var_os(wasmill_abi::ROOT_VARIABLE).map(PathBuf::from)
+}
+
+/// In a sandbox `/` is what it is, whatever the environment says.
+#[cfg(target_family = "wasm")]
+pub(crate) fn folder() -> Option<PathBuf> {
+    None
+}
+
+/// Where inputs are.
+pub(crate) fn in_dir() -> PathBuf {
+    below(IN_DIR)
+}
+
+/// Where outputs go.
+pub(crate) fn out_dir() -> PathBuf {
+    below(OUT_DIR)
+}
+
+fn below(path: &str) -> PathBuf {
+    folder().map_or_else(|| path.into(), |root| root.join(path.trim_start_matches('/')))
+}
