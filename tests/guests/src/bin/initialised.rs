@@ -19,7 +19,7 @@ fn prepare() -> Prepared {
     for number in 2..BOUND {
         if !composite[number] {
             primes.push(number as u32);
-            (number * number..BOUND).step_by(number).for_each(|multiple| composite[multiple] = true);
+            (2 * number..BOUND).step_by(number).for_each(|multiple| composite[multiple] = true);
         }
     }
     let map = primes.iter().take(20).map(|prime| (*prime, prime * prime)).collect();
