@@ -5,7 +5,7 @@
 
 use std::error::Error as StdError;
 use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -137,7 +137,13 @@ fn write_result(out_dir: &Path, result: Written) -> Result<(), Error> {
     let mut path = out_dir.to_owned();
     if let Some(name) = name {
         path.push(name);
-        std::fs::create_dir_all(&path).with_context(|| format!("failed to create `{}`", path.display()))?;
+        match std::fs::create_dir(&path) {
+            // The job has left something there as well.
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(Error::from(error).context(format_args!("failed to create `{}`", path.display())));
+            }
+            _ => {}
+        }
     }
     path.push(abi::RESULT_FILE);
     std::fs::write(&path, json).with_context(|| format!("failed to write the result to `{}`", path.display()))

@@ -44,8 +44,51 @@ fn a_new_project_runs_and_is_tested() {
     let checked = command(&space, "word-counts", &["plan", "check"]);
     assert!(checked.code == 102 && checked.stderr.contains("did you mean `total`?"), "{checked:?}");
 
+    sizes_are_bounded(&space);
+
     let again = space.run(&["new", "word-counts"]);
     assert!(again.code == 103 && again.stderr.contains("word-counts is there already"), "{again:?}");
+}
+
+const HELLO: &str = r#"
+    use wasmill_sdk::prelude::*;
+
+    /// Greets.
+    #[job]
+    fn hello(name: String) -> String {
+        format!("Hello, {name}!")
+    }
+
+    wasmill_sdk::main!();
+"#;
+
+const HELLO_PLAN: &str = r#"
+    [modules]
+    jobs = { crate = "guest" }
+    small = { crate = "guest", profile = "size" }
+    [jobs.usual]
+    module = "jobs"
+    entry = "hello"
+    input = { name = "you" }
+    [jobs.small]
+    module = "small"
+    entry = "hello"
+    input = { name = "you" }
+"#;
+
+/// The least job, as it is compiled for projects: how large its module is, of which names are for backtraces.
+fn sizes_are_bounded(space: &TestSpace) {
+    space.write("word-counts/guest/src/main.rs", HELLO);
+    space.write("word-counts/mill.toml", HELLO_PLAN);
+    let ran = command(space, "word-counts", &["run"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    // In bytes; a little above what they are. docs/benchmarks.md has what is in them.
+    for (profile, most) in [("release", 180_000), ("size", 130_000)] {
+        let module = format!("word-counts/guest/target/guest/wasm32-wasip1/{profile}/word-counts-jobs.wasm");
+        let size = space.path(&module).metadata().expect("a module").len();
+        println!("a hello job of the SDK, profile {profile}: {size} bytes");
+        assert!(size <= most, "profile {profile}: {size} bytes, more than {most}");
+    }
 }
 
 /// A recorded job as a program of this machine: it comes to what it came to in the sandbox.
