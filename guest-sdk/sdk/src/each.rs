@@ -119,6 +119,10 @@ fn read<T: DeserializeOwned>(item: &Dir) -> Result<T> {
 }
 
 fn parse<T: DeserializeOwned>(json: &[u8], what: impl FnOnce() -> String) -> Result<T> {
+    // As parameters are read: where in the value it is wrong is only looked for when it is.
+    if let Ok(value) = serde_json::from_slice(json) {
+        return Ok(value);
+    }
     let mut json = serde_json::Deserializer::from_slice(json);
     serde_path_to_error::deserialize(&mut json).with_context(|| format!("failed to use {}", what()))
 }

@@ -324,3 +324,53 @@ fn what_a_job_says_while_it_works_is_heard_and_changes_nothing() {
     let said = exec(r#"{"steps": 1}"#);
     assert_eq!((said.code, said.stderr.as_str()), (0, "warning: 1 steps are \u{fffd}[31mmany\nthis stays\n"));
 }
+
+#[test]
+fn a_module_for_another_version_of_the_abi_is_refused() {
+    let space = space(PLAN);
+    let mut module = std::fs::read(space.path("sdk_jobs.wasm")).expect("a module");
+    let abi = b"\"abi\":1}";
+    let at = module.windows(abi.len()).position(|bytes| bytes == abi).expect("its version");
+    module[at + abi.len() - 2] = b'9';
+    space.write("sdk_jobs.wasm", module);
+    for command in [&["plan", "check"][..], &["run"]] {
+        let said = space.run(command);
+        assert_eq!(said.code, 102, "{said:?}");
+        assert!(
+            said.stderr.contains("was made for version 9 of the guest ABI, and this wasmill has version 1"),
+            "{said:?}"
+        );
+        assert!(said.stderr.contains("build it again, with the SDK of this wasmill"), "{said:?}");
+    }
+}
+
+#[test]
+fn values_that_are_too_large_or_cut_off_fail_in_words() {
+    let plan = r#"
+    [modules.jobs]
+    file = "sdk_jobs.wasm"
+    [defaults]
+    module = "jobs"
+    limits = { memory = "16MiB" }
+    [jobs.large]
+    entry = "lines"
+    in = { "/in/text" = "large" }
+    [jobs.large-value]
+    entry = "headline"
+    in = { "/in/report" = "large.json" }
+    [jobs.cut-off]
+    entry = "headline"
+    in = { "/in/report" = "cut.json" }
+"#;
+    let space = space(plan);
+    space.write("large", "x\n".repeat(16 << 20)).write("cut.json", r#"{"texts": ["a", "b"#);
+    space.write("large.json", format!(r#"{{"words": 1, "note": null, "texts": ["{}"]}}"#, "x".repeat(24 << 20)));
+    let said = space.run(&["run", "--keep-going"]);
+    assert_eq!(said.code, 100, "{said:?}");
+    for name in ["text", "report"] {
+        let what = format!("`{name}`: failed to read `/in/{name}`: out of memory");
+        assert!(said.stderr.contains(&what), "{}", said.stderr);
+    }
+    let cut_off = "`report`, `texts[1]`: in `/in/report`: EOF while parsing a string at line 1 column 18";
+    assert!(said.stderr.contains(cut_off), "{}", said.stderr);
+}
