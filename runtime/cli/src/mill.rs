@@ -50,7 +50,12 @@ impl Mill {
         let program = std::env::current_exe()
             .map_err(|error| CliError::new(exit_code::HOST, "wasmill cannot find its own program").because(&error))?;
         let compiler = Compiler::Child { program, limits };
-        let options = wasmill::Options { backend: global.engine.into(), compiler, toolchain: toolchain() };
+        let options = wasmill::Options {
+            backend: global.engine.into(),
+            compiler,
+            toolchain: toolchain(),
+            ..wasmill::Options::default()
+        };
         let inner = wasmill::Mill::with(storage, options);
         Ok(Self { storage: Arc::clone(inner.storage()), inner })
     }
@@ -79,6 +84,7 @@ impl Mill {
         let options = ExecuteOptions {
             workers: how.workers,
             memory_bytes: how.memory_bytes,
+            machine: None,
             timeout: how.timeout,
             keep_going: how.keep_going,
             retry_failed: how.retry_failed,

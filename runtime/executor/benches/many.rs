@@ -66,6 +66,7 @@ fn measure(jobs: usize) -> Result<(), Failure> {
         let options = ExecuteOptions {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             memory_bytes: u64::MAX,
+            machine: None,
             timeout: None,
             keep_going: false,
             retry_failed: false,

@@ -130,6 +130,7 @@ fn run(jobs: &str, attempts: &[(&str, &[Attempt])], keep_going: bool) -> Ran {
     let options = ExecuteOptions {
         workers: 2,
         memory_bytes: u64::MAX,
+        machine: None,
         timeout: None,
         keep_going,
         retry_failed: false,

@@ -19,6 +19,7 @@ use crate::error::{ExecuteError, SaveError, chain};
 use crate::graph::{Graph, JobId, Role};
 use crate::inbox::Inbox;
 use crate::logs::Logs;
+use crate::machine::Machine;
 use crate::modules::LoadedModules;
 use crate::scheduler::Command;
 use crate::shared::Shared;
@@ -69,6 +70,8 @@ pub struct ExecuteOptions {
     pub adaptive: Option<Adaptive>,
     /// Memory that the limits of running jobs may come to together, in bytes. A job whose own limit is higher runs alone.
     pub memory_bytes: u64,
+    /// What it shares with other runs of the process.
+    pub machine: Option<Arc<Machine>>,
     /// How long the run may take; it is cancelled then.
     pub timeout: Option<Duration>,
     /// Whether jobs that do not depend on a failed one still run.

@@ -106,6 +106,7 @@ impl Mill {
         let options = ExecuteOptions {
             workers: 4,
             memory_bytes: u64::MAX,
+            machine: None,
             // Nothing takes as long, unless it stands still.
             timeout: Some(Duration::from_secs(60)),
             keep_going,

@@ -24,6 +24,7 @@ pub async fn rehearse(graph: Graph, modules: LoadedModules, ports: Ports) -> Res
         workers: std::thread::available_parallelism().map_or(1, usize::from),
         adaptive: None,
         memory_bytes: u64::MAX,
+        machine: None,
         timeout: None,
         keep_going: true,
         retry_failed: false,

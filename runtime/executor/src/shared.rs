@@ -15,6 +15,7 @@ use crate::flight::Flights;
 use crate::graph::Graph;
 use crate::import::Importer;
 use crate::inbox::Inbox;
+use crate::machine::Machine;
 use crate::modules::LoadedModules;
 use crate::progress::Progress;
 use crate::races::Races;
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) batches: Batches,
     pub(crate) inbox: Arc<Inbox<Message>>,
     pub(crate) cancel: Cancel,
+    pub(crate) machine: Option<Arc<Machine>>,
     pub(crate) retry_failed: bool,
     pub(crate) fresh: bool,
     pub(crate) began: Instant,
@@ -59,6 +61,7 @@ impl Shared {
             batches: Batches::default(),
             inbox: Arc::new(Inbox::new()),
             cancel: options.cancel.clone(),
+            machine: options.machine.clone(),
             retry_failed: options.retry_failed,
             fresh: options.fresh,
             began: options.began,

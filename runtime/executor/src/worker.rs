@@ -495,6 +495,8 @@ pub(crate) fn run(
     cancel: &Cancel,
 ) -> Result<Execution, RunnerError> {
     let timeout = shared.graph.spec(job).timeout;
+    // Where it is cancelled meanwhile, that is what the runner finds.
+    let _turn = shared.machine.as_ref().and_then(|machine| machine.enter(action.limits.memory_bytes, cancel));
     let since_ns = &shared.progress[job.index()].runs_since_ns;
     since_ns.store(shared.elapsed_ns().max(1), Ordering::Release);
     let listener: Arc<dyn Listener> = Arc::new(Heard { job, inbox: Arc::clone(&shared.inbox) });

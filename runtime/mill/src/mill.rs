@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use wasmill_executor::{BuildOutput, Graph, Importer, LOST_AFTER, Loaded, ModuleLoadError, Ports, Toolchain};
+use wasmill_executor::{BuildOutput, Graph, Importer, LOST_AFTER, Loaded, Machine, ModuleLoadError, Ports, Toolchain};
 use wasmill_model::port::{BlobStore as _, StoreError};
 use wasmill_model::{BlobRef, Digest};
 use wasmill_sandbox::{Backend, Compiler};
@@ -25,12 +25,18 @@ pub struct Options {
     pub compiler: Compiler,
     /// Where compilers for guests are looked for, for modules that are Rust crates.
     pub toolchain: Toolchain,
+    /// How many jobs of all runs that go on at the same time may be executing; each run has a bound of its own beside it. First come is first
+    /// served, whichever run it is of.
+    pub jobs: usize,
+    /// What the memory limits of these may come to together, in bytes.
+    pub memory_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let toolchain = Toolchain { rustc: None, private: None };
-        Self { backend: Backend::Cranelift, compiler: Compiler::Here, toolchain }
+        let (jobs, memory_bytes) = (usize::MAX, u64::MAX);
+        Self { backend: Backend::Cranelift, compiler: Compiler::Here, toolchain, jobs, memory_bytes }
     }
 }
 
@@ -50,6 +56,7 @@ pub struct Mill {
     storage: Arc<Storage>,
     importer: Importer,
     options: Options,
+    machine: Arc<Machine>,
 }
 
 impl Mill {
@@ -58,15 +65,24 @@ impl Mill {
     /// # Errors
     /// The folder is no store, or one of another format; it cannot be written.
     pub fn open(store: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::open_with(store, Options::default())
+    }
+
+    /// The same, executing jobs as `options` say.
+    ///
+    /// # Errors
+    /// As of [`Mill::open`].
+    pub fn open_with(store: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let storage = Storage::open(store.as_ref(), wasmill_storage::Options::default())?;
-        Ok(Self::with(storage, Options::default()))
+        Ok(Self::with(storage, options))
     }
 
     /// Works on a store that is open.
     pub fn with(storage: Storage, options: Options) -> Self {
         let storage = Arc::new(storage);
         let importer = Importer::new(Arc::clone(&storage) as _, Arc::clone(&storage) as _);
-        Self { storage, importer, options }
+        let machine = Arc::new(Machine::new(options.jobs, options.memory_bytes));
+        Self { storage, importer, options, machine }
     }
 
     /// The store.
@@ -103,6 +119,11 @@ impl Mill {
     /// Every module that cannot be had.
     pub fn load_modules(&self, graph: &Graph, output: BuildOutput) -> Result<Loaded, Vec<ModuleLoadError>> {
         graph.load_modules(&self.importer, self.storage.as_ref(), &self.options.toolchain, output)
+    }
+
+    /// What runs that go on at the same time share.
+    pub(crate) fn machine(&self) -> Arc<Machine> {
+        Arc::clone(&self.machine)
     }
 
     /// A sandbox for so many jobs at once, pooled unless each instance is to be made from nothing.

@@ -103,6 +103,7 @@ impl Mill {
         let options = ExecuteOptions {
             workers,
             memory_bytes,
+            machine: Some(self.machine()),
             timeout,
             keep_going,
             retry_failed,

@@ -36,6 +36,49 @@ fn spinning(mill: &Mill) -> wasmill::Plan {
     PlanBuilder::new("spin").module_stored("m", module).job(job).build().unwrap()
 }
 
+/// Some work, of which the sandbox may have 64 MiB.
+const WORKS: &[u8] = br#"(module (memory (export "memory") 1) (func (export "_start") (local $left i32)
+    (local.set $left (i32.const 20000000))
+    (loop $more (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))"#;
+
+#[test]
+fn runs_that_go_on_together_share_what_the_machine_has() {
+    let dir = tempfile::tempdir().unwrap();
+    // Enough memory for one at a time, whatever each run may have by itself.
+    let options = wasmill::Options { memory_bytes: 100 << 20, ..wasmill::Options::default() };
+    let mill = Mill::open_with(dir.path(), options).unwrap();
+    let module = mill.store_module(WORKS).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut ended: Vec<(&str, u64)> = Vec::new();
+    runtime.block_on(async {
+        let started = Instant::now();
+        let follow = |name: &'static str, args: [&str; 4]| {
+            let job = Job::new("work", "m").for_each("n", args).arg("{n}").limit("memory", "64MiB");
+            let plan = PlanBuilder::new(name).module_stored("m", module).job(job).build().unwrap();
+            let began = started.elapsed().as_nanos() as u64;
+            let mut run = mill.run(plan, ".", RunOptions { workers: Some(2), ..RunOptions::default() }).unwrap();
+            async move {
+                let mut jobs = Vec::new();
+                while let Some(event) = run.next().await {
+                    if let Event::JobFinished(report) = event {
+                        assert!(report.result.as_ref().is_some_and(|result| result.outcome.is_success()), "{report:?}");
+                        jobs.push((name, began + report.ended_ns));
+                    }
+                }
+                jobs
+            }
+        };
+        let (one, other) = (follow("one", ["1", "2", "3", "4"]), follow("other", ["5", "6", "7", "8"]));
+        let (one, other) = futures_util::future::join(one, other).await;
+        ended.extend(one.into_iter().chain(other));
+    });
+    ended.sort_by_key(|(_, end)| *end);
+    assert_eq!(ended.len(), 8);
+    // Neither waits until the other is through.
+    let of = |half: &[(&str, u64)]| half.iter().filter(|(name, _)| *name == "one").count();
+    assert!((1..=3).contains(&of(&ended[..4])), "{ended:?}");
+}
+
 #[test]
 fn a_run_is_cancelled_by_who_has_it() {
     let dir = tempfile::tempdir().unwrap();
