@@ -112,6 +112,14 @@ pub enum ResolveError {
         /// The bound.
         max: usize,
     },
+    /// An item that stands for a value of `input`.
+    #[error("`{}` is to be JSON, and is not: {wrong}", text.escape_debug())]
+    NoJson {
+        /// What the item is.
+        text: String,
+        /// Why.
+        wrong: String,
+    },
     /// A job that a plan does not execute, as its condition does not hold.
     #[error("job `{job}` was omitted")]
     Omitted {

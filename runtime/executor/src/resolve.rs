@@ -25,6 +25,9 @@ use crate::progress::Progress;
 /// How large a file may be that a condition compares with a text.
 const COMPARED_BYTES_MAX: u64 = 1 << 20;
 
+/// As much of an item is shown that is wrong.
+const SHOWN_CHARS_MAX: usize = 80;
+
 /// What every job of a run is resolved against.
 #[derive(Clone, Copy)]
 pub(crate) struct Resolver<'a> {
@@ -117,13 +120,13 @@ impl Resolver<'_> {
         Ok(match spec.stdin.as_ref().map(|stdin| &stdin.value) {
             given if spec.batch.is_some() => {
                 let input = match given {
-                    Some(Stdin::Json(value)) => json(value, &job.bindings),
+                    Some(Stdin::Json(value)) => json(value, &job.bindings)?,
                     _ => serde_json::Value::Null,
                 };
                 staged.add(batches::line(job.label(), &args.split_off(1), &input))
             }
             None => BlobRef::EMPTY,
-            Some(Stdin::Json(value)) => staged.add(json(value, &job.bindings).to_string().into_bytes()),
+            Some(Stdin::Json(value)) => staged.add(json(value, &job.bindings)?.to_string().into_bytes()),
             Some(Stdin::Blob(blob)) => *blob,
             Some(Stdin::Source(_)) if within.trust == Trust::Remembered && self.stdin_before(id).is_some() => {
                 self.stdin_before(id).unwrap_or(BlobRef::EMPTY)
@@ -306,7 +309,7 @@ const GIVEN_BYTES_MAX: usize = 16 << 20;
 fn check_len(spec: &JobSpec, bindings: &Bindings) -> Result<(), ResolveError> {
     fn json(value: &JsonTemplate, bindings: &Bindings) -> usize {
         match value {
-            JsonTemplate::String(template) => template.rendered_len(bindings),
+            JsonTemplate::String(template) | JsonTemplate::Parsed(template) => template.rendered_len(bindings),
             JsonTemplate::Array(values) => values.iter().map(|value| json(value, bindings)).sum(),
             JsonTemplate::Object(values) => values.values().map(|value| json(value, bindings)).sum(),
             _ => 0,
@@ -438,16 +441,24 @@ fn check_nul(args: &[String], env: &BTreeMap<String, String>) -> Result<(), Reso
 }
 
 /// The value with its strings rendered. Keys come out sorted, so that equal values are equal bytes.
-fn json(value: &JsonTemplate, bindings: &Bindings) -> serde_json::Value {
-    match value {
+fn json(value: &JsonTemplate, bindings: &Bindings) -> Result<serde_json::Value, ResolveError> {
+    Ok(match value {
         JsonTemplate::Null => serde_json::Value::Null,
         JsonTemplate::Bool(value) => (*value).into(),
         JsonTemplate::Int(value) => (*value).into(),
         JsonTemplate::Float(value) => (*value).into(),
         JsonTemplate::String(template) => template.render(bindings).into(),
-        JsonTemplate::Array(values) => values.iter().map(|value| json(value, bindings)).collect(),
-        JsonTemplate::Object(entries) => {
-            entries.iter().map(|(key, value)| (key.clone(), json(value, bindings))).collect()
+        JsonTemplate::Parsed(template) => {
+            let text = template.render(bindings);
+            serde_json::from_str(&text).map_err(|wrong| {
+                let text = text.chars().take(SHOWN_CHARS_MAX).collect();
+                ResolveError::NoJson { text, wrong: wrong.to_string() }
+            })?
         }
-    }
+        JsonTemplate::Array(values) => values.iter().map(|value| json(value, bindings)).collect::<Result<_, _>>()?,
+        JsonTemplate::Object(entries) => {
+            let entries = entries.iter().map(|(key, value)| Ok((key.clone(), json(value, bindings)?)));
+            entries.collect::<Result<serde_json::Map<_, _>, ResolveError>>()?.into()
+        }
+    })
 }

@@ -374,3 +374,46 @@ fn values_that_are_too_large_or_cut_off_fail_in_words() {
     let cut_off = "`report`, `texts[1]`: in `/in/report`: EOF while parsing a string at line 1 column 18";
     assert!(said.stderr.contains(cut_off), "{}", said.stderr);
 }
+
+#[test]
+fn items_are_values_where_that_is_said() {
+    let plan = r#"
+    [modules.jobs]
+    file = "sdk_jobs.wasm"
+    [defaults]
+    module = "jobs"
+    [jobs.add]
+    entry = "add"
+    for-each = { pair = { json = "pairs.json" } }
+    input = { left = "{pair.left:json}", right = "{pair.right:json}" }
+    save = { "result.json" = "saved/{pair.name}" }
+    [jobs.whole]
+    entry = "headline"
+    for-each = { report = { json = "reports.json" } }
+    input = { report = "{report:json}" }
+    save = { "result.json" = "saved/report-{report.words}" }
+    [jobs.text]
+    entry = "headline"
+    for-each = { report = ["a {text}"] }
+    input = { report = "{report:json}" }
+"#;
+    let space = space(plan);
+    space.write(
+        "pairs.json",
+        r#"[{"name": "a", "left": 1, "right": 2}, {"name": "b", "left": 18446744073709551614, "right": 1}]"#,
+    );
+    space.write("reports.json", r#"[{"texts": ["{x}"], "words": 7, "note": null}]"#);
+    let said = space.run(&["run", "--keep-going"]);
+    assert_eq!(said.code, 100, "{said:?}");
+    assert!(space.path("saved/a").exists(), "{said:?}");
+    let saved = |name: &str| space.read(&format!("saved/{name}"));
+    assert_eq!((saved("a"), saved("b")), ("3\n".to_owned(), "18446744073709551615\n".to_owned()), "{said:?}");
+    assert_eq!(saved("report-7"), "\"7 words in 1 texts\"\n");
+    assert!(
+        said.code == 100 && said.stderr.contains("`a {text}` is to be JSON, and is not: expected value"),
+        "{said:?}"
+    );
+    let plan = space.read("mill.toml").replace("{report:json}", "a {report:json}");
+    let said = space.write("mill.toml", plan).run(&["plan", "check"]);
+    assert!(said.code == 102 && said.stderr.contains("`report:json`"), "{said:?}");
+}

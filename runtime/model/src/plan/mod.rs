@@ -233,6 +233,8 @@ pub enum JsonTemplate {
     Float(f64),
     /// A text with `{variables}`.
     String(Template),
+    /// The value that a variable's text is in JSON.
+    Parsed(Template),
     /// A list.
     Array(Vec<JsonTemplate>),
     /// A table, by key.

@@ -114,7 +114,12 @@ impl Reader<'_> {
                 }
                 JsonTemplate::Float(*number)
             }
-            Value::String(_) => JsonTemplate::String(self.variables.template(field, errors).unwrap_or_default()),
+            Value::String(text) => match parsed_variable(text) {
+                Some(variable) => {
+                    JsonTemplate::Parsed(self.variables.template_of(&variable, field, errors).unwrap_or_default())
+                }
+                None => JsonTemplate::String(self.variables.template(field, errors).unwrap_or_default()),
+            },
             Value::Array(items) => {
                 let item = |node: &Node<'_>| self.json(&Field { key_span: &node.span, node, ..*field }, errors);
                 JsonTemplate::Array(items.iter().map(item).collect())
@@ -307,4 +312,10 @@ fn mount_mode(field: &Field<'_>, errors: &mut Diagnostics) -> Option<MountMode> 
             None
         }
     }
+}
+
+/// The variable in `{NAME:json}`, which stands for a value in place of a text, as `{NAME}`.
+fn parsed_variable(text: &str) -> Option<String> {
+    let name = text.strip_prefix('{')?.strip_suffix(":json}")?;
+    (!name.contains(['{', '}'])).then(|| format!("{{{name}}}"))
 }

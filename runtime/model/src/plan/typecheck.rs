@@ -363,6 +363,8 @@ fn json_fits(wanted: &Type, value: &JsonTemplate, at: &str) -> Result<(), Misfit
     let below = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
     match (wanted, value) {
         (Type::Any { .. } | Type::Within { .. } | Type::Plan { .. }, _)
+        // What it is shows with the item.
+        | (_, JsonTemplate::Parsed(_))
         | (Type::Option { .. }, JsonTemplate::Null)
         // serde reads the fields of a struct out of a list, too.
         | (Type::Struct { .. }, JsonTemplate::Array(_)) => Ok(()),
@@ -424,6 +426,7 @@ fn written(value: &JsonTemplate) -> String {
         JsonTemplate::Int(value) => format!("`{value}`"),
         JsonTemplate::Float(value) => format!("`{value}`"),
         JsonTemplate::String(text) => text.as_literal().map_or("a text".to_owned(), |text| Quoted(text).to_string()),
+        JsonTemplate::Parsed(_) => "a value of an item".to_owned(),
         JsonTemplate::Array(values) => format!("a list of {}", values.len()),
         JsonTemplate::Object(_) => "a table".to_owned(),
     }

@@ -40,7 +40,12 @@ impl<'a> Variables<'a> {
 
     /// Reads any text.
     pub(super) fn template(&self, field: &Field<'_>, errors: &mut Diagnostics) -> Option<Template> {
-        match Template::parse_with(field.string(errors)?, &self.names, &self.objects) {
+        self.template_of(field.string(errors)?, field, errors)
+    }
+
+    /// Reads a text that a field has in it.
+    pub(super) fn template_of(&self, text: &str, field: &Field<'_>, errors: &mut Diagnostics) -> Option<Template> {
+        match Template::parse_with(text, &self.names, &self.objects) {
             Ok(template) => {
                 let used = template.fields().map(|(name, field)| (name.to_owned(), field.to_owned()));
                 self.fields.borrow_mut().extend(used);
