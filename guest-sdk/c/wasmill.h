@@ -29,7 +29,8 @@ enum {
 };
 
 /* `WASMILL_INIT(load) { … }` is called once, when the module is prepared, and every job starts from the memory that it leaves. It finds no
- * files, arguments, environment or streams but standard error. A program has one. */
+ * files, arguments, environment or streams but standard error. A program has one. In C++ it runs before constructors, which run again in each
+ * job: what it makes must not be in an object that has one. */
 #define WASMILL_INIT(name) __attribute__((export_name("wizer-initialize"))) void name(void)
 
 /* What a remark may have at most, with all that is around it; a longer one is cut. */
@@ -62,7 +63,7 @@ static inline void wasmill_log(const char *level, const char *format, ...) {
         text[end] = '\0';
     }
     char line[WASMILL_REMARK_BYTES_MAX];
-    size_t at = (size_t)snprintf(line, sizeof line, "\x1e{\"wasmill\":1,\"is\":\"log\",\"level\":\"%s\",\"message\":\"", level);
+    size_t at = (size_t)snprintf(line, sizeof line, "\x1e{\"wasmill\":1,\"is\":\"log\",\"level\":\"%.5s\",\"message\":\"", level);
     /* Room for an escape, the end of the line, and the NUL. */
     for (const char *from = text; *from && at + 10 < sizeof line; from++) {
         unsigned char byte = (unsigned char)*from;
@@ -72,6 +73,14 @@ static inline void wasmill_log(const char *level, const char *format, ...) {
             at += (size_t)snprintf(line + at, sizeof line - at, "\\u%04x", byte);
         else
             line[at++] = (char)byte;
+    }
+    /* Where it ends within a character, that is left out. */
+    size_t whole = at;
+    while (whole > 0 && ((unsigned char)line[whole - 1] & 0xc0) == 0x80) whole--;
+    if (whole > 0 && (unsigned char)line[whole - 1] >= 0xc0) {
+        unsigned char lead = (unsigned char)line[whole - 1];
+        size_t wanted = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
+        if (at - whole < wanted) at = whole - 1;
     }
     line[at] = '\0';
     fprintf(stderr, "%s\"}\n", line);

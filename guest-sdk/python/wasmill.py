@@ -15,11 +15,18 @@ protocol). Does not know: wasmill's host; this is an ordinary script, and CPytho
 wasmill mounts this file beside the script and starts it; a script that is no job of its own need not import it.
 """
 
+import sys
+
+# What is imported here is the standard library's, whatever the scripts beside this one are called.
+_HERE = sys.path.pop(0) if __name__ == "__main__" else None
+
 # Nothing is imported that a job may do without: that would be half of the time that a small job takes.
 import json
-import sys
 from pathlib import Path
 from types import GenericAlias, UnionType
+
+if _HERE is not None:
+    sys.path.append(_HERE)
 
 IN = Path("/in")
 OUT = Path("/out")
@@ -39,8 +46,9 @@ class Each:
     def __iter__(self):
         if isinstance(self._results, Path):
             for item in sorted(self._results.iterdir()):
-                if item.is_dir():
-                    yield item.name, _read(item)
+                if not item.is_dir():
+                    raise ValueError(f"`{item}` is no directory with the result of a job in it")
+                yield item.name, _read(item)
         else:
             yield from sorted(self._results.items())
 
@@ -51,8 +59,12 @@ def progress(done, total):
 
 
 def log(message, level="info"):
-    """Says something for people: `error`, `warn`, `info`, `debug` or `trace`. It is no part of the result."""
-    _remark({"is": "log", "level": level, "message": str(message)})
+    """Says something for people: `error`, `warn`, `info`, `debug` or `trace`. It is no part of the result. A long text is cut."""
+    _remark({"is": "log", "level": level, "message": str(message)[:_MESSAGE_MAX]})
+
+
+# Of no character there are more than six bytes, and no remark has more than 16 KiB.
+_MESSAGE_MAX = 2_600
 
 
 def _remark(remark):
@@ -86,7 +98,9 @@ def _wanted(annotation, function):
             annotation = eval(annotation, function.__globals__)
         except Exception:
             return None
-    if isinstance(annotation, UnionType):
+    typing = sys.modules.get("typing")
+    is_optional = typing is not None and getattr(annotation, "__origin__", None) is typing.Union
+    if is_optional or isinstance(annotation, UnionType):
         there = [part for part in annotation.__args__ if part is not type(None)]
         annotation = there[0] if len(there) == 1 else object
     return getattr(annotation, "__origin__", annotation)
@@ -95,7 +109,7 @@ def _wanted(annotation, function):
 def _mounted(path, wanted):
     if wanted is Path:
         return path
-    if wanted is str:
+    if wanted is str and not path.is_dir():
         return path.read_bytes().decode()
     if wanted is bytes:
         return path.read_bytes()
@@ -108,13 +122,34 @@ def _mounted(path, wanted):
     return _read(path)
 
 
+def _made(wanted, value, function):
+    """A value as the type that is wanted, where that is more than what JSON has."""
+    if wanted is Each and not isinstance(value, Each):
+        if not isinstance(value, dict):
+            raise ValueError("it is neither a directory of results nor an object with a value for each name")
+        return Each(value)
+    if hasattr(wanted, "__dataclass_fields__") and isinstance(value, dict):
+        fields = wanted.__dataclass_fields__
+        of = lambda name: _wanted(fields[name].type, function) if name in fields else None
+        return wanted(**{name: _made(of(name), part, function) for name, part in value.items()})
+    return value
+
+
+def _written(function):
+    """The function that somebody wrote, below its decorators."""
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return function
+
+
 def _parameters(function, given):
-    """What a function is called with."""
+    """What a function is called with: by position, and by name."""
+    function = _written(function)
     code = function.__code__
     positional = code.co_varnames[: code.co_argcount]
     keyword = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
     optional = {*positional[len(positional) - len(function.__defaults__ or ()) :], *(function.__kwdefaults__ or ())}
-    arguments = {}
+    by_position, arguments = [], {}
     for name in (*positional, *keyword):
         path = IN / name
         is_mounted = path.is_symlink() or path.exists()
@@ -131,15 +166,17 @@ def _parameters(function, given):
             else:
                 why = f"nothing is given: mount something at `{path}`, or give a field `{name}` of `input`"
                 raise _Refusal(_BAD_INPUT, f"`{name}`: {why}")
-            if hasattr(wanted, "__dataclass_fields__") and isinstance(value, dict):
-                value = wanted(**value)
+            value = _made(wanted, value, function)
         except (OSError, TypeError, ValueError) as error:
             raise _Refusal(_BAD_INPUT, f"`{name}`: {error}") from None
-        arguments[name] = value
+        if name in code.co_varnames[: code.co_posonlyargcount]:
+            by_position.append(value)
+        else:
+            arguments[name] = value
     for unknown in given:
         takes = ", ".join(f"`{name}`" for name in (*positional, *keyword)) or "nothing"
         raise _Refusal(_BAD_INPUT, f"`input` has `{unknown}`, which the job does not take: it takes {takes}")
-    return arguments
+    return by_position, arguments
 
 
 def _given():
@@ -156,7 +193,8 @@ def _given():
 def _as_json(value):
     """A value of a type that JSON has not."""
     if hasattr(value, "__dataclass_fields__"):
-        return {field: getattr(value, field) for field in value.__dataclass_fields__}
+        fields = value.__dataclass_fields__.values()
+        return {field.name: getattr(value, field.name) for field in fields if field._field_type.name == "_FIELD"}
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"a `{type(value).__name__}` has no form in JSON")
@@ -166,7 +204,8 @@ def _jobs(script):
     """The functions of a script that are its own and not private."""
     jobs = {}
     for name, value in vars(script).items():
-        if hasattr(value, "__code__") and value.__module__ == script.__name__ and not name.startswith("_"):
+        is_own = getattr(value, "__module__", None) == script.__name__ and not name.startswith("_")
+        if is_own and not isinstance(value, type) and hasattr(_written(value), "__code__"):
             jobs[name] = value
     return jobs
 
@@ -175,20 +214,18 @@ def _no_such_job(file, entry, jobs):
     from difflib import get_close_matches
 
     near = get_close_matches(entry, jobs, 1)
-    lines = [f"{file} has no job `{entry}`" + (f"; did you mean `{near[0]}`?" if near else "")]
-    for name, function in sorted(jobs.items()):
-        about = (function.__doc__ or "").strip().split("\n")[0]
-        lines.append(f"  {name}  {about}".rstrip())
-    return "\n".join(lines)
+    hint = f"did you mean `{near[0]}`?" if near else "it has " + (", ".join(f"`{name}`" for name in sorted(jobs)) or "none")
+    return f"{file} has no job `{entry}`: {hint}"
 
 
 def _load(path):
-    """The script as a module. Its name is that of the file."""
+    """The script as a module. Its name is that of the file, where that is nobody else's."""
     from types import ModuleType
 
-    script = ModuleType(path.stem)
+    name = path.stem if path.stem not in sys.stdlib_module_names else f"{path.stem}_script"
+    script = ModuleType(name)
     script.__file__ = str(path)
-    sys.modules[path.stem] = script
+    sys.modules[name] = script
     exec(compile(path.read_bytes(), str(path), "exec"), script.__dict__)
     return script
 
@@ -210,10 +247,10 @@ def _log_through_wasmill():
 
 def _write(value):
     try:
-        text = json.dumps(value, default=_as_json, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(value, default=_as_json, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise _Refusal(_CANNOT_WRITE, f"the result cannot be written as JSON: {error}") from None
-    (OUT / _RESULT).write_bytes(text.encode() + b"\n")
+    (OUT / _RESULT).write_bytes(text + b"\n")
 
 
 def _main(file, entry):
@@ -222,11 +259,14 @@ def _main(file, entry):
     jobs = _jobs(script)
     if entry not in jobs:
         raise _Refusal(_BAD_NAME, _no_such_job(file, entry, jobs))
+    # Coroutines, generators, and both.
+    if _written(jobs[entry]).__code__.co_flags & (0x20 | 0x80 | 0x200):
+        raise _Refusal(_BAD_NAME, f"`{entry}` of {file} is no job: a job is a function that returns its result, neither async nor a generator")
     try:
-        arguments = _parameters(jobs[entry], _given())
+        by_position, arguments = _parameters(jobs[entry], _given())
     except _Refusal as refusal:
         raise _Refusal(refusal.code, f"the input does not fit the job `{entry}`\n  caused by: {refusal}") from None
-    value = jobs[entry](**arguments)
+    value = jobs[entry](*by_position, **arguments)
     if value is not None:
         _write(value)
 

@@ -28,8 +28,8 @@ pub const REMARK_MARK: &[u8] = b"\x1e{\"wasmill\":1,";
 /// module looks at it.
 pub const ROOT_VARIABLE: &str = "WASMILL_ROOT";
 
-/// The file below that folder that stands for standard input, which a debugger has for itself.
-pub const ROOT_STDIN: &str = "stdin";
+/// The environment variable that names the file that stands for standard input then, which a debugger has for itself.
+pub const STDIN_VARIABLE: &str = "WASMILL_STDIN";
 
 /// `argv[0]` of a job whose plan names no entry.
 pub const DEFAULT_ENTRY: &str = "main";

@@ -10,6 +10,9 @@ use syn::{Data, DataStruct, DeriveInput, Error, Fields};
 
 use crate::expand::described;
 
+/// What `Later` has for itself: a result of that name could not be had of it.
+const TAKEN: [&str; 5] = ["clone", "dir", "new", "output", "path"];
+
 /// The implementation of the trait, or a compile error.
 pub(crate) fn derive(item: &TokenStream) -> TokenStream {
     syn::parse2::<DeriveInput>(item.clone())
@@ -34,6 +37,11 @@ fn implement(input: &DeriveInput) -> Result<TokenStream, Error> {
     for field in &fields.named {
         let Some(own) = &field.ident else { continue };
         let (ty, output) = (&field.ty, own.unraw().to_string());
+        if TAKEN.contains(&output.as_str()) {
+            let message =
+                format!("a result cannot be called `{output}`: a `Later` of the job has a method of that name");
+            return Err(Error::new(own.span(), message));
+        }
         let to_vec = quote_spanned!(ty.span()=> ::wasmill_sdk::__private::to_json);
         written.push(quote!((#output, #to_vec(&self.#own))));
         let about = format!("The result `{output}` of the job.");
@@ -56,7 +64,7 @@ fn implement(input: &DeriveInput) -> Result<TokenStream, Error> {
     Ok(quote! {
         #[doc = #about]
         // Most jobs are called by a plan only.
-        #[cfg_attr(all(), allow(dead_code))]
+        #[cfg_attr(all(), allow(dead_code, private_interfaces))]
         #vis trait #later {
             #(#signatures)*
         }

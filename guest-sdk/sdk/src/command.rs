@@ -27,8 +27,7 @@ pub fn run() -> ExitCode {
     remarks::start_logging();
     let invocation = Invocation { arguments, in_dir: root::in_dir(), out_dir: root::out_dir() };
     let read_stdin = || {
-        if let Some(root) = root::folder() {
-            let path = root.join(abi::ROOT_STDIN);
+        if let Some(path) = root::stdin() {
             return std::fs::read(&path).with_context(|| format!("failed to read `{}`", path.display()));
         }
         let mut input = Vec::new();

@@ -106,15 +106,18 @@ impl<T: DeserializeOwned> Each<T> {
             From::Dir(dir) => (dir.entries()?, [].iter()),
             From::Memory(all) => (Vec::new(), all.iter()),
         };
-        let dirs = dirs.into_iter().filter(Entry::is_dir).map(|item| (item.name().to_owned(), read(&item.dir())));
+        let dirs = dirs.into_iter().map(|item| (item.name().to_owned(), read(&item)));
         let memory = memory.map(|(name, json)| (name.clone(), parse(json, || format!("`{name}`"))));
         Ok(dirs.chain(memory))
     }
 }
 
 /// Reads the result in the directory of one item.
-fn read<T: DeserializeOwned>(item: &Dir) -> Result<T> {
-    let file = item.file(RESULT_FILE);
+fn read<T: DeserializeOwned>(item: &Entry) -> Result<T> {
+    if !item.is_dir() {
+        crate::bail!("`{}` is no directory with the result of a job in it", item.path().display());
+    }
+    let file = item.dir().file(RESULT_FILE);
     parse(&file.read()?, || format!("`{}`", file.path().display()))
 }
 
@@ -139,10 +142,10 @@ mod tests {
             std::fs::write(root.path().join(name).join(RESULT_FILE), result).expect("written");
         }
         std::fs::create_dir(root.path().join("d")).expect("made");
-        std::fs::write(root.path().join("note.txt"), "not an item").expect("written");
+        std::fs::write(root.path().join("note.txt"), "no result").expect("written");
         let each: Each<u8> = serde_json::from_value(root.path().to_str().into()).expect("a path");
         let found: Vec<_> = each.iter().expect("readable").map(|(name, result)| (name, result.ok())).collect();
-        let expected = [("a", Some(1)), ("b", Some(2)), ("c", None), ("d", None)];
+        let expected = [("a", Some(1)), ("b", Some(2)), ("c", None), ("d", None), ("note.txt", None)];
         assert_eq!(found, expected.map(|(name, result)| (name.to_owned(), result)));
     }
 

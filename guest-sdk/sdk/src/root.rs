@@ -13,6 +13,18 @@ pub(crate) fn folder() -> Option<PathBuf> {
     std::env::var_os(wasmill_abi::ROOT_VARIABLE).map(PathBuf::from)
 }
 
+/// The file that stands for standard input, of a program that runs on the machine itself.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn stdin() -> Option<PathBuf> {
+    std::env::var_os(wasmill_abi::STDIN_VARIABLE).map(PathBuf::from)
+}
+
+/// In a sandbox it is what it is.
+#[cfg(target_family = "wasm")]
+pub(crate) fn stdin() -> Option<PathBuf> {
+    None
+}
+
 /// In a sandbox `/` is what it is, whatever the environment says.
 #[cfg(target_family = "wasm")]
 pub(crate) fn folder() -> Option<PathBuf> {

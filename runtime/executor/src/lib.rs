@@ -60,7 +60,7 @@ pub use machine::Machine;
 pub use modules::{Loaded, LoadedModules};
 pub use plan_snapshot::{PlanSnapshot, SnapshotError, Written};
 pub use rehearse::rehearse;
-pub use save::{export, export_file};
+pub use save::{export, export_file, host_name};
 pub use scheduler::{Amounts, Command, Demand, Ending, Scheduler, Signal};
 pub use shape::Shape;
 pub use verify::{Difference, Recorded, Verdict, VerifyPorts, recorded, verify};

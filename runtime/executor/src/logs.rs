@@ -30,7 +30,7 @@ impl Logs {
             return;
         }
         let log = self.0.entry(job).or_default();
-        if log.lines.len() < LINES_MAX && log.bytes + message.len() <= BYTES_MAX {
+        if log.dropped == 0 && log.lines.len() < LINES_MAX && log.bytes + message.len() <= BYTES_MAX {
             log.bytes += message.len();
             log.lines.push(LogLine { level, message: message.to_owned() });
         } else {

@@ -158,7 +158,7 @@ fn digest_of(path: &Path) -> io::Result<BlobRef> {
 }
 
 /// A name that is one name on this host too: `C:x` or `a\b` are fine in a guest and lead elsewhere on Windows.
-fn host_name(name: &str) -> Result<&str, SaveError> {
+pub fn host_name(name: &str) -> Result<&str, SaveError> {
     check_name(name)?;
     let mut components = Path::new(name).components();
     match (components.next(), components.next()) {

@@ -380,19 +380,21 @@ impl Type {
                 pairs.try_for_each(|(index, (wanted, given))| deeper(wanted, given, format!("{at}[{index}]")))
             }
             // Which names there will be, and how many, shows when they are read.
-            (Type::Struct { .. }, Type::Map { .. } | Type::Seq { .. } | Type::Tuple { .. })
-            | (Type::Map { .. }, Type::Struct { .. }) => Ok(()),
-            (Type::Struct { fields: wanted, .. }, Type::Struct { name: given_name, fields: given }) => {
-                wanted.iter().try_for_each(|wanted| match given.iter().find(|given| given.name == wanted.name) {
-                    Some(found) => deeper(&wanted.ty, &found.ty, below(at, &wanted.name)),
-                    None if wanted.may_be_left_out() => Ok(()),
-                    None => Err(Misfit {
-                        at: at.to_owned(),
-                        wanted: format!("`{self}` with a field `{}`", wanted.name),
-                        given: format!("`{given_name}` without it"),
-                    }),
-                })
-            }
+            (Type::Struct { .. } | Type::Outputs { .. }, Type::Map { .. } | Type::Seq { .. } | Type::Tuple { .. })
+            | (Type::Map { .. }, Type::Struct { .. } | Type::Outputs { .. }) => Ok(()),
+            // Within other types, several results are a struct as any other.
+            (
+                Type::Struct { fields: wanted, .. } | Type::Outputs { fields: wanted, .. },
+                Type::Struct { name: given_name, fields: given } | Type::Outputs { name: given_name, fields: given },
+            ) => wanted.iter().try_for_each(|wanted| match given.iter().find(|given| given.name == wanted.name) {
+                Some(found) => deeper(&wanted.ty, &found.ty, below(at, &wanted.name)),
+                None if wanted.may_be_left_out() => Ok(()),
+                None => Err(Misfit {
+                    at: at.to_owned(),
+                    wanted: format!("`{self}` with a field `{}`", wanted.name),
+                    given: format!("`{given_name}` without it"),
+                }),
+            }),
             (Type::Enum { variants: wanted, .. }, Type::Enum { variants: given, .. })
                 if given.iter().any(|given| wanted.iter().any(|wanted| wanted.name == given.name)) =>
             {

@@ -76,6 +76,9 @@ pub(crate) enum Stop {
     Initialiser(String),
 }
 
+/// As much of that is shown.
+const INITIALISER_SHOWN_BYTES: usize = 4 << 10;
+
 /// As much as an initialiser may say of what went wrong.
 pub(crate) const INITIALISER_STDERR_BYTES: u64 = 64 << 10;
 
@@ -124,7 +127,12 @@ impl World {
         let mut said = vec![0; usize::try_from(self.stderr.len()).unwrap_or(0)];
         let len = self.stderr.read(0, &mut said).unwrap_or(0);
         said.truncate(len);
-        String::from_utf8_lossy(&said).trim_end().to_owned()
+        let said = String::from_utf8_lossy(&said);
+        let said = said.trim_end();
+        // The end says most.
+        let from = said.len().saturating_sub(INITIALISER_SHOWN_BYTES);
+        let from = (from..said.len()).find(|at| said.is_char_boundary(*at)).unwrap_or(said.len());
+        said[from..].to_owned()
     }
 
     /// What the engine asks before memories and tables grow.

@@ -241,8 +241,11 @@ pub(crate) fn decode_jobs(run: RunId, mut page: &[u8], reports: &mut Vec<JobRepo
             return;
         };
         if let [LOG_MARK, log @ ..] = rest {
-            let Some((log, behind)) = decoded("run_jobs", &run, postcard::take_from_bytes(log)) else { return };
-            (report.log, rest) = (log, behind);
+            match decoded("run_jobs", &run, postcard::take_from_bytes(log)) {
+                Some((log, behind)) => (report.log, rest) = (log, behind),
+                // Its log alone is damaged; where what is behind begins, nobody knows.
+                None => rest = &[],
+            }
         }
         reports.push(report);
         page = rest;

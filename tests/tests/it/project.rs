@@ -95,16 +95,23 @@ fn sizes_are_bounded(space: &TestSpace) {
 fn jobs_are_looked_into(space: &TestSpace) {
     let alone = command(space, "word-counts", &["debug", "total", "--no-debugger"]);
     assert!(alone.code == 0 && alone.stderr.contains("WASMILL_ROOT="), "{alone:?}");
-    let left = space.read("word-counts/target/debug-job/total/out/result.json");
+    let left = space.read("word-counts/target/debug-job/total/sandbox/out/result.json");
     assert_eq!(left, space.read("word-counts/out/total.json"));
 
     let job = "count[brook.txt]";
     let counted = command(space, "word-counts", &["debug", job, "-q", "--no-debugger", "--dir", "looked-into"]);
-    assert!(counted.code == 0 && space.path("word-counts/looked-into/out/result.json").is_file(), "{counted:?}");
+    assert!(
+        counted.code == 0 && space.path("word-counts/looked-into/sandbox/out/result.json").is_file(),
+        "{counted:?}"
+    );
     let again = command(space, "word-counts", &["debug", job, "--no-debugger", "--dir", "looked-into"]);
     assert!(again.code == 103 && again.stderr.contains("looked-into is not empty"), "{again:?}");
     let unknown = command(space, "word-counts", &["debug", "totla"]);
-    assert!(unknown.code == 103 && unknown.stderr.contains("no run has a record of a job `totla`"), "{unknown:?}");
+    assert!(
+        unknown.code == 103
+            && unknown.stderr.contains("no run of the plan `word-counts` has a record of a job `totla`"),
+        "{unknown:?}"
+    );
 
     // A debugger stops in the job's function. Not every machine has one.
     if std::process::Command::new("gdb").arg("--version").output().is_ok_and(|said| said.status.success()) {

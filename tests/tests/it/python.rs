@@ -65,6 +65,50 @@ def nothing():
     pass
 
 
+from functools import lru_cache, wraps
+from typing import ClassVar, Optional
+
+
+@dataclass
+class Inner:
+    n: int
+
+
+@dataclass
+class Outer:
+    inner: Inner
+    count: "Optional[Inner]" = None
+    kind: ClassVar[str] = "outer"
+
+
+def shouted(function):
+    @wraps(function)
+    def shouting(*args, **kwargs):
+        return function(*args, **kwargs).upper()
+
+    return shouting
+
+
+@shouted
+def odd(text: Optional[str], outer: Outer, first, /, *, said: str, each: wasmill.Each):
+    assert isinstance(outer.inner, Inner) and isinstance(outer.count, Inner) and first == 1
+    return f"{text}{outer.inner.n}{outer.count.n}{said}{list(each)}"
+
+
+@lru_cache
+def says():
+    wasmill.log("é" * 6000)
+    return Outer(Inner(1))
+
+
+def surrogate():
+    return "\ud800"
+
+
+async def later():
+    return 1
+
+
 if __name__ == "__main__":
     print("a script")
 "#;
@@ -74,6 +118,7 @@ const PLAN: &str = r#"
     [modules]
     words = { python = "scripts/words.py" }
     report = { python = "report.py", interpreter = "python.wasm" }
+    random = { python = "scripts/random.py" }
     [defaults]
     module = "words"
     [jobs.count]
@@ -99,6 +144,17 @@ const PLAN: &str = r#"
     args = ["of", "{{this}}"]
     in = { "/in/total" = { job = "total", path = "result.json" }, "/wasmill/helpers.py" = "scripts/helpers.py" }
     save = { "report.txt" = "saved/report" }
+    [jobs.odd]
+    entry = "odd"
+    in = { "/in/text" = { text = "t" }, "/in/said" = { job = "gives" } }
+    input = { outer = { inner = { n = 1 }, count = { n = 2 } }, first = 1, each = { ab = 1, cd = 2 } }
+    save = { "result.json" = "saved/odd" }
+    [jobs.gives]
+    entry = "raises"
+    module = "random"
+    [jobs.says]
+    entry = "says"
+    save = { "result.json" = "saved/says" }
     [jobs.whole]
 "#;
 
@@ -116,6 +172,8 @@ fn space(plan: &str) -> Option<TestSpace> {
         .write("texts/a", "one two a\n")
         .write("texts/b", "");
     space.write("scripts/helpers.py", "def line(total):\n    return f\"{total['sum']} words\\n\"\n");
+    // A name that the standard library has as well.
+    space.write("scripts/random.py", "import random\ndef raises():\n    return 'r' if random.random() >= 0 else 's'\n");
     space.write(
         "report.py",
         "import json, sys\nfrom helpers import line\ntotal = json.load(open('/in/total'))\n\
@@ -142,6 +200,9 @@ fn they_give_and_take(space: &TestSpace) {
     );
     assert!(saved("plan").contains("{\"a\":3,\"b\":0},\"sum\":3") && saved("plan").contains("planned"));
     assert_eq!((saved("number"), saved("report")), ("2\n".to_owned(), "of {this}: 2 words\n".to_owned()));
+    assert_eq!(saved("odd"), "\"T12R[('AB', 1), ('CD', 2)]\"\n");
+    assert_eq!(saved("says"), "{\"inner\":{\"n\":1},\"count\":null}\n");
+    assert!(space.run(&["show", "1", "says"]).stdout.contains("said         info: ééé"));
     let stdout = jobs.by_name["whole"].2["result"]["stdout"]["digest"].as_str().expect("a digest");
     assert_eq!(space.run(&["cat", stdout]).stdout, "a script\n");
     let said = space.run(&["show", "1", "count[a]"]).stdout;
@@ -197,6 +258,29 @@ fn they_fail_in_words(space: &TestSpace) {
     let failures = said.stderr.split("[10/10]").next().unwrap_or_default().to_owned();
     insta::assert_snapshot!(failures);
     assert!(said.stderr.contains("1 of 10 jobs succeeded"), "{said:?}");
+
+    let plan = r#"
+    [modules]
+    words = { python = "scripts/words.py" }
+    [defaults]
+    module = "words"
+    [jobs.surrogate]
+    entry = "surrogate"
+    [jobs.later]
+    entry = "later"
+    [jobs.each-number]
+    entry = "total"
+    in = { "/in/texts" = "texts" }
+    input = { counts = 7 }
+"#;
+    let said = space.write("mill.toml", plan).run(&["run", "--keep-going"]);
+    for why in [
+        "`later` of words.py is no job: a job is a function that returns its result, neither async nor a generator",
+        "the result cannot be written as JSON: 'utf-8' codec can't encode character '\\ud800'",
+        "`counts`: it is neither a directory of results nor an object with a value for each name",
+    ] {
+        assert!(said.stderr.contains(why), "{}", said.stderr);
+    }
 }
 
 #[test]

@@ -104,6 +104,9 @@ fn results_are_checked_by_their_names() {
     [jobs.no-counts]
     entry = "sum"
     input = { counts = { one = 1 } }
+    [jobs.each-file]
+    entry = "sum"
+    in = { "/in/counts" = { jobs = "split", path = "count/result.json" } }
     [jobs.each-whole]
     entry = "sum"
     in = { "/in/counts" = { jobs = "split" } }

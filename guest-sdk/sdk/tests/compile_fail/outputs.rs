@@ -18,6 +18,11 @@ struct Generic<T> {
     value: T,
 }
 
+#[derive(Outputs)]
+struct Taken {
+    path: u8,
+}
+
 struct Unwritable;
 
 #[derive(Outputs)]

@@ -160,7 +160,7 @@ fn show_job(global: &Global, mill: &Mill, report: &JobReport) -> Result<(), CliE
     let waited = report.started_ns.saturating_sub(report.ready_ns);
     let _ = writeln!(text, "  waited       {} for a worker", duration(waited));
     for line in &report.log {
-        let _ = writeln!(text, "  said         {}: {}", line.level, harmless_lines(&line.message));
+        let _ = writeln!(text, "  said         {}: {}", line.level, harmless(&line.message));
     }
     if let Some(key) = &report.key {
         let _ = writeln!(text, "  action       {key}");

@@ -56,10 +56,12 @@ fn finish_own(spec: &mut JobSpec, script: &str, errors: &mut Diagnostics) {
         mount(RUNNER, InputSource::Text(Template::literal(RUNNER_SOURCE)), &span),
     ];
     for own in own.into_iter().flatten() {
-        match spec.mounts.iter().find(|other| other.at.value.names().eq(own.at.value.names())) {
+        let (at, beside) = (&own.at.value, &spec.mounts);
+        match beside.iter().find(|other| at.contains(&other.at.value) || other.at.value.contains(at)) {
             Some(other) => {
                 let message = format!("job {} mounts something where its script is", Quoted(&spec.name.value));
-                let taken = format!("{DIR} has the script and {RUNNER}");
+                let taken =
+                    format!("{DIR} has the script and {RUNNER}; other files can be mounted below it, one by one");
                 errors.push(Diagnostic::new(message, other.at.span.clone()).saying(taken));
             }
             None => spec.mounts.push(own),

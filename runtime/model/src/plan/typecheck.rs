@@ -9,7 +9,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Quoted, listed};
 use super::graph::Target;
 use super::spelling::nearest;
 use super::{InputSource, JobSpec, JsonTemplate, MountSpec, Span, Stdin};
-use crate::guest_path::GuestPath;
+use crate::guest_path::{GuestPath, OutputPath};
 use crate::interface::{Field, Interface, JobInterface, Misfit, Type, number_bits};
 
 /// The descriptions of modules that have one, by the modules' names in a plan.
@@ -79,7 +79,7 @@ impl<'a> Check<'a> {
             let message = format!("job {name} is one of the guest SDK, which cannot be done in batches");
             errors.push(Diagnostic::new(message, job.name.span.clone()).hint("leave `batch` out"));
         }
-        let yields = job.yields.as_ref().map(super::OutputPath::as_str);
+        let yields = job.yields.as_ref().map(OutputPath::as_str);
         if matches!(known.returns, Type::Plan { .. }) && yields != Some(wasmill_abi::RESULT_FILE) {
             let message = format!("job {name} returns a plan, and does not say that it yields one");
             let wrong = Diagnostic::new(message, job.name.span.clone());
@@ -169,10 +169,13 @@ impl<'a> Check<'a> {
             InputSource::Text(_) if wants_dir || each.is_some() => {
                 refuse(format!("{of} is {is}, and is given a text"), "");
             }
+            InputSource::Jobs { path: Some(path), .. } if each.is_some() && is_result(path) => {
+                let hint = "leave out `result.json`: each is read from the directory that has it";
+                refuse(format!("{of} is {is}, and is given a file of each item"), hint);
+            }
             InputSource::Jobs { jobs, path } if path.is_none() || self.outputs(jobs).is_some() => match each {
                 Some(each) => {
-                    let path = path.as_ref().map(super::OutputPath::as_str);
-                    self.given_by(of, (wanted, each), (jobs, path), span, errors);
+                    self.given_by(of, (wanted, each), (jobs, path.as_ref().map(OutputPath::as_str)), span, errors);
                 }
                 None if wants_dir => {}
                 None => refuse(
@@ -267,6 +270,11 @@ impl<'a> Check<'a> {
         let wrong = Diagnostic::new(message, span).saying(said(&misfit));
         errors.push(wrong.and_at(giver.name.span.clone(), format!("gives {}", a(returns))));
     }
+}
+
+/// Whether a path is that of a file in which a job's value is.
+fn is_result(path: &OutputPath) -> bool {
+    path.names().last() == Some(wasmill_abi::RESULT_FILE)
 }
 
 /// What is wrong where a job that gives several results (`fields`) is named, and at a path that is none of them.
@@ -367,7 +375,7 @@ fn json_fits(wanted: &Type, value: &JsonTemplate, at: &str) -> Result<(), Misfit
         | (_, JsonTemplate::Parsed(_))
         | (Type::Option { .. }, JsonTemplate::Null)
         // serde reads the fields of a struct out of a list, too.
-        | (Type::Struct { .. }, JsonTemplate::Array(_)) => Ok(()),
+        | (Type::Struct { .. } | Type::Outputs { .. }, JsonTemplate::Array(_)) => Ok(()),
         (Type::Option { option }, value) => json_fits(option, value, at),
         (Type::Leaf(name), value) => match (name.as_str(), value) {
             ("unit", JsonTemplate::Null) | ("bool", JsonTemplate::Bool(_)) => Ok(()),
@@ -388,7 +396,7 @@ fn json_fits(wanted: &Type, value: &JsonTemplate, at: &str) -> Result<(), Misfit
         (Type::Map { map } | Type::Each { each: map }, JsonTemplate::Object(values)) => {
             values.iter().try_for_each(|(name, value)| json_fits(map, value, &below(name)))
         }
-        (Type::Struct { fields, .. }, JsonTemplate::Object(values)) => {
+        (Type::Struct { fields, .. } | Type::Outputs { fields, .. }, JsonTemplate::Object(values)) => {
             fields.iter().try_for_each(|field| match values.get(&field.name) {
                 Some(value) => json_fits(&field.ty, value, &below(&field.name)),
                 None if field.may_be_left_out() => Ok(()),
