@@ -10,6 +10,7 @@ mod components;
 mod crashes;
 mod example;
 mod example_course_notes;
+mod example_solver_race;
 mod example_text_index;
 mod example_thumbnails;
 mod example_warm_javascript;

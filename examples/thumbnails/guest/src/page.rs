@@ -23,7 +23,7 @@ h1 { font-weight: 600; margin: 0; }
 main { display: grid; gap: 1.25rem; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); margin-top: 1.5rem; }
 figure { border: 1px solid var(--line); border-radius: .5rem; margin: 0; overflow: hidden; }
 figure div { align-items: center; aspect-ratio: 1; background: #8882; display: flex; justify-content: center; padding: .75rem; }
-img { max-height: 100%; max-width: 100%; }
+img { height: auto; max-height: 100%; max-width: 100%; width: auto; }
 figcaption { padding: .5rem .75rem; overflow-wrap: anywhere; }
 small { color: #888; display: block; }
 .wrong div { color: var(--wrong); text-align: center; }
