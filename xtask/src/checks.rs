@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use clap::Args;
 
+use crate::browser::Browser;
 use crate::foreign::ForeignGuests;
 use crate::guests::Guests;
 use crate::process;
@@ -47,20 +48,15 @@ pub(crate) fn sim(workspace: &Workspace, args: &SimArgs) -> Result<()> {
 pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<()> {
     let toolchain = GuestToolchain::get()?;
     let guests = Guests::build(workspace, &toolchain)?;
-    let foreign = match ForeignGuests::build(workspace) {
-        Ok(foreign) => Some(foreign),
-        // Not everybody has npm and pip, or a Linux that these compilers run on.
-        Err(error) if std::env::var_os(REQUIRED_VARIABLE).is_none() => {
-            process::say(&format!("the tests with C, Go and Python programs do nothing: {error:#}"));
-            None
-        }
-        Err(error) => return Err(error),
-    };
+    // Not everybody has npm and pip, or a Linux that these compilers and this browser run on.
+    let foreign = unless_required(ForeignGuests::build(workspace), "the tests with C, Go and Python programs")?;
+    let browser = unless_required(Browser::get(workspace), "the tests with a browser")?;
     let wasmill = workspace.build_tests()?;
     let run = |mut command: Command| {
         toolchain.publish(&mut command);
         guests.publish(&mut command);
         foreign.iter().for_each(|foreign| foreign.publish(&mut command));
+        browser.iter().for_each(|browser| browser.publish(&mut command));
         command.env(BINARY_VARIABLE, &wasmill);
         process::run(command.args(&args.filter))
     };
@@ -85,6 +81,18 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<()> {
         run(native)?;
     }
     Ok(())
+}
+
+/// What some tests need; where it could not be had, one line says what is not tested, or that is an error.
+fn unless_required<T>(needed: Result<T>, tests: &str) -> Result<Option<T>> {
+    match needed {
+        Ok(needed) => Ok(Some(needed)),
+        Err(error) if std::env::var_os(REQUIRED_VARIABLE).is_none() => {
+            process::say(&format!("{tests} do nothing: {error:#}"));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The `Cargo.toml` of every example's guest crate, sorted.

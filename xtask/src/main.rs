@@ -3,6 +3,7 @@
 //! Owns: the command line. Does not know: how a task is done; each has a file of its own.
 
 mod bench;
+mod browser;
 mod checks;
 mod demo;
 mod foreign;

@@ -42,13 +42,24 @@ pub(crate) fn main() -> ExitCode {
         Command::Test { plan } => commands::project::test(&cli.global, &plan),
         Command::Debug(args) => commands::debug::debug(&cli.global, &args),
         Command::Inspect { module } => commands::inspect::inspect(&cli.global, &module),
-        Command::Runs { limit } => commands::history::runs(&cli.global, limit),
-        Command::Show { run, job } => commands::history::show(&cli.global, run, job.as_deref()),
+        Command::Runs { limit, csv } => commands::history::runs(&cli.global, limit, csv),
+        Command::Show { run, job: Some(job), reproduce: true, .. } => {
+            commands::history::reproduce(&cli.global, run, &job)
+        }
+        Command::Show { run, job, csv, .. } => commands::history::show(&cli.global, run, job.as_deref(), csv),
+        Command::Why { job, run } => commands::why::why(&cli.global, job.as_deref(), run),
+        Command::Analyze { run, report, trace } => {
+            commands::analyze::analyze(&cli.global, run, report.as_deref(), trace.as_deref())
+        }
+        Command::Compare { before, after } => commands::compare::runs(&cli.global, before, after),
+        Command::Stats { plan, limit, fail_on_regression, csv } => {
+            commands::stats::stats(&cli.global, plan.as_deref(), limit, fail_on_regression, csv)
+        }
         Command::Verify { run, sample, jobs } => commands::verify::verify(&cli.global, run, sample, jobs),
         Command::Cat { digest, range } => commands::content::cat(&cli.global, digest, range),
         Command::Put { paths, no_pin } => commands::content::put(&cli.global, &paths, !no_pin),
         Command::Get { digest, target, recursive } => commands::content::get(&cli.global, digest, &target, recursive),
-        Command::Stats => commands::store::stats(&cli.global),
+        Command::Store => commands::store::stats(&cli.global),
         Command::Pin { digests, remove } => commands::store::pin(&cli.global, &digests, remove),
         Command::Gc(args) => commands::store::gc(&cli.global, &args),
         Command::Scrub { rate } => commands::store::scrub(&cli.global, rate.as_deref()),

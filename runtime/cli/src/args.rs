@@ -178,6 +178,9 @@ pub(crate) enum Command {
         /// How many
         #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT")]
         limit: usize,
+        /// As comma-separated values
+        #[arg(long, conflicts_with = "format")]
+        csv: bool,
     },
     /// Show a run, or one of its jobs
     Show {
@@ -185,6 +188,52 @@ pub(crate) enum Command {
         run: RunId,
         /// The job's name
         job: Option<String>,
+        /// The jobs as comma-separated values
+        #[arg(long, conflicts_with_all = ["format", "job"])]
+        csv: bool,
+        /// Print the command that executes exactly this action again
+        #[arg(long, requires = "job", conflicts_with = "csv")]
+        reproduce: bool,
+    },
+    /// Say why jobs were executed: what is different since the last time
+    Why {
+        /// The job's name [default: one line for each job]
+        job: Option<String>,
+        /// The run's number [default: the latest run]
+        #[arg(long, value_name = "RUN")]
+        run: Option<RunId>,
+    },
+    /// Say where a run's time went: critical path, other numbers of workers, bottlenecks, advice
+    Analyze {
+        /// The run's number [default: the latest run]
+        run: Option<RunId>,
+        /// Write it all as a page, one HTML file that needs nothing else
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+        /// Write a trace for Perfetto or Chrome
+        #[arg(long, value_name = "FILE")]
+        trace: Option<PathBuf>,
+    },
+    /// Say what is different between two runs: plan, inputs, durations, results
+    Compare {
+        /// The first run's number
+        before: RunId,
+        /// The second run's number
+        after: RunId,
+    },
+    /// Say how the jobs of a plan did over its latest runs
+    Stats {
+        /// The plan's name [default: that of the latest run]
+        plan: Option<String>,
+        /// How many runs
+        #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT")]
+        limit: usize,
+        /// End with exit code 108 where a family of jobs has become slower: below 0.8 of the mean of the runs before
+        #[arg(long)]
+        fail_on_regression: bool,
+        /// As comma-separated values
+        #[arg(long, conflicts_with = "format")]
+        csv: bool,
     },
     /// Execute the recorded actions of a run again, from nothing, and compare every digest
     #[command(after_help = "With `--engine pulley`, on an interpreter instead of the processor.")]
@@ -234,7 +283,7 @@ pub(crate) enum Command {
         recursive: bool,
     },
     /// Say how much there is in the store
-    Stats,
+    Store,
     /// Keep something whatever happens, or list what is kept
     Pin {
         /// A blob, a directory with everything in it, or an action with its result and inputs [default: list the pins]
@@ -321,6 +370,15 @@ pub(crate) struct RunArgs {
     /// Execute every job again, whatever is recorded
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// Write a report of the run, one HTML file that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Write a trace of the run for Perfetto or Chrome
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Only say what would be executed, and why
+    #[arg(long, conflicts_with_all = ["resume", "report", "trace"])]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -347,7 +405,13 @@ pub(crate) struct DebugArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ExecArgs {
     /// A .wasm or .wat file, or the digest of a module in the store
-    pub(crate) module: PathBuf,
+    #[arg(required_unless_present = "action")]
+    pub(crate) module: Option<PathBuf>,
+    /// Exactly what a job was asked to do, by its action key, as `wasmill show RUN JOB --reproduce` has it
+    #[arg(long, value_name = "KEY", conflicts_with_all = [
+        "module", "inputs", "env", "stdin", "input", "entry", "memory", "fuel", "output", "seed", "args",
+    ])]
+    pub(crate) action: Option<Digest>,
     /// Show the guest a host file or directory: GUEST=HOST, such as /in/data=./data; with :rw at the end, it changes
     /// a copy of its own
     #[arg(long = "in", value_name = "GUEST=HOST[:rw]")]

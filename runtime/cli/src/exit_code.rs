@@ -26,6 +26,9 @@ pub(crate) const NOT_REPRODUCED: u8 = 106;
 /// `scrub`, `doctor`: something in the store is damaged or was lost.
 pub(crate) const DAMAGED: u8 = 107;
 
+/// `stats --fail-on-regression`: jobs have become slower.
+pub(crate) const REGRESSION: u8 = 108;
+
 /// `exec`: the guest trapped.
 pub(crate) const TRAPPED: u8 = 110;
 /// `exec`: the guest ran out of fuel.

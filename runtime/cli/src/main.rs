@@ -8,6 +8,7 @@ mod exit_code;
 mod mill;
 mod plan_file;
 mod project;
+mod recorded;
 mod report;
 
 fn main() -> std::process::ExitCode {

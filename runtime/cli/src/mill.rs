@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use wasmill::LazySandbox;
 use wasmill_executor::{
-    Adaptive, BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, Loaded, LoadedModules, Memory,
+    Accepts, Adaptive, BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, Loaded, LoadedModules, Memory,
     ModuleLoadError, Recorded, Toolchain, Verdict, VerifyPorts, execute,
 };
 use wasmill_model::plan::{parse_duration, parse_size};
-use wasmill_model::port::Cancel;
-use wasmill_model::{Event, RunSummary};
+use wasmill_model::port::{Cancel, Execution, Request, Runner as _, RunnerError};
+use wasmill_model::{Action, ActionKey, Event, RunSummary, Timeout};
 use wasmill_sandbox::{CompileLimits, Compiler};
 use wasmill_storage::{OpenError, Storage};
 
@@ -89,6 +89,7 @@ impl Mill {
             keep_going: how.keep_going,
             retry_failed: how.retry_failed,
             fresh: how.fresh,
+            profile: how.profile.clone(),
             adaptive: how.workers_min.map(|workers_min| Adaptive { workers_min, memory }),
             lost_after: self.inner.lost_after(),
             cancel: cancel.clone(),
@@ -106,9 +107,22 @@ impl Mill {
         })
     }
 
-    /// Lets a graph grow by what is recorded, and executes nothing.
-    pub(crate) fn rehearse(&self, graph: Graph, modules: LoadedModules) -> Result<Arc<Graph>, CliError> {
-        let rehearsed = event_loop()?.block_on(wasmill_executor::rehearse(graph, modules, self.inner.ports(1)));
+    /// Executes an action, whatever is recorded, and records nothing.
+    pub(crate) fn attempt(&self, action: &Action, key: ActionKey, timeout: Timeout) -> Result<Execution, RunnerError> {
+        let request = Request { action, key, timeout, listener: None };
+        self.inner.sandbox(1, true).run(request, &Cancel::new())
+    }
+
+    /// Lets a graph grow by what is recorded, and executes nothing. `on_event` is told what is known of each job.
+    pub(crate) fn rehearse(
+        &self,
+        graph: Graph,
+        modules: LoadedModules,
+        accepts: Accepts,
+        on_event: &mut (dyn FnMut(&Event) + Send),
+    ) -> Result<Arc<Graph>, CliError> {
+        let ports = self.inner.ports(1);
+        let rehearsed = event_loop()?.block_on(wasmill_executor::rehearse(graph, modules, ports, accepts, on_event));
         rehearsed.map_err(|error| CliError::from_error(exit_code::HOST, &error))
     }
 
@@ -186,6 +200,7 @@ pub(crate) struct How {
     pub(crate) keep_going: bool,
     pub(crate) retry_failed: bool,
     pub(crate) fresh: bool,
+    pub(crate) profile: Option<String>,
     pub(crate) began: Instant,
 }
 

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use wasmill_executor::{Graph, Written, expand};
-use wasmill_model::plan::{Diagnostic, Format, parse};
+use wasmill_model::plan::{Diagnostic, Format, JobSpec, parse};
 
 use crate::error::{CliError, Rendered};
 use crate::exit_code;
@@ -17,6 +17,18 @@ const NAMES: [&str; 2] = ["mill.toml", "mill.json"];
 
 /// Reads and expands the plan at `path`, which may be the folder it lies in.
 pub(crate) fn load(path: &Path) -> Result<Graph, CliError> {
+    load_with(path, |_| {})
+}
+
+/// The same, to be looked at only: nothing is saved to the host, and nothing is tried twice.
+pub(crate) fn load_to_look(path: &Path) -> Result<Graph, CliError> {
+    load_with(path, |job| {
+        job.save.clear();
+        job.retries.count = 0;
+    })
+}
+
+fn load_with(path: &Path, change: impl Fn(&mut JobSpec)) -> Result<Graph, CliError> {
     let file = find(path)?;
     let shown = file.display().to_string();
     let text = std::fs::read(&file)
@@ -30,7 +42,8 @@ pub(crate) fn load(path: &Path) -> Result<Graph, CliError> {
         Format::Toml
     };
     let fail = |diagnostics: Vec<Diagnostic>| invalid(&shown, &text, &diagnostics);
-    let plan = parse(&text, format).map_err(fail)?;
+    let mut plan = parse(&text, format).map_err(fail)?;
+    plan.jobs.iter_mut().for_each(change);
     let absolute = std::path::absolute(&file).unwrap_or(file.clone());
     let base = absolute.parent().unwrap_or(Path::new(".")).to_owned();
     let graph = expand(plan, &base).map_err(fail)?;

@@ -10,7 +10,7 @@ use std::time::Instant;
 use wasmill_executor::{ExecuteOptions, Ports, execute, expand};
 use wasmill_model::plan::{Format, parse};
 use wasmill_model::port::{Cancel, Execution, Request, Runner, RunnerError, Traits};
-use wasmill_model::{ActionResult, BlobRef, Digest, Outcome, Usage};
+use wasmill_model::{ActionResult, BlobRef, Digest, Outcome, Traffic, Usage};
 use wasmill_storage::{Options, Storage};
 
 /// Succeeds at once and leaves nothing.
@@ -21,11 +21,11 @@ impl Runner for Nothing {
         let empty = BlobRef::EMPTY;
         let outcome = Outcome::Exited { code: 0 };
         let result = ActionResult { outcome, output: empty, stdout: empty, stderr: empty };
-        Ok(Execution { result, usage: Usage::default() })
+        Ok(Execution { result, usage: Usage::default(), traffic: Traffic::default() })
     }
 
     fn traits(&self) -> Traits {
-        Traits { float_architecture: "any".to_owned(), fuel_schedule: 1 }
+        Traits { float_architecture: "any".to_owned(), fuel_schedule: 1, engine: "none".to_owned() }
     }
 }
 
@@ -71,6 +71,7 @@ fn measure(jobs: usize) -> Result<(), Failure> {
             keep_going: false,
             retry_failed: false,
             fresh: false,
+            profile: None,
             adaptive: None,
             lost_after: wasmill_executor::LOST_AFTER,
             cancel: Cancel::new(),

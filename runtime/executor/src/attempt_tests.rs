@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use wasmill_model::plan::{Format, parse};
 use wasmill_model::port::{Cancel, Execution, Request, Runner, RunnerError, Traits};
-use wasmill_model::{ActionResult, BlobRef, Digest, Event, JobStatus, Outcome, RunSummary, Usage};
+use wasmill_model::{ActionResult, BlobRef, Digest, Event, JobStatus, Outcome, RunSummary, Traffic, Usage};
 use wasmill_storage::{Options, Storage};
 
 use crate::{ExecuteOptions, Ports, execute, expand};
@@ -70,11 +70,11 @@ impl Runner for Told {
         };
         let empty = BlobRef::EMPTY;
         let result = ActionResult { outcome, output: empty, stdout: empty, stderr: empty };
-        Ok(Execution { result, usage: Usage::default() })
+        Ok(Execution { result, usage: Usage::default(), traffic: Traffic::default() })
     }
 
     fn traits(&self) -> Traits {
-        Traits { float_architecture: "any".to_owned(), fuel_schedule: 1 }
+        Traits { float_architecture: "any".to_owned(), fuel_schedule: 1, engine: "none".to_owned() }
     }
 }
 
@@ -135,6 +135,7 @@ fn run(jobs: &str, attempts: &[(&str, &[Attempt])], keep_going: bool) -> Ran {
         keep_going,
         retry_failed: false,
         fresh: false,
+        profile: None,
         cancel: Cancel::new(),
         adaptive: None,
         lost_after: Duration::from_millis(300),

@@ -178,6 +178,7 @@ fn together(
         ended.awaits_durable = record(shared, item.job, item.miss, &item.action, &result, usage)?;
         shared.flights.land(item.key);
         conclude(result, usage, &mut ended);
+        ended.seen.attempts = 1;
         take_out(shared, item.job, &mut ended)?;
         ended.ended_ns = shared.elapsed_ns();
         // Nobody knows when it was its turn; it took its share.

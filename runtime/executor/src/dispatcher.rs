@@ -10,20 +10,22 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use wasmill_model::port::{ActionCache, BlobStore, Cancel, Remark, RunLog, Runner, StatCache, StoreError};
-use wasmill_model::{Digest, Event, JobReport, JobStatus, RunCounts, RunId, RunRecord, RunState, RunSummary};
+use wasmill_model::port::{Remark, StoreError};
+use wasmill_model::{Event, JobReport, JobStatus, RunCounts, RunRecord, RunState, RunSummary};
 
-use crate::adapt::{Adapt, Adaptive};
+use crate::adapt::Adapt;
 use crate::durations::Durations;
 use crate::error::{ExecuteError, SaveError, chain};
+use crate::estimate::Estimate;
 use crate::graph::{Graph, JobId, Role};
 use crate::inbox::Inbox;
 use crate::logs::Logs;
-use crate::machine::Machine;
 use crate::modules::LoadedModules;
+use crate::options::{ExecuteOptions, Ports};
 use crate::scheduler::Command;
 use crate::shared::Shared;
 use crate::targets::{self, Targets};
+use crate::traces::{self, Traces};
 use crate::worker::{self, Ended, Message, Task};
 use crate::workers::{How, Workers};
 
@@ -42,52 +44,6 @@ const EXPECTED_JOBS_MAX: usize = 200_000;
 /// How long a cancellation may go unnoticed here (running jobs notice it by themselves), and what the threads have to say
 /// while they are busy.
 const POLL: Duration = Duration::from_millis(20);
-
-/// How long a thread may take to come back from a job whose time is over.
-pub const LOST_AFTER: Duration = Duration::from_secs(300);
-
-/// What a run needs of the other crates.
-#[derive(Clone)]
-pub struct Ports {
-    /// Content.
-    pub blobs: Arc<dyn BlobStore>,
-    /// Results.
-    pub actions: Arc<dyn ActionCache>,
-    /// History.
-    pub runs: Arc<dyn RunLog>,
-    /// Digests of host files.
-    pub stats: Arc<dyn StatCache>,
-    /// Executes actions.
-    pub runner: Arc<dyn Runner>,
-}
-
-/// How a run is carried out.
-#[derive(Debug, Clone)]
-pub struct ExecuteOptions {
-    /// Worker threads, and processors that jobs may take together; at least 1.
-    pub workers: usize,
-    /// Whether there may be fewer workers, and when.
-    pub adaptive: Option<Adaptive>,
-    /// Memory that the limits of running jobs may come to together, in bytes. A job whose own limit is higher runs alone.
-    pub memory_bytes: u64,
-    /// What it shares with other runs of the process.
-    pub machine: Option<Arc<Machine>>,
-    /// How long the run may take; it is cancelled then.
-    pub timeout: Option<Duration>,
-    /// Whether jobs that do not depend on a failed one still run.
-    pub keep_going: bool,
-    /// Whether recorded failures are tried again.
-    pub retry_failed: bool,
-    /// Whether recorded results are left aside altogether.
-    pub fresh: bool,
-    /// Stops the run: running jobs are interrupted, nothing further starts, what was durable stays.
-    pub cancel: Cancel,
-    /// How long after a job's time is over its thread may take to come back, before the job is given up and another thread takes
-    /// its place: that is a bug. [`LOST_AFTER`] is meant to be longer than compiling a module and storing a large output take.
-    pub lost_after: Duration,
-    /// When the run began, for those who loaded the plan before.
-    pub began: Instant,
-}
 
 /// Executes a graph's selected jobs, telling `on_event` what happens.
 ///
@@ -115,10 +71,13 @@ pub(crate) async fn carry_out(
 ) -> Result<(Arc<Graph>, RunSummary), ExecuteError> {
     let started_unix_ms = now_unix_ms();
     let snapshot = graph.keep_snapshot(&modules, ports.blobs.as_ref())?;
-    let run = ports.runs.begin(graph.name(), started_unix_ms, snapshot)?;
+    let setup = traces::setup(&graph, &options, ports.runner.traits());
+    let run = ports.runs.begin(graph.name(), started_unix_ms, snapshot, setup.clone())?;
     let workers = options.workers.max(1);
     let jobs = graph.len();
-    on_event(&Event::RunStarted { run, plan: graph.name().to_owned(), jobs, workers });
+    let plan = graph.name().to_owned();
+    on_event(&Event::RunStarted { run, plan: plan.clone(), jobs, workers, setup: Box::new(setup.clone()) });
+    let added_before = ports.blobs.added_bytes();
 
     let shared = Arc::new(Shared::new(graph, modules, ports, &options));
     let threads = start_threads(&shared, workers, options.lost_after)?;
@@ -130,6 +89,7 @@ pub(crate) async fn carry_out(
         delayed: BinaryHeap::new(),
         targets: Targets::default(),
         expecting: None,
+        estimate: Estimate::default(),
         pending: HashMap::new(),
         closed_early: HashMap::new(),
         logs: Logs::default(),
@@ -141,13 +101,14 @@ pub(crate) async fn carry_out(
         keep_going: options.keep_going,
         workers: threads,
         shared,
-        run,
-        snapshot,
+        run: RunRecord { id: run, plan, started_unix_ms, snapshot, setup: Some(setup), state: RunState::Started },
+        added_before,
+        traces: Traces::default(),
         on_event,
     };
     let ended = dispatcher.carry_out().await;
     let finished = match ended {
-        Ok(()) => dispatcher.finish(started_unix_ms).await,
+        Ok(()) => dispatcher.finish().await,
         Err(error) => Err(error),
     };
     if finished.is_err() {
@@ -186,11 +147,21 @@ struct Pending {
     awaits_save: bool,
 }
 
+impl Pending {
+    /// What it left is on disk now.
+    fn is_durable(&mut self, now_ns: u64) {
+        self.awaits_durable = false;
+        self.report.trace.phases.durable_ns = now_ns.saturating_sub(self.report.ended_ns);
+    }
+}
+
 struct Dispatcher<'a> {
     shared: Arc<Shared>,
     workers: Workers,
-    run: RunId,
-    snapshot: Option<Digest>,
+    run: RunRecord,
+    /// How much the store had grown when the run began.
+    added_before: u64,
+    traces: Traces,
     counts: RunCounts,
     reported: usize,
     timeout: Option<Duration>,
@@ -200,6 +171,7 @@ struct Dispatcher<'a> {
     targets: Targets,
     /// What looks up how long jobs are expected to take.
     expecting: Option<JoinHandle<()>>,
+    estimate: Estimate,
     pending: HashMap<JobId, Pending>,
     /// What became of nodes that close, where those that open had not said yet that they ended: one of the jobs between them
     /// may fail before.
@@ -238,6 +210,7 @@ impl Dispatcher<'_> {
                 self.looked = Instant::now();
                 self.replace_lost()?;
                 self.adapt();
+                self.estimate.due(&self.shared, self.looked).iter().for_each(&mut self.on_event);
             }
             while let Some(Reverse((due, job))) = self.delayed.peek().copied().filter(|next| next.0.0 <= Instant::now())
             {
@@ -274,7 +247,10 @@ impl Dispatcher<'_> {
         }
         let shared = Arc::clone(&self.shared);
         let look_up = move || match Durations::find(shared.ports.runs.as_ref(), &shared.graph) {
-            Ok(Some(durations)) => shared.board.expect(&shared.graph, |id| durations.expected(&shared.graph, id)),
+            Ok(Some(durations)) => {
+                shared.board.expect(&shared.graph, |id| durations.expected(&shared.graph, id));
+                let _ = shared.durations.set(durations);
+            }
             Ok(None) => {}
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "no durations are expected"),
         };
@@ -367,8 +343,9 @@ impl Dispatcher<'_> {
                 (self.on_event)(&Event::JobStarted { job });
                 Ok(())
             }
-            Message::Grown { opener, jobs } => {
+            Message::Grown { opener, jobs, added } => {
                 self.counts.jobs += jobs;
+                self.traces.add(added, opener);
                 let opener = self.shared.graph.job(opener);
                 let instead = matches!(opener.role, Role::Expand { .. });
                 (self.on_event)(&Event::JobsAdded { job: opener.name.clone(), jobs, instead });
@@ -391,16 +368,13 @@ impl Dispatcher<'_> {
             Message::Ended(job, ended) => self.hear_ended(job, *ended),
             Message::Unstarted(command) => self.hear_unstarted(command),
             Message::Retried { job, attempt, due, wait, error } => {
-                self.targets.ended(job);
-                let name = self.shared.graph.job(job).name.clone();
-                let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-                (self.on_event)(&Event::JobRetried { job: name, attempt, wait_ms, error });
+                self.hear_retried(job, attempt, wait, error);
                 self.delayed.push(Reverse((due, job)));
                 Ok(())
             }
             Message::Durable(job, Ok(())) => {
                 match self.pending.get_mut(&job) {
-                    Some(pending) => pending.awaits_durable = false,
+                    Some(pending) => pending.is_durable(self.shared.elapsed_ns()),
                     None => drop(self.durable_early.insert(job)),
                 }
                 self.advance(job)
@@ -429,6 +403,14 @@ impl Dispatcher<'_> {
         }
     }
 
+    fn hear_retried(&mut self, job: JobId, attempt: u32, wait: Duration, error: Vec<String>) {
+        self.targets.ended(job);
+        self.summary.retries += 1;
+        let job = self.shared.graph.job(job).name.clone();
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        (self.on_event)(&Event::JobRetried { job, attempt, wait_ms, error });
+    }
+
     fn hear_ended(&mut self, id: JobId, mut ended: Ended) -> Result<(), ExecuteError> {
         let graph = Arc::clone(&self.shared.graph);
         if matches!(graph.job(id).role, Role::Expand { .. }) && ended.status == JobStatus::Succeeded {
@@ -437,6 +419,7 @@ impl Dispatcher<'_> {
             return Ok(());
         }
         self.targets.ended(id);
+        self.estimate.ended(&self.shared, id);
         if let Some(adapt) = self.adapt.as_mut().filter(|_| !ended.cached) {
             adapt.ended(&ended.usage);
         }
@@ -448,6 +431,7 @@ impl Dispatcher<'_> {
         let awaits_save = is_success && saves && !graph.spec(id).save.is_empty();
         let awaits_durable = !self.durable_early.remove(&id) && ended.awaits_durable;
         let report = JobReport {
+            trace: self.traces.of(&graph, id, &ended),
             job: graph.job(id).name.clone(),
             status: ended.status,
             key: ended.key,
@@ -522,7 +506,8 @@ impl Dispatcher<'_> {
         let now = self.shared.elapsed_ns();
         let role = self.shared.graph.job(job).role;
         let name = self.shared.graph.job(job).name.clone();
-        let report = JobReport { error, ..JobReport::unstarted(name, status, now) };
+        let trace = self.traces.unstarted(&self.shared.graph, job);
+        let report = JobReport { error, trace, ..JobReport::unstarted(name, status, now) };
         match role {
             Role::Close { opener } => self.close(opener, report),
             _ => self.report(report),
@@ -537,6 +522,8 @@ impl Dispatcher<'_> {
         } else {
             self.summary.cpu_ns += report.usage.cpu_ns;
             self.summary.busy_ns += report.usage.wall_ns;
+            self.summary.traffic.read_bytes += report.trace.traffic.read_bytes;
+            self.summary.traffic.written_bytes += report.trace.traffic.written_bytes;
         }
         let event = Event::JobFinished(Box::new(report));
         (self.on_event)(&event);
@@ -549,27 +536,22 @@ impl Dispatcher<'_> {
     fn turn_page(&mut self) -> Result<(), ExecuteError> {
         self.paged = Instant::now();
         if !self.page.is_empty() {
-            self.shared.ports.runs.append(self.run, &self.page)?;
+            self.shared.ports.runs.append(self.run.id, &self.page)?;
             self.page.clear();
         }
         Ok(())
     }
 
     /// Makes the run's record durable and tells its end.
-    async fn finish(&mut self, started_unix_ms: u64) -> Result<RunSummary, ExecuteError> {
+    async fn finish(&mut self) -> Result<RunSummary, ExecuteError> {
         self.turn_page()?;
         self.shared.importer.remember()?;
         self.summary.counts = self.counts;
         // Nothing was left to cancel.
         self.summary.cancelled &= self.counts.cancelled > 0;
         self.summary.wall_ns = self.shared.elapsed_ns();
-        let record = RunRecord {
-            id: self.run,
-            plan: self.shared.graph.name().to_owned(),
-            started_unix_ms,
-            snapshot: self.snapshot,
-            state: RunState::Ended(self.summary.clone()),
-        };
+        self.summary.stored_bytes = self.shared.ports.blobs.added_bytes().saturating_sub(self.added_before);
+        let record = RunRecord { state: RunState::Ended(self.summary.clone()), ..self.run.clone() };
         let inbox = Arc::clone(&self.shared.inbox);
         let answer: Arc<Inbox<Message>> = Arc::clone(&inbox);
         let on_durable = Box::new(move |durable: Result<(), Arc<StoreError>>| {

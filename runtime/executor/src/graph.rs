@@ -20,13 +20,18 @@ use wasmill_model::{BlobRef, GuestPath, Input, Mount};
 use crate::items::HostLists;
 use crate::modules::LoadedModules;
 use crate::plan_snapshot::{HostInput, Written};
-use crate::scheduler::{Amounts, Demand};
+use crate::scheduler::{Amounts, Demand, Needs};
 
 /// A job's place in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub(crate) u32);
 
 impl JobId {
+    /// The job at a place among others, from 0 on.
+    pub fn at(place: u32) -> Self {
+        Self(place)
+    }
+
     /// Its place among the graph's jobs, from 0 on.
     pub fn number(self) -> usize {
         self.index()
@@ -291,11 +296,6 @@ impl Graph {
         self.nodes().take_while(|id| !matches!(self.job(*id).role, Role::Close { .. }))
     }
 
-    /// Everything that the scheduler knows, in the order of their ids.
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = JobId> + use<> {
-        (0..self.jobs.count()).map(|index| JobId(u32::try_from(index).unwrap_or(u32::MAX)))
-    }
-
     /// The names of the modules that the selected jobs run. What a job yields may run any.
     pub fn modules_used(&self) -> BTreeSet<&str> {
         let selected = || self.ids().filter(|id| self.is_selected(*id));
@@ -353,8 +353,22 @@ impl Graph {
     }
 }
 
+impl Needs for Graph {
+    fn count(&self) -> usize {
+        self.jobs.count()
+    }
+
+    fn waits_for(&self, job: JobId) -> &[JobId] {
+        &self.job(job).needs
+    }
+
+    fn is_selected(&self, job: JobId) -> bool {
+        Graph::is_selected(self, job)
+    }
+}
+
 /// The candidate that is spelled most like `name`, if one is near enough to be meant.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
     candidates
         .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
         .filter(|&(likeness, _)| likeness > 0.6)

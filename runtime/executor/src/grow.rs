@@ -205,14 +205,15 @@ fn add(shared: &Shared, fragment: Fragment, closer: JobId, mut grown: Grown, out
     let Role::Close { opener } = shared.graph.job(closer).role else { return };
     let seen = fragment.jobs.iter().filter(|job| !matches!(job.role, Role::Close { .. })).count();
     shared.graph.grown.fetch_add(u64::try_from(seen).unwrap_or(u64::MAX), Ordering::Relaxed);
-    grown.added = fragment.first..fragment.next();
+    let added = fragment.first..fragment.next();
+    grown.added = added.clone();
     for job in fragment.jobs {
         shared.progress.push(Progress::default());
         shared.graph.jobs.push(job);
     }
     let _ = shared.graph.job(closer).grown.set(Box::new(grown));
     // Before anybody can begin with one of them.
-    outbox.post(Message::Grown { opener, jobs: seen });
+    outbox.post(Message::Grown { opener, jobs: seen, added });
     outbox.flush();
     for command in shared.board.grow(&shared.graph, closer) {
         outbox.post(Message::Unstarted(command));

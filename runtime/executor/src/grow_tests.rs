@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use wasmill_model::plan::{Format, parse};
 use wasmill_model::port::{BlobStore as _, Cancel, Execution, Request, Runner, RunnerError, Traits};
 use wasmill_model::{
-    ActionResult, BlobRef, Digest, Directory, DirectoryNode, Event, FileNode, JobStatus, Outcome, RunSummary, Usage,
+    ActionResult, BlobRef, Digest, Directory, DirectoryNode, Event, FileNode, JobStatus, Outcome, RunSummary, Traffic,
+    Usage,
 };
 use wasmill_storage::{Options, Storage};
 
@@ -54,11 +55,11 @@ impl Runner for Leaves {
         let files = args.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
         let (output, empty) = (self.tree(&files)?, BlobRef::EMPTY);
         let result = ActionResult { outcome: Outcome::Exited { code }, output, stdout: empty, stderr: empty };
-        Ok(Execution { result, usage: Usage::default() })
+        Ok(Execution { result, usage: Usage::default(), traffic: Traffic::default() })
     }
 
     fn traits(&self) -> Traits {
-        Traits { float_architecture: "any".to_owned(), fuel_schedule: 1 }
+        Traits { float_architecture: "any".to_owned(), fuel_schedule: 1, engine: "none".to_owned() }
     }
 }
 
@@ -112,6 +113,7 @@ impl Mill {
             keep_going,
             retry_failed: false,
             fresh: false,
+            profile: None,
             adaptive: None,
             lost_after: crate::LOST_AFTER,
             cancel: cancel.clone(),

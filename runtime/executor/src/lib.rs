@@ -14,6 +14,7 @@ mod checks;
 mod dispatcher;
 mod durations;
 mod error;
+mod estimate;
 mod expand;
 mod flight;
 mod glob;
@@ -29,6 +30,7 @@ mod links;
 mod logs;
 mod machine;
 mod modules;
+mod options;
 mod plan_snapshot;
 mod platform;
 mod progress;
@@ -42,25 +44,27 @@ mod shared;
 #[cfg(test)]
 mod simulation;
 mod targets;
+mod traces;
 mod verify;
 mod worker;
 mod workers;
 
 pub use adapt::{Adaptive, Memory};
-pub use dispatcher::{ExecuteOptions, LOST_AFTER, Ports, execute};
+pub use dispatcher::execute;
 pub use durations::Durations;
 pub use error::{
     ExecuteError, GrowError, ImportError, ModuleLoadError, ModuleLoadErrorKind, ResolveError, SaveError, chain,
 };
 pub use expand::expand;
-pub use graph::{Graph, Job, JobId, UnknownJob};
+pub use graph::{Graph, Job, JobId, UnknownJob, nearest};
 pub use guest_build::{BuildOutput, GuestBuildError, Toolchain};
 pub use import::Importer;
 pub use machine::Machine;
 pub use modules::{Loaded, LoadedModules};
+pub use options::{ExecuteOptions, LOST_AFTER, Ports};
 pub use plan_snapshot::{PlanSnapshot, SnapshotError, Written};
-pub use rehearse::rehearse;
+pub use rehearse::{Accepts, rehearse};
 pub use save::{export, export_file, host_name};
-pub use scheduler::{Amounts, Command, Demand, Ending, Scheduler, Signal};
-pub use shape::Shape;
+pub use scheduler::{Amounts, Command, Demand, Ending, Needs, Scheduler, Signal};
+pub use shape::{Replayed, Shape, replay};
 pub use verify::{Difference, Recorded, Verdict, VerifyPorts, recorded, verify};

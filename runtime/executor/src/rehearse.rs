@@ -7,18 +7,27 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wasmill_model::port::{Cancel, Execution, OnDurable, Request, RunLog, Runner, RunnerError, StoreError, Traits};
-use wasmill_model::{Digest, JobReport, RunId, RunRecord};
+use wasmill_model::{Digest, Event, JobReport, RunId, RunRecord, RunSetup};
 
-use crate::dispatcher::{ExecuteOptions, LOST_AFTER, Ports, carry_out};
+use crate::dispatcher::carry_out;
 use crate::error::ExecuteError;
 use crate::graph::{Graph, JobId, Role};
 use crate::modules::LoadedModules;
+use crate::options::{ExecuteOptions, LOST_AFTER, Ports};
+use crate::scheduler::Needs as _;
 
-/// Lets a graph grow as it did in a run whose results are recorded. What is not recorded is not executed.
+/// Lets a graph grow as it did in a run whose results are recorded. What is not recorded is not executed: `on_event` hears of
+/// it as a job in error with its action key, and of what needs it as skipped.
 ///
 /// # Errors
 /// As of [`crate::execute`].
-pub async fn rehearse(graph: Graph, modules: LoadedModules, ports: Ports) -> Result<Arc<Graph>, ExecuteError> {
+pub async fn rehearse(
+    graph: Graph,
+    modules: LoadedModules,
+    ports: Ports,
+    accepts: Accepts,
+    on_event: &mut (dyn FnMut(&Event) + Send),
+) -> Result<Arc<Graph>, ExecuteError> {
     let runner = Arc::new(Nobody(ports.runner.traits()));
     let options = ExecuteOptions {
         workers: std::thread::available_parallelism().map_or(1, usize::from),
@@ -27,15 +36,25 @@ pub async fn rehearse(graph: Graph, modules: LoadedModules, ports: Ports) -> Res
         machine: None,
         timeout: None,
         keep_going: true,
-        retry_failed: false,
-        fresh: false,
+        retry_failed: accepts.retry_failed,
+        fresh: accepts.fresh,
+        profile: None,
         cancel: Cancel::new(),
         lost_after: LOST_AFTER,
         began: Instant::now(),
     };
     let ports = Ports { runner, runs: Arc::new(NoHistory), ..ports };
-    let (graph, _) = carry_out(graph, modules, ports, options, &mut |_| {}).await?;
+    let (graph, _) = carry_out(graph, modules, ports, options, on_event).await?;
     Ok(graph)
+}
+
+/// Which recorded results count.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Accepts {
+    /// No failures.
+    pub retry_failed: bool,
+    /// None at all.
+    pub fresh: bool,
 }
 
 /// Executes nothing.
@@ -55,7 +74,7 @@ impl Runner for Nobody {
 struct NoHistory;
 
 impl RunLog for NoHistory {
-    fn begin(&self, _: &str, _: u64, _: Option<Digest>) -> Result<RunId, StoreError> {
+    fn begin(&self, _: &str, _: u64, _: Option<Digest>, _: RunSetup) -> Result<RunId, StoreError> {
         Ok(RunId(0))
     }
 

@@ -18,7 +18,24 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-use crate::graph::{Graph, JobId};
+use crate::graph::JobId;
+
+/// Jobs that need each other. Acyclic; more may be added behind those that are there.
+pub trait Needs {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// What one of them needs, ascending, each once.
+    fn waits_for(&self, job: JobId) -> &[JobId];
+
+    /// Whether it is to be executed.
+    fn is_selected(&self, job: JobId) -> bool;
+
+    /// All of them.
+    fn nodes(&self) -> impl Iterator<Item = JobId> + use<Self> {
+        (0..self.count()).map(|index| JobId(u32::try_from(index).unwrap_or(u32::MAX)))
+    }
+}
 
 /// How often a job may be passed over for want of what it needs before those behind it have to wait.
 pub(crate) const PASSED_OVER_MAX: u32 = 16;
@@ -135,13 +152,13 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// Starts with every job waiting. Jobs that run at the same time never take more than `budget` together.
-    pub fn new(graph: &Graph, budget: Amounts, keep_going: bool, demand: impl Fn(JobId) -> Demand) -> Self {
-        let count = graph.jobs.count();
+    pub fn new(graph: &impl Needs, budget: Amounts, keep_going: bool, demand: impl Fn(JobId) -> Demand) -> Self {
+        let count = graph.count();
         let mut states = vec![State::Excluded; count];
         let mut dependants = vec![Vec::new(); count];
         let mut unfinished = 0;
         for id in graph.nodes().filter(|id| graph.is_selected(*id)) {
-            let needed = &graph.job(id).needs;
+            let needed = graph.waits_for(id);
             states[id.index()] = State::Waiting(u32::try_from(needed.len()).unwrap_or(u32::MAX));
             unfinished += 1;
             for dependency in needed {
@@ -178,7 +195,7 @@ impl Scheduler {
     /// those that will never start is appended to `commands`. Whoever opened them is running, so `closer` has not been taken.
     pub fn grow(
         &mut self,
-        graph: &Graph,
+        graph: &impl Needs,
         closer: JobId,
         demand: impl Fn(JobId) -> Demand,
         commands: &mut Vec<Command>,
@@ -189,7 +206,7 @@ impl Scheduler {
         let mut lost = Vec::new();
         for id in &added {
             let mut open = 0;
-            for needed in &graph.job(*id).needs {
+            for needed in graph.waits_for(*id) {
                 match self.states.get(needed.index()) {
                     Some(State::Succeeded) => {}
                     Some(State::Ended | State::Excluded) => lost.push((*id, *needed)),
@@ -227,7 +244,7 @@ impl Scheduler {
 
     /// Says how long jobs are expected to take, now that it is known: of those that could start, the one with the longest way behind
     /// it goes first.
-    pub fn expect(&mut self, graph: &Graph, expected: impl Fn(JobId) -> u64) {
+    pub fn expect(&mut self, graph: &impl Needs, expected: impl Fn(JobId) -> u64) {
         let heights = self.heights(graph, 0, 0, expected);
         for (place, height) in self.places.iter_mut().zip(heights) {
             place.height = height;
@@ -241,7 +258,7 @@ impl Scheduler {
 
     /// Finds out where the jobs from `first` on stand in the order in which jobs are taken. Behind the last of them there is
     /// a way of the length `behind`.
-    fn place(&mut self, graph: &Graph, first: usize, behind: u64, demand: impl Fn(JobId) -> Demand) {
+    fn place(&mut self, graph: &impl Needs, first: usize, behind: u64, demand: impl Fn(JobId) -> Demand) {
         let heights = self.heights(graph, first, behind, |id| demand(id).expected);
         for (id, height) in graph.nodes().skip(first).zip(heights) {
             let Demand { needs, priority, .. } = demand(id);
@@ -261,7 +278,7 @@ impl Scheduler {
     }
 
     /// What is expected of the longest way from each job, from `first` on, to one that nothing depends on, itself included.
-    fn heights(&self, graph: &Graph, first: usize, behind: u64, expected: impl Fn(JobId) -> u64) -> Vec<u64> {
+    fn heights(&self, graph: &impl Needs, first: usize, behind: u64, expected: impl Fn(JobId) -> u64) -> Vec<u64> {
         let dependants = self.dependants.get(first..).unwrap_or_default();
         let mut heights = vec![behind; dependants.len()];
         // What has ended is behind nothing any more.
@@ -277,7 +294,7 @@ impl Scheduler {
             let Some(at) = among(job) else { continue };
             heights[at] = heights[at].saturating_add(expected(job).max(1));
             let height = heights[at];
-            for dependency in graph.job(job).needs.iter().filter_map(|id| Some((*id, among(*id)?))) {
+            for dependency in graph.waits_for(job).iter().filter_map(|id| Some((*id, among(*id)?))) {
                 let (dependency, at) = dependency;
                 heights[at] = heights[at].max(height);
                 open[at] -= 1;

@@ -8,7 +8,7 @@ use wasmill_model::plan::{Bindings, Format, parse};
 
 use super::*;
 use crate::expand::expand;
-use crate::graph::{Job, Role};
+use crate::graph::{Graph, Job, Role};
 
 /// A graph with the given dependencies; job `i` may only need jobs before it.
 pub(crate) fn graph(dependencies: &[Vec<u32>]) -> Graph {

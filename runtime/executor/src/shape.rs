@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::graph::{Graph, JobId};
-use crate::scheduler::{Ending, Scheduler, Signal};
+use crate::scheduler::{Amounts, Demand, Ending, Needs, Scheduler, Signal};
 
 /// What a graph's selected jobs look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,19 +61,8 @@ impl Graph {
     /// How long the selected jobs take with so many workers and bytes of memory, started in the order in which a run would. What
     /// is between two jobs takes no time.
     pub fn makespan(&self, workers: usize, memory_bytes: u64, expected: impl Fn(JobId) -> u64) -> u64 {
-        let budget = self.budget(workers, memory_bytes);
-        let mut scheduler = Scheduler::new(self, budget, true, |id| self.demand(id));
         let expected = |id: JobId| if self.seen(id) == id { expected(id) } else { 0 };
-        let (mut now, mut running) = (0, BinaryHeap::new());
-        let mut commands = Vec::new();
-        loop {
-            while let Some(job) = scheduler.take() {
-                running.push(Reverse((expected(job).saturating_add(now), job)));
-            }
-            let Some(Reverse((end, job))) = running.pop() else { return now };
-            now = end;
-            scheduler.on(Signal::Ended(job, Ending::Succeeded), &mut commands);
-        }
+        makespan(self, self.budget(workers, memory_bytes), |id| self.demand(id), expected)
     }
 
     /// The selected jobs, each after those that it needs.
@@ -99,6 +88,61 @@ impl Graph {
             }
         }
         order
+    }
+}
+
+/// How long jobs take that are started in the order in which a run would, where each takes as long as `takes` says.
+fn makespan(jobs: &impl Needs, budget: Amounts, demand: impl Fn(JobId) -> Demand, takes: impl Fn(JobId) -> u64) -> u64 {
+    let mut scheduler = Scheduler::new(jobs, budget, true, demand);
+    let (mut now, mut running) = (0, BinaryHeap::new());
+    let mut commands = Vec::new();
+    loop {
+        while let Some(job) = scheduler.take() {
+            running.push(Reverse((takes(job).saturating_add(now), job)));
+        }
+        let Some(Reverse((end, job))) = running.pop() else { return now };
+        now = end;
+        scheduler.on(Signal::Ended(job, Ending::Succeeded), &mut commands);
+    }
+}
+
+/// A job of a run that is over, as far as it decides how long another run would take.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// Places of the jobs that it needs, ascending, each once; none of them needs it.
+    pub needs: Vec<JobId>,
+    /// How many processors it takes.
+    pub cpus: u64,
+    /// How long it takes, in any unit.
+    pub takes: u64,
+}
+
+/// How long these jobs take with so many workers, started in the order in which a run would start them if it knew how long
+/// each takes.
+pub fn replay(jobs: &[Replayed], workers: usize) -> u64 {
+    let budget = vec![u64::try_from(workers).unwrap_or(u64::MAX)];
+    let job = |id: JobId| jobs.get(id.index());
+    let demand = |id: JobId| Demand {
+        needs: vec![job(id).map_or(1, |job| job.cpus.max(1))],
+        priority: 0,
+        expected: job(id).map_or(1, |job| job.takes.max(1)),
+    };
+    makespan(&Replay(jobs), budget, demand, |id| job(id).map_or(0, |job| job.takes))
+}
+
+struct Replay<'a>(&'a [Replayed]);
+
+impl Needs for Replay<'_> {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn waits_for(&self, job: JobId) -> &[JobId] {
+        self.0.get(job.index()).map_or(&[], |job| &job.needs)
+    }
+
+    fn is_selected(&self, _: JobId) -> bool {
+        true
     }
 }
 
@@ -141,5 +185,16 @@ mod tests {
         assert_eq!(graph.makespan(4, u64::MAX, |_| 3), 15);
         assert_eq!(graph.makespan(100, u64::MAX, |_| 3), 15);
         assert_eq!(graph.shape(|_| 3).critical, 15);
+    }
+
+    #[test]
+    fn a_run_is_replayed_with_other_numbers_of_workers() {
+        let job = |needs: &[u32], takes| Replayed { needs: ids(needs), cpus: 1, takes };
+        // Eight, and one behind them all.
+        let mut jobs = vec![job(&[], 10); 8];
+        jobs.push(job(&[0, 1, 2, 3, 4, 5, 6, 7], 5));
+        assert_eq!([1, 2, 4, 8, 16].map(|workers| replay(&jobs, workers)), [85, 45, 25, 15, 15]);
+        jobs[0].cpus = 2;
+        assert_eq!(replay(&jobs, 2), 55);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns: that there is one of each for a run. Does not know: what any of it is used for.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use wasmill_model::ActionRecord;
@@ -10,17 +10,18 @@ use wasmill_model::port::{Cancel, Traits};
 
 use crate::batches::Batches;
 use crate::board::Board;
-use crate::dispatcher::{ExecuteOptions, Ports};
+use crate::durations::Durations;
 use crate::flight::Flights;
 use crate::graph::Graph;
 use crate::import::Importer;
 use crate::inbox::Inbox;
 use crate::machine::Machine;
 use crate::modules::LoadedModules;
+use crate::options::{ExecuteOptions, Ports};
 use crate::progress::Progress;
 use crate::races::Races;
 use crate::resolve::Resolver;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Needs as _, Scheduler};
 use crate::worker::Message;
 
 /// What the threads of one run share.
@@ -40,6 +41,12 @@ pub(crate) struct Shared {
     pub(crate) retry_failed: bool,
     pub(crate) fresh: bool,
     pub(crate) began: Instant,
+    /// When jobs could begin, in nanoseconds since the run began: plans and modules are loaded before.
+    pub(crate) started_ns: u64,
+    /// The most workers.
+    pub(crate) workers: usize,
+    /// How long jobs took in earlier runs, once that is known.
+    pub(crate) durations: OnceLock<Durations>,
     /// What of the runner can decide a result.
     pub(crate) traits: Traits,
 }
@@ -65,6 +72,9 @@ impl Shared {
             retry_failed: options.retry_failed,
             fresh: options.fresh,
             began: options.began,
+            started_ns: u64::try_from(options.began.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            workers: options.workers.max(1),
+            durations: OnceLock::new(),
             graph: Arc::new(graph),
         }
     }

@@ -14,7 +14,7 @@ use wasmill_model::plan::{Bindings, JobSpec};
 
 use crate::graph::{Graph, Job, JobId, Role};
 use crate::scheduler::tests::graph;
-use crate::scheduler::{Amounts, Command, Demand, Ending, PASSED_OVER_MAX, Scheduler, Signal};
+use crate::scheduler::{Amounts, Command, Demand, Ending, Needs as _, PASSED_OVER_MAX, Scheduler, Signal};
 
 /// How many seeds are tried.
 const SEEDS: u64 = 4_000;

@@ -5,6 +5,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +15,7 @@ use wasmill_model::plan::Retries;
 use wasmill_model::port::{
     Cancel, Execution, Listener, Lookup, Miss, ModuleError, Remark, Request, RunnerError, StoreError,
 };
-use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, JobStatus, Outcome, Usage};
+use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, JobStatus, Outcome, Phases, Traffic, Usage};
 
 use crate::batches;
 use crate::board::Told;
@@ -59,8 +60,8 @@ pub(crate) enum Message {
     Warned(String),
     /// Nothing runs and nothing can, and there are jobs that have not ended.
     Stuck,
-    /// So many jobs have come to be, by what `opener` left or by what it iterates over.
-    Grown { opener: JobId, jobs: usize },
+    /// So many jobs have come to be, by what `opener` left or by what it iterates over, among these nodes.
+    Grown { opener: JobId, jobs: usize, added: Range<u32> },
     /// An attempt came to no result: which one it was, when there is to be another, and why.
     Retried { job: JobId, attempt: u32, due: Instant, wait: Duration, error: Vec<String> },
     /// What a job recorded is on disk, or cannot get there.
@@ -88,6 +89,17 @@ pub(crate) struct Ended {
     pub(crate) awaits_durable: bool,
     /// Another attempt may come to a result, which this one did not.
     is_in_vain: bool,
+    /// What was observed.
+    pub(crate) seen: Seen,
+}
+
+/// What a thread observed while it brought a job to its end.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen {
+    pub(crate) worker: Option<u32>,
+    pub(crate) attempts: u32,
+    pub(crate) phases: Phases,
+    pub(crate) traffic: Traffic,
 }
 
 impl Ended {
@@ -106,6 +118,7 @@ impl Ended {
             hint: None,
             awaits_durable: false,
             is_in_vain: false,
+            seen: Seen::default(),
         }
     }
 
@@ -141,14 +154,15 @@ pub(crate) fn work(shared: &Shared, desk: &Desk) {
                 let also = batches::take_also(shared, job, desk);
                 if also.is_empty() {
                     let how = execute(shared, job, &mut outbox);
-                    ended.push(settle(shared, job, how));
+                    ended.push(settle(shared, job, how, desk));
                 } else {
                     let all: Vec<JobId> = std::iter::once(job).chain(also).collect();
                     let how = batches::execute(shared, &all, &mut outbox);
                     // What could not be done together is given back.
                     let back = |job| Told { job, ending: Ending::Again, message: None };
-                    let told =
-                        |(job, how): (JobId, Option<Ended>)| how.map_or(back(job), |how| settle(shared, job, how));
+                    let told = |(job, how): (JobId, Option<Ended>)| {
+                        how.map_or(back(job), |how| settle(shared, job, how, desk))
+                    };
                     ended.extend(all.into_iter().zip(how).map(told));
                 }
             }
@@ -166,7 +180,8 @@ pub(crate) fn work(shared: &Shared, desk: &Desk) {
 }
 
 /// Notes how an attempt ended for the jobs behind it, and what everybody else is told of it.
-fn settle(shared: &Shared, job: JobId, ended: Ended) -> Told {
+fn settle(shared: &Shared, job: JobId, mut ended: Ended, desk: &Desk) -> Told {
+    ended.seen.worker = Some(desk.number);
     if let Some(wait) = wait_for_next(shared, job, &ended) {
         let attempt = shared.progress[job.index()].tried.fetch_add(1, Ordering::Relaxed) + 1;
         let due = Instant::now() + wait;
@@ -212,7 +227,10 @@ fn wait_for_next(shared: &Shared, job: JobId, ended: &Ended) -> Option<Duration>
 /// A job that begins now.
 pub(crate) fn begin(shared: &Shared, job: JobId) -> Ended {
     let needed = shared.graph.job(job).needs.iter();
-    let ready_ns = needed.map(|id| shared.progress[id.index()].ended_ns.load(Ordering::Acquire)).max().unwrap_or(0);
+    let ready_ns = needed
+        .map(|id| shared.progress[id.index()].ended_ns.load(Ordering::Acquire))
+        .max()
+        .unwrap_or(shared.started_ns);
     Ended { ready_ns, ..Ended::new(JobStatus::Cancelled, shared.elapsed_ns()) }
 }
 
@@ -432,6 +450,9 @@ fn attempt(
         Lookup::Miss(miss) => miss,
     };
     std::mem::take(&mut staged).put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
+    let executed_ns = shared.elapsed_ns();
+    ended.seen.phases.resolve_ns = executed_ns.saturating_sub(ended.started_ns);
+    ended.seen.attempts = shared.progress[job.index()].tried.load(Ordering::Relaxed) + 1;
     outbox.post(Message::Started(job));
     outbox.flush();
     let mut execution = run(shared, job, &action, key, cancel);
@@ -445,16 +466,20 @@ fn attempt(
         std::mem::take(&mut staged).put_all(shared.ports.blobs.as_ref()).map_err(Failure::Store)?;
         execution = run(shared, job, &action, key, cancel);
     }
-    let Execution { result, usage } = execution.map_err(|error| match error {
+    let Execution { result, usage, traffic } = execution.map_err(|error| match error {
         RunnerError::Module { source, .. } => Failure::Module(shared.graph.spec(job).module.value.clone(), source),
         other => Failure::Runner(other),
     })?;
+    ended.seen.traffic = traffic;
+    let stored_ns = shared.elapsed_ns();
+    ended.seen.phases.prepare_ns = stored_ns.saturating_sub(executed_ns).saturating_sub(usage.wall_ns);
     if record(shared, job, miss, &action, &result, usage)? {
         ended.awaits_durable = true;
         if let Some(ticket) = ticket {
             ticket.landed();
         }
     }
+    ended.seen.phases.store_ns = shared.elapsed_ns().saturating_sub(stored_ns);
     conclude(result, usage, ended);
     Ok((action, staged))
 }

@@ -19,6 +19,8 @@ use crate::worker::{STACK_BYTES, Task, work};
 /// What a thread has in hand, for others to see.
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
+    /// Its thread's place among those of the run.
+    pub(crate) number: u32,
     state: Mutex<State>,
 }
 
@@ -115,7 +117,8 @@ impl Workers {
 
     /// Starts one more.
     pub(crate) fn start(&mut self, shared: &Arc<Shared>) -> io::Result<()> {
-        let desk = Arc::<Desk>::default();
+        let number = u32::try_from(self.started).unwrap_or(u32::MAX);
+        let desk = Arc::new(Desk { number, ..Desk::default() });
         let (theirs, shared) = (Arc::clone(&desk), Arc::clone(shared));
         let thread = Builder::new().name(format!("worker-{}", self.started)).stack_size(STACK_BYTES);
         let thread = thread.spawn(move || work(&shared, &theirs))?;

@@ -8,6 +8,7 @@ use crate::action::{ActionKey, ActionResult};
 use crate::outcome::Usage;
 use crate::port::{LogLevel, LogLine};
 use crate::run::RunId;
+use crate::trace::{JobTrace, RunSetup, Traffic};
 
 /// Something that happened during a run, in the order in which it is reported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub enum Event {
         jobs: usize,
         /// How many worker threads execute them.
         workers: usize,
+        /// How it is carried out, and where.
+        setup: Box<RunSetup>,
     },
     /// Jobs came to be that were not known before: what a job yielded, or the items of its `for-each`, which stand in its place.
     JobsAdded {
@@ -39,6 +42,13 @@ pub enum Event {
         workers: usize,
         /// Why.
         why: String,
+    },
+    /// How long it will go on, as far as earlier runs can tell.
+    RunEstimated {
+        /// From now on, in milliseconds.
+        left_ms: u64,
+        /// The latest run whose durations were used.
+        of_run: RunId,
     },
     /// An attempt started; jobs whose result is cached have none.
     JobStarted {
@@ -121,6 +131,9 @@ pub struct JobReport {
     /// told as an event: each line was one.
     #[serde(skip)]
     pub log: Vec<LogLine>,
+    /// What was observed while it was carried out.
+    #[serde(default)]
+    pub trace: JobTrace,
 }
 
 impl JobReport {
@@ -139,6 +152,7 @@ impl JobReport {
             error: Vec::new(),
             hint: None,
             log: Vec::new(),
+            trace: JobTrace::default(),
         }
     }
 }
@@ -217,6 +231,15 @@ pub struct RunSummary {
     pub saved_ns: u64,
     /// Whether the run was cancelled from outside.
     pub cancelled: bool,
+    /// How often jobs were tried again.
+    #[serde(default)]
+    pub retries: u64,
+    /// What the attempts of this run read and wrote.
+    #[serde(default)]
+    pub traffic: Traffic,
+    /// By how much the store grew meanwhile, in bytes: what was written, without what it had already.
+    #[serde(default)]
+    pub stored_bytes: u64,
 }
 
 impl RunSummary {

@@ -14,6 +14,7 @@ mod outcome;
 pub mod plan;
 pub mod port;
 mod run;
+mod trace;
 mod tree;
 
 pub use action::{Action, ActionError, ActionKey, ActionRecord, ActionResult, Floats, Input, Mount, MountMode};
@@ -23,4 +24,5 @@ pub use guest_path::{GuestPath, GuestPathError, OutputPath};
 pub use limits::{Limits, Timeout};
 pub use outcome::{Frame, Outcome, SourceLine, TrapKind, Usage};
 pub use run::{RunId, RunIdError, RunRecord, RunState};
+pub use trace::{JobTarget, JobTrace, Phases, RunSetup, Traffic};
 pub use tree::{Directory, DirectoryNode, FileNode, SymlinkNode, TreeError, check_name};

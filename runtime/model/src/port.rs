@@ -17,6 +17,7 @@ use crate::event::JobReport;
 use crate::limits::Timeout;
 use crate::outcome::{Outcome, Usage};
 use crate::run::{RunId, RunRecord};
+use crate::trace::{RunSetup, Traffic};
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +98,11 @@ pub trait BlobStore: Send + Sync {
     fn share_with(&self, blob: &BlobRef, path: &Path) -> Result<bool, StoreError> {
         let _ = (blob, path);
         Ok(false)
+    }
+
+    /// By how many bytes everything that was handed in here made the store grow, since it was opened; 0 where nobody counts.
+    fn added_bytes(&self) -> u64 {
+        0
     }
 }
 
@@ -189,11 +195,18 @@ pub trait Recorder: Send + Sync {
 /// The history of runs.
 pub trait RunLog: Send + Sync {
     /// Gives a new run its number and remembers that it started (durable at the next group commit), and a directory of the store
-    /// that it began with.
+    /// that it began with, and how
+    /// it is carried out.
     ///
     /// # Errors
     /// The store cannot be written.
-    fn begin(&self, plan: &str, started_unix_ms: u64, snapshot: Option<Digest>) -> Result<RunId, StoreError>;
+    fn begin(
+        &self,
+        plan: &str,
+        started_unix_ms: u64,
+        snapshot: Option<Digest>,
+        setup: RunSetup,
+    ) -> Result<RunId, StoreError>;
 
     /// Remembers what became of some of a run's jobs.
     ///
@@ -395,6 +408,8 @@ pub struct Execution {
     pub result: ActionResult,
     /// What it cost.
     pub usage: Usage,
+    /// What it read and wrote.
+    pub traffic: Traffic,
 }
 
 impl Execution {
@@ -402,7 +417,7 @@ impl Execution {
     pub fn cancelled() -> Self {
         let empty = BlobRef::EMPTY;
         let result = ActionResult { outcome: Outcome::Cancelled, output: empty, stdout: empty, stderr: empty };
-        Self { result, usage: Usage::default() }
+        Self { result, usage: Usage::default(), traffic: Traffic::default() }
     }
 }
 
@@ -485,6 +500,8 @@ pub struct Traits {
     pub float_architecture: String,
     /// Which instructions cost how much fuel, as a number that changes with it.
     pub fuel_schedule: u32,
+    /// What executes machine code, for people. It decides nothing.
+    pub engine: String,
 }
 
 /// Executes actions. Called from several threads at once, each call blocking its thread until the end.

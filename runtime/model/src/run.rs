@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::event::RunSummary;
+use crate::trace::RunSetup;
 
 /// The number of a run: 1, 2, 3 … within one store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,6 +47,9 @@ pub struct RunRecord {
     /// A directory in the store that has what it began with, so that it can be resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Digest>,
+    /// How it was carried out, and where. Runs of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<RunSetup>,
     /// How far it got.
     pub state: RunState,
 }

@@ -91,7 +91,11 @@ pub fn traits(backend: Backend) -> Traits {
         Backend::Cranelift => processor.to_owned(),
         Backend::Pulley => format!("pulley-{processor}"),
     };
-    Traits { float_architecture, fuel_schedule: FUEL_SCHEDULE }
+    let engine = match backend {
+        Backend::Cranelift => "cranelift",
+        Backend::Pulley => "pulley",
+    };
+    Traits { float_architecture, fuel_schedule: FUEL_SCHEDULE, engine: engine.to_owned() }
 }
 
 /// Everything in which engines differ: each kind has machine code of its own for a module.

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wasmill_model::port::{BlobStore, Cancel, Execution, Request, RunnerError, StoreError};
-use wasmill_model::{Action, ActionKey, ActionResult, BlobRef, Digest, Limits, Mount, Outcome, TrapKind, Usage};
+use wasmill_model::{
+    Action, ActionKey, ActionResult, BlobRef, Digest, Limits, Mount, Outcome, Traffic, TrapKind, Usage,
+};
 use wasmtime::{Extern, InstancePre, Memory, ResourceLimiter, Store, UpdateDeadline};
 
 use crate::clock::Clock;
@@ -314,7 +316,8 @@ pub(crate) fn attempt(
         fuel,
         memory_peak_bytes: world.limits.held_bytes,
     };
-    Ok(Execution { result: ActionResult { outcome, output, stdout, stderr }, usage })
+    let traffic = world.vfs.traffic();
+    Ok(Execution { result: ActionResult { outcome, output, stdout, stderr }, usage, traffic })
 }
 
 /// Has the guest look with every tick whether it is to stop.
@@ -418,7 +421,8 @@ fn conclude(
 fn output_too_large(action: &Action) -> Execution {
     let outcome = Outcome::OutputTooLarge { limit_bytes: action.limits.output_bytes };
     let empty = BlobRef::EMPTY;
-    Execution { result: ActionResult { outcome, output: empty, stdout: empty, stderr: empty }, usage: Usage::default() }
+    let result = ActionResult { outcome, output: empty, stdout: empty, stderr: empty };
+    Execution { result, usage: Usage::default(), traffic: Traffic::default() }
 }
 
 /// A failure outside of the guest's own time.

@@ -67,6 +67,10 @@ impl BlobStore for Storage {
         }
     }
 
+    fn added_bytes(&self) -> u64 {
+        self.shared.log.added_bytes()
+    }
+
     fn find(&self, digest: &Digest) -> Result<Option<BlobRef>, StoreError> {
         if *digest == Digest::EMPTY {
             return Ok(Some(BlobRef::EMPTY));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use redb::ReadableTable;
 use wasmill_model::port::{OnDurable, RunLog, StoreError};
-use wasmill_model::{Digest, JobReport, RunId, RunRecord, RunState};
+use wasmill_model::{Digest, JobReport, RunId, RunRecord, RunSetup, RunState};
 
 use crate::Storage;
 use crate::error::on_index;
@@ -17,10 +17,17 @@ use crate::tables::{decode_jobs, decode_run, encode_job, encode_run, page_key, p
 use crate::tail::Look;
 
 impl RunLog for Storage {
-    fn begin(&self, plan: &str, started_unix_ms: u64, snapshot: Option<Digest>) -> Result<RunId, StoreError> {
+    fn begin(
+        &self,
+        plan: &str,
+        started_unix_ms: u64,
+        snapshot: Option<Digest>,
+        setup: RunSetup,
+    ) -> Result<RunId, StoreError> {
         let id = self.take_run_id()?;
         let plan = plan.to_owned();
-        let row = encode_run(&RunRecord { id, plan, started_unix_ms, snapshot, state: RunState::Started })?;
+        let record = RunRecord { id, plan, started_unix_ms, snapshot, setup: Some(setup), state: RunState::Started };
+        let row = encode_run(&record)?;
         let entry = Entry { kind: Kind::Run, key: run_key(id), size_bytes: 0, body: &row };
         self.shared.log.hand_in(&entry, |tail, _| {
             tail.active.runs.insert(id, row.clone());

@@ -4,10 +4,15 @@
 //! as absent. Does not know: files, when rows are written (`index`), or by whom they are read. Described in
 //! `docs/storage-format.md`.
 
+use std::borrow::Cow;
+
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use wasmill_model::port::{Stamp, StoreError};
 use wasmill_model::{
-    ActionKey, ActionRecord, BlobRef, Digest, JobReport, RunCounts, RunId, RunRecord, RunState, RunSummary,
+    ActionKey, ActionRecord, ActionResult, BlobRef, Digest, JobReport, JobStatus, JobTrace, RunCounts, RunId,
+    RunRecord, RunSetup, RunState, RunSummary, Traffic, Usage,
 };
 
 use crate::error::failed;
@@ -100,34 +105,57 @@ pub(crate) fn decode_action<'a>(key: &ActionKey, row: &'a [u8]) -> Option<(Actio
     decoded("action", key, postcard::take_from_bytes(row))
 }
 
-/// A run's record; behind it stands what was not counted from the beginning.
+/// A run's record; behind it stands what was not noted from the beginning.
 pub(crate) fn encode_run(record: &RunRecord) -> Result<Vec<u8>, StoreError> {
-    let mut row = postcard::to_stdvec(&row_of(record)).map_err(failed("encode a run"))?;
-    let omitted = match &record.state {
-        RunState::Ended(summary) => summary.counts.omitted,
-        RunState::Started => 0,
+    let failed = |error| failed("encode a run")(error);
+    let mut row = postcard::to_stdvec(&row_of(record)).map_err(failed)?;
+    let (omitted, observed) = match &record.state {
+        RunState::Ended(summary) => {
+            let Traffic { read_bytes, written_bytes } = summary.traffic;
+            (summary.counts.omitted, [summary.retries, read_bytes, written_bytes, summary.stored_bytes])
+        }
+        RunState::Started => (0, [0; 4]),
     };
     let later: LaterRow = (omitted, record.snapshot.map(|digest| *digest.as_bytes()));
-    row = postcard::to_extend(&later, row).map_err(failed("encode a run"))?;
+    row = postcard::to_extend(&later, row).map_err(failed)?;
+    if let Some(setup) = &record.setup {
+        row = postcard::to_extend(&(observed, setup), row).map_err(failed)?;
+    }
     Ok(row)
 }
 
 pub(crate) fn decode_run(run: RunId, row: &[u8]) -> Option<RunRecord> {
-    let (row, later) = decoded("run", &run, postcard::take_from_bytes::<RunRow>(row))?;
-    // What was added to rows since the first of them were written: nothing, the first of it, or all.
-    let (omitted, later) = match later {
-        [] => (0, later),
-        later => decoded("run", &run, postcard::take_from_bytes::<usize>(later))?,
-    };
-    let snapshot: Option<[u8; 32]> = match later {
-        [] => None,
-        later => decoded("run", &run, postcard::from_bytes(later))?,
-    };
-    Some(RunRecord { snapshot: snapshot.map(Digest::from_bytes), ..record_of(row, omitted) })
+    let (row, mut later) = decoded("run", &run, postcard::take_from_bytes::<RunRow>(row))?;
+    // What was added to rows since the first of them were written: nothing, or the first so many of these.
+    let omitted = next::<usize>(run, &mut later)?.unwrap_or_default();
+    let snapshot = next::<Option<[u8; 32]>>(run, &mut later)?.flatten();
+    let observed: Option<ObservedRow> = next(run, &mut later)?;
+    let mut record = RunRecord { snapshot: snapshot.map(Digest::from_bytes), ..record_of(row, omitted) };
+    if let Some(([retries, read_bytes, written_bytes, stored_bytes], setup)) = observed {
+        record.setup = Some(setup);
+        if let RunState::Ended(summary) = &mut record.state {
+            (summary.retries, summary.stored_bytes) = (retries, stored_bytes);
+            summary.traffic = Traffic { read_bytes, written_bytes };
+        }
+    }
+    Some(record)
+}
+
+/// Reads what comes next in a run's row; none inside if the row ends here.
+fn next<T: DeserializeOwned>(run: RunId, row: &mut &[u8]) -> Option<Option<T>> {
+    if row.is_empty() {
+        return Some(None);
+    }
+    let (value, rest) = decoded("run", &run, postcard::take_from_bytes(row))?;
+    *row = rest;
+    Some(Some(value))
 }
 
 /// How many jobs were omitted, and what the run began with.
 type LaterRow = (usize, Option<[u8; 32]>);
+
+/// Retries, bytes read and written by jobs, and bytes by which the store grew; and how the run was carried out.
+type ObservedRow = ([u64; 4], RunSetup);
 
 /// What a run's record was when it was first written: its number, the plan's name, when it started, and how it ended.
 type RunRow = (RunId, String, u64, Option<EndRow>);
@@ -139,7 +167,7 @@ type EndRow = ([usize; 7], [u64; 4], bool);
 fn row_of(record: &RunRecord) -> RunRow {
     let end = match &record.state {
         RunState::Started => None,
-        RunState::Ended(RunSummary { counts, wall_ns, cpu_ns, busy_ns, saved_ns, cancelled }) => {
+        RunState::Ended(RunSummary { counts, wall_ns, cpu_ns, busy_ns, saved_ns, cancelled, .. }) => {
             let counts = [
                 counts.jobs,
                 counts.succeeded,
@@ -161,10 +189,19 @@ fn record_of((id, plan, started_unix_ms, end): RunRow, omitted: usize) -> RunRec
         Some((counts, [wall_ns, cpu_ns, busy_ns, saved_ns], is_cancelled)) => {
             let [jobs, succeeded, cached, failed, errors, skipped, cancelled] = counts;
             let counts = RunCounts { jobs, succeeded, cached, failed, errors, skipped, cancelled, omitted };
-            RunState::Ended(RunSummary { counts, wall_ns, cpu_ns, busy_ns, saved_ns, cancelled: is_cancelled })
+            let cancelled = is_cancelled;
+            RunState::Ended(RunSummary {
+                counts,
+                wall_ns,
+                cpu_ns,
+                busy_ns,
+                saved_ns,
+                cancelled,
+                ..RunSummary::default()
+            })
         }
     };
-    RunRecord { id, plan, started_unix_ms, snapshot: None, state }
+    RunRecord { id, plan, started_unix_ms, snapshot: None, setup: None, state }
 }
 
 /// Whether a row says that a run began, of which another one says how it ended.
@@ -219,14 +256,73 @@ pub(crate) fn pages(reports: impl IntoIterator<Item = Vec<u8>>) -> Vec<Vec<u8>> 
     pages
 }
 
-/// What a job's log begins with, behind its report: no report does, as its first field is the length of the job's name.
-const LOG_MARK: u8 = 0;
+/// What follows on a job's report begins with this: no report does, as its first field is the length of the job's name.
+const MORE_MARK: u8 = 0;
+
+/// Behind the mark, what was observed begins with this: the lines of a log do not, as there is one at least.
+const TRACE_MARK: u8 = 0;
+
+/// A report as it was first written.
+#[derive(Serialize, Deserialize)]
+struct JobRow<'a> {
+    job: Cow<'a, str>,
+    status: JobStatus,
+    key: Option<ActionKey>,
+    cached: bool,
+    result: Option<Cow<'a, ActionResult>>,
+    usage: Usage,
+    ready_ns: u64,
+    started_ns: u64,
+    ended_ns: u64,
+    error: Cow<'a, [String]>,
+    hint: Option<Cow<'a, str>>,
+}
+
+impl<'a> JobRow<'a> {
+    fn of(report: &'a JobReport) -> Self {
+        Self {
+            job: Cow::Borrowed(&report.job),
+            status: report.status,
+            key: report.key,
+            cached: report.cached,
+            result: report.result.as_ref().map(Cow::Borrowed),
+            usage: report.usage,
+            ready_ns: report.ready_ns,
+            started_ns: report.started_ns,
+            ended_ns: report.ended_ns,
+            error: Cow::Borrowed(&report.error),
+            hint: report.hint.as_deref().map(Cow::Borrowed),
+        }
+    }
+
+    fn into_report(self) -> JobReport {
+        JobReport {
+            job: self.job.into_owned(),
+            status: self.status,
+            key: self.key,
+            cached: self.cached,
+            result: self.result.map(Cow::into_owned),
+            usage: self.usage,
+            ready_ns: self.ready_ns,
+            started_ns: self.started_ns,
+            ended_ns: self.ended_ns,
+            error: self.error.into_owned(),
+            hint: self.hint.map(Cow::into_owned),
+            log: Vec::new(),
+            trace: JobTrace::default(),
+        }
+    }
+}
 
 pub(crate) fn encode_job(report: &JobReport) -> Result<Vec<u8>, StoreError> {
     let failed = |error| failed("encode a job report")(error);
-    let mut row = postcard::to_stdvec(report).map_err(failed)?;
+    let mut row = postcard::to_stdvec(&JobRow::of(report)).map_err(failed)?;
+    if report.trace != JobTrace::default() {
+        row.extend_from_slice(&[MORE_MARK, TRACE_MARK]);
+        row = postcard::to_extend(&report.trace, row).map_err(failed)?;
+    }
     if !report.log.is_empty() {
-        row.push(LOG_MARK);
+        row.push(MORE_MARK);
         row = postcard::to_extend(&report.log, row).map_err(failed)?;
     }
     Ok(row)
@@ -235,17 +331,26 @@ pub(crate) fn encode_job(report: &JobReport) -> Result<Vec<u8>, StoreError> {
 /// Adds the reports of a page to `reports`; what follows on damage is left out.
 pub(crate) fn decode_jobs(run: RunId, mut page: &[u8], reports: &mut Vec<JobReport>) {
     while !page.is_empty() {
-        let Some((mut report, mut rest)) =
-            decoded::<(JobReport, &[u8])>("run_jobs", &run, postcard::take_from_bytes(page))
+        let Some((row, mut rest)) = decoded::<(JobRow<'_>, &[u8])>("run_jobs", &run, postcard::take_from_bytes(page))
         else {
             return;
         };
-        if let [LOG_MARK, log @ ..] = rest {
-            match decoded("run_jobs", &run, postcard::take_from_bytes(log)) {
-                Some((log, behind)) => (report.log, rest) = (log, behind),
-                // Its log alone is damaged; where what is behind begins, nobody knows.
-                None => rest = &[],
-            }
+        let mut report = row.into_report();
+        while let [MORE_MARK, more @ ..] = rest {
+            let read = match more {
+                [TRACE_MARK, trace @ ..] => {
+                    decoded("run_jobs", &run, postcard::take_from_bytes(trace)).map(|(trace, behind)| {
+                        report.trace = trace;
+                        behind
+                    })
+                }
+                log => decoded("run_jobs", &run, postcard::take_from_bytes(log)).map(|(log, behind)| {
+                    report.log = log;
+                    behind
+                }),
+            };
+            // Where that is damaged, nobody knows where what is behind it begins.
+            rest = read.unwrap_or_default();
         }
         reports.push(report);
         page = rest;

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use bytes::Bytes;
 use wasmill_model::port::{ActionCache, BlobStore, LogLevel, LogLine, OnDurable, StoreError};
 use wasmill_model::{
-    Action, ActionRecord, ActionResult, BlobRef, Digest, JobReport, JobStatus, Limits, Outcome, Usage,
+    Action, ActionRecord, ActionResult, BlobRef, Digest, JobReport, JobStatus, JobTrace, Limits, Outcome, Usage,
 };
 
 use crate::{Layout, Options, Storage};
@@ -83,11 +83,16 @@ fn report(number: u64) -> JobReport {
         started_ns: number,
         ended_ns: number,
         error: Vec::new(),
-        // Those in the fixtures are from before there were logs.
+        // Those in the fixtures are from before there were logs and traces.
         log: if number % 5 == 3 {
             vec![LogLine { level: LogLevel::Warn, message: "careful".to_owned() }; 3]
         } else {
             Vec::new()
+        },
+        trace: if number % 5 > 2 {
+            JobTrace { number: 7, needs: vec![(0, 3), (5, 1)], worker: Some(1), ..JobTrace::default() }
+        } else {
+            JobTrace::default()
         },
     }
 }

@@ -6,6 +6,7 @@ mod bad_input;
 mod batching;
 mod behaviours;
 mod bombs;
+mod browser;
 mod components;
 mod crashes;
 mod example;

@@ -67,16 +67,16 @@ fn garbage_goes_and_what_the_latest_run_needs_stays() {
         fs::remove_file(space.path(&format!("in/{index}"))).unwrap();
     }
     assert!(space.jobs(&[]).all("succeeded", true));
-    let before = json(&space, &["stats"]);
+    let before = json(&space, &["store"]);
     assert_eq!((before["actions"].as_u64(), before["runs"].as_u64()), (Some(40), Some(2)));
     let args = ["gc", "--keep-last", "1", "--keep-days", "0", "--grace", "0s"];
     let trial = json(&space, &[&args[..], &["--dry-run"]].concat());
     assert_eq!((trial["actions_removed"].as_u64(), trial["bytes_freed"].as_u64()), (Some(30), Some(0)));
-    assert_eq!(json(&space, &["stats"])["actions"], before["actions"]);
+    assert_eq!(json(&space, &["store"])["actions"], before["actions"]);
     let said = space.run(&args);
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.stdout.starts_with("removed: 1 run, 30 results, "), "{}", said.stdout);
-    let after = json(&space, &["stats"]);
+    let after = json(&space, &["store"]);
     assert_eq!((after["actions"].as_u64(), after["runs"].as_u64()), (Some(10), Some(1)));
     assert!(after["content_bytes"].as_u64() < before["content_bytes"].as_u64());
     assert!(space.jobs(&[]).all("succeeded", true), "the latest run's results are there");
@@ -163,7 +163,7 @@ fn a_store_is_tuned_on_the_command_line() {
     assert_eq!(space.run(&["get", digest, "out"]).code, 0);
     assert_eq!(fs::read(space.path("out")).unwrap(), fs::read(space.path("text")).unwrap());
     assert_eq!(space.run(&["scrub"]).code, 0);
-    assert_eq!(space.run(&["stats", "--store-cache", "9GiB"]).code, 101);
+    assert_eq!(space.run(&["store", "--store-cache", "9GiB"]).code, 101);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_damaged_index_is_made_anew_and_nothing_runs_again() {
     let index = space.path("store/index.redb");
     let len = usize::try_from(fs::metadata(&index).unwrap().len()).unwrap();
     fs::write(&index, vec![0x5a; len]).unwrap();
-    let refused = space.run(&["stats"]);
+    let refused = space.run(&["store"]);
     assert_eq!(refused.code, 104);
     assert!(refused.stderr.contains("wasmill doctor --repair"), "{}", refused.stderr);
     let repaired = space.run(&["doctor", "--repair"]);
@@ -208,6 +208,6 @@ fn a_store_is_migrated(format: u32) {
     let migrated = json(&space, &["doctor", "--migrate"]);
     assert_eq!((&migrated["actions"], &migrated["blobs"]), (&20.into(), &24.into()));
     assert_eq!(space.run(&["doctor"]).code, 0);
-    assert_eq!(json(&space, &["stats"])["actions"], 20);
+    assert_eq!(json(&space, &["store"])["actions"], 20);
     assert!(space.run(&["doctor", "--migrate"]).stdout.contains("already"));
 }

@@ -14,8 +14,11 @@ use wasmill_model::plan::{
     check_mounts, check_outputs, parse_duration, parse_size,
 };
 use wasmill_model::port::BlobStore as _;
-use wasmill_model::{BlobRef, Event, GuestPath, JobReport, JobStatus, Limits, MountMode, OutputPath, Timeout};
+use wasmill_model::{
+    ActionKey, BlobRef, Event, GuestPath, JobReport, JobStatus, Limits, MountMode, OutputPath, Timeout,
+};
 
+use super::again::again;
 use crate::args::{ExecArgs, FloatsName, Global, OutputFormat};
 use crate::error::{CliError, usage};
 use crate::exit_code;
@@ -29,10 +32,17 @@ const JOB: &str = "exec";
 /// `wasmill exec`.
 pub(crate) fn exec(global: &Global, args: ExecArgs) -> Result<u8, CliError> {
     let began = Instant::now();
+    let module = match (&args.module, args.action) {
+        (None, Some(action)) => {
+            let out = args.out.first().map(std::path::Path::new);
+            return again(global, ActionKey(action), timeout_of(args.timeout.as_deref())?, out);
+        }
+        (module, _) => module.clone().unwrap_or_default(),
+    };
     let mill = Mill::open(global)?;
     let fresh = args.fresh;
-    let shown = args.module.display().to_string();
-    let plan = plan_of(args, &mill)?;
+    let shown = module.display().to_string();
+    let plan = plan_of(args, &module, &mill)?;
     let base = std::env::current_dir()
         .map_err(|error| CliError::new(exit_code::HOST, "there is no current directory").because(&error))?;
     let graph = expand(plan, &base).map_err(|diagnostics| {
@@ -53,6 +63,7 @@ pub(crate) fn exec(global: &Global, args: ExecArgs) -> Result<u8, CliError> {
         retry_failed: false,
         fresh,
         began,
+        profile: None,
     };
     let mut report = None;
     let json = global.format == OutputFormat::Json;
@@ -114,7 +125,15 @@ fn conclude(mill: &Mill, report: &JobReport, json: bool) -> Result<u8, CliError>
     Ok(code)
 }
 
-fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
+fn timeout_of(text: Option<&str>) -> Result<Timeout, CliError> {
+    let mut timeout = Timeout::default();
+    if let Some(text) = text {
+        timeout.wall_ms = parse_duration(text).map_err(|wrong| usage("--timeout", &wrong))?;
+    }
+    Ok(timeout)
+}
+
+fn plan_of(args: ExecArgs, module: &Path, mill: &Mill) -> Result<Plan, CliError> {
     let mut limits = Limits { fuel: args.fuel, ..Limits::default() };
     if let Some(text) = &args.memory {
         limits.memory_bytes = parse_size(text).map_err(|wrong| usage("--memory", &wrong))?;
@@ -125,17 +144,14 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
     if let Some(text) = &args.output {
         limits.output_bytes = parse_size(text).map_err(|wrong| usage("--output", &wrong))?;
     }
-    let mut timeout = Timeout::default();
-    if let Some(text) = &args.timeout {
-        timeout.wall_ms = parse_duration(text).map_err(|wrong| usage("--timeout", &wrong))?;
-    }
+    let timeout = timeout_of(args.timeout.as_deref())?;
     let mounts = mounts_of(&args.inputs)?;
     let save = saves(&args.out)?;
     let outputs: Vec<OutputPath> = save.iter().filter_map(|save| save.from.clone()).collect();
     check_outputs(&outputs).map_err(|wrong| usage("--out", &wrong))?;
     let input = args.input.map(|json| input_of(&json, mill)).transpose()?;
     let stdin = args.stdin.map(|path| stdin_of(&path, mill)).transpose()?.or(input);
-    let shown = args.module.display().to_string();
+    let shown = module.display().to_string();
     let job = JobSpec {
         name: spanned(JOB.to_owned()),
         module: spanned(shown.clone()),
@@ -166,14 +182,14 @@ fn plan_of(args: ExecArgs, mill: &Mill) -> Result<Plan, CliError> {
         retries: Retries::default(),
         target: None,
     };
-    let module = match args.module.to_str().map(str::parse) {
-        Some(Ok(digest)) if !args.module.exists() => ModuleSource::Digest(digest),
-        _ => ModuleSource::File { path: args.module.to_string_lossy().into_owned() },
+    let source = match module.to_str().map(str::parse) {
+        Some(Ok(digest)) if !module.exists() => ModuleSource::Digest(digest),
+        _ => ModuleSource::File { path: module.to_string_lossy().into_owned() },
     };
-    let name = args.module.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = module.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     Ok(Plan {
         name: format!("exec {name}"),
-        modules: BTreeMap::from([(shown, spanned(module))]),
+        modules: BTreeMap::from([(shown, spanned(source))]),
         resources: BTreeMap::new(),
         growth: Growth::default(),
         jobs: vec![job],

@@ -2,6 +2,9 @@
 //!
 //! Owns: nothing. Does not know: the command line's syntax.
 
+mod again;
+pub(crate) mod analyze;
+pub(crate) mod compare;
 pub(crate) mod content;
 pub(crate) mod debug;
 pub(crate) mod exec;
@@ -10,5 +13,7 @@ pub(crate) mod inspect;
 pub(crate) mod plan;
 pub(crate) mod project;
 pub(crate) mod run;
+pub(crate) mod stats;
 pub(crate) mod store;
 pub(crate) mod verify;
+pub(crate) mod why;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
-use wasmill_executor::{BuildOutput, Durations, Graph, JobId, PlanSnapshot, chain};
+use wasmill_executor::{Accepts, BuildOutput, Durations, Graph, JobId, PlanSnapshot, chain};
 use wasmill_model::RunId;
 use wasmill_storage::Storage;
 
@@ -162,7 +162,7 @@ pub(crate) fn graph(
 /// The graph of a run, grown as it did then. Nothing is executed for that, and nothing written to the host.
 fn rehearsed(global: &Global, run: RunId) -> Result<Arc<Graph>, CliError> {
     let (mill, graph, modules) = super::run::as_it_began(global, run, PlanSnapshot::open_to_look)?;
-    mill.rehearse(graph, modules)
+    mill.rehearse(graph, modules, Accepts::default(), &mut |_| {})
 }
 
 /// Jobs, and what each of them needs.

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmill_executor::{BuildOutput, Graph, LoadedModules, PlanSnapshot, SnapshotError};
+use wasmill_executor::{Accepts, BuildOutput, Graph, LoadedModules, PlanSnapshot, SnapshotError};
 use wasmill_model::plan::{parse_duration, parse_size};
 use wasmill_model::port::{BlobStore, RunLog as _, StoreError};
-use wasmill_model::{Event, RunId};
+use wasmill_model::{Event, JobStatus, RunId};
 
 use crate::app::show_error;
 use crate::args::{Global, OutputFormat, RunArgs, Workers};
@@ -16,7 +16,10 @@ use crate::error::CliError;
 use crate::exit_code;
 use crate::mill::{How, Mill, default_memory, default_workers};
 use crate::plan_file;
-use crate::report::Reporter;
+use crate::recorded::{Past, Recorded};
+use crate::report::summary::reasons;
+use crate::report::text::{count, harmless};
+use crate::report::{Artifacts, Reporter, print};
 
 /// `wasmill run`.
 pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
@@ -26,12 +29,16 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
 /// The same, and which run it was.
 pub(super) fn carry_out(global: &Global, args: &RunArgs) -> Result<(u8, Option<RunId>), CliError> {
     let began = Instant::now();
+    let artifacts = Artifacts::new(args.report.as_deref(), args.trace.as_deref())?;
     let timeout = timeout(args.run_timeout.as_deref())?;
     let memory_bytes = memory(args.memory_budget.as_deref())?;
     let (mill, graph, modules) = match args.resume {
         Some(run) => resumed(global, run)?,
         None => loaded(global, args)?,
     };
+    if args.dry_run {
+        return dry_run(global, args, &mill, graph, modules).map(|code| (code, None));
+    }
     let (workers_min, workers) = match args.jobs {
         None => (None, default_workers()),
         Some(Workers::Fixed(workers)) => (None, usize::from(workers)),
@@ -46,9 +53,10 @@ pub(super) fn carry_out(global: &Global, args: &RunArgs) -> Result<(u8, Option<R
         keep_going: args.keep_going,
         retry_failed: args.retry_failed,
         fresh: args.fresh,
+        profile: None,
         began,
     };
-    let mut reporter = Reporter::new(global, Arc::clone(&mill.storage) as _);
+    let mut reporter = Reporter::new(global, Arc::clone(&mill.storage));
     let mut id = None;
     let result = mill.execute(graph, modules, &how, &mut |event| {
         if let Event::RunStarted { run, .. } = event {
@@ -58,6 +66,9 @@ pub(super) fn carry_out(global: &Global, args: &RunArgs) -> Result<(u8, Option<R
     });
     reporter.finish();
     let summary = result?;
+    if !artifacts.is_empty() {
+        artifacts.write(&mill.storage, &Recorded::find(&mill.storage, id)?)?;
+    }
     mill.collect_if_due();
     mill.close()?;
     let code = match () {
@@ -68,9 +79,63 @@ pub(super) fn carry_out(global: &Global, args: &RunArgs) -> Result<(u8, Option<R
     Ok((code, id))
 }
 
+/// Says what a run would execute, and why. What depends on it may turn out to need nothing.
+fn dry_run(global: &Global, args: &RunArgs, mill: &Mill, graph: Graph, modules: LoadedModules) -> Result<u8, CliError> {
+    let past = Past::of_all(&mill.storage, graph.name(), RunId(u64::MAX))?;
+    let accepts = Accepts { retry_failed: args.retry_failed, fresh: args.fresh };
+    let (mut cached, mut behind, mut wrong) = (0, 0, 0);
+    let mut whys = Vec::new();
+    let is_json = global.format == OutputFormat::Json;
+    let say = |job: &str, would: &str, why: &str| match is_json {
+        true => {
+            let said = serde_json::json!({ "event": "job-rehearsed", "job": job, "would": would, "why": why });
+            print(format!("{said}\n").as_bytes());
+        }
+        false if global.quiet => {}
+        false => print(format!("{would:8}  {}: {}\n", harmless(job), harmless(why)).as_bytes()),
+    };
+    mill.rehearse(graph, modules, accepts, &mut |event| {
+        let Event::JobFinished(report) = event else { return };
+        match report.status {
+            JobStatus::Succeeded | JobStatus::Failed if report.cached => cached += 1,
+            JobStatus::Error if report.trace.attempts > 0 => {
+                let why = past.reason(&mill.storage, args.fresh, report);
+                say(&report.job, "execute", &why.to_string());
+                whys.push(why);
+            }
+            JobStatus::Error => {
+                wrong += 1;
+                say(&report.job, "fail", &report.error.join(": "));
+            }
+            JobStatus::Skipped => {
+                behind += 1;
+                say(
+                    &report.job,
+                    "look",
+                    &report.error.join(": ").replace("did not succeed", "would be executed first"),
+                );
+            }
+            _ => {}
+        }
+    })?;
+    if !is_json && !global.quiet {
+        let mut line = format!("{} would be executed, {cached} cached", count(whys.len(), "job"));
+        if behind > 0 {
+            line += &format!(", {behind} looked up behind them");
+        }
+        if wrong > 0 {
+            line += &format!(", {wrong} could not be carried out");
+        }
+        print(format!("{line}\n").as_bytes());
+        reasons(whys.into_iter()).iter().for_each(|why| print(format!("  {why}\n").as_bytes()));
+    }
+    Ok(if wrong > 0 { exit_code::JOBS_FAILED } else { exit_code::SUCCESS })
+}
+
 /// The plan as it is now.
 fn loaded(global: &Global, args: &RunArgs) -> Result<(Mill, Graph, LoadedModules), CliError> {
-    let mut graph = plan_file::load(&args.plan)?;
+    let load = if args.dry_run { plan_file::load_to_look } else { plan_file::load };
+    let mut graph = load(&args.plan)?;
     if !args.select.is_empty() {
         select(&mut graph, &args.select)?;
     }

@@ -1,4 +1,4 @@
-//! `wasmill stats`, `pin`, `gc`, `scrub` and `doctor`: looking after the store.
+//! `wasmill store`, `pin`, `gc`, `scrub` and `doctor`: looking after the store.
 //!
 //! Owns: their flags' meaning and what they say. Does not know: how any of it is done.
 
@@ -20,7 +20,7 @@ use crate::report::text::{count, size};
 /// How many of the things that are wrong are listed one by one.
 const LISTED_MAX: usize = 20;
 
-/// `wasmill stats`.
+/// `wasmill store`.
 pub(crate) fn stats(global: &Global) -> Result<u8, CliError> {
     let mill = Mill::open(global)?;
     let totals = mill.storage.totals().map_err(|error| CliError::store(&error))?;

@@ -42,6 +42,12 @@ pub(crate) struct Spill {
 impl Vfs {
     /// Copies a file's bytes from `offset` on into `to`; returns how many there were.
     pub(crate) fn read(&mut self, id: NodeId, offset: u64, to: &mut [u8]) -> Result<usize, Fail> {
+        let read = self.read_from(id, offset, to)?;
+        self.read_bytes = self.read_bytes.saturating_add(read as u64);
+        Ok(read)
+    }
+
+    fn read_from(&mut self, id: NodeId, offset: u64, to: &mut [u8]) -> Result<usize, Fail> {
         let Self { nodes, blobs, .. } = self;
         match nodes.get_mut(id.0 as usize).map(|slot| &mut slot.node) {
             Some(Node::File(Content::Stored { blob, bytes, .. })) => {

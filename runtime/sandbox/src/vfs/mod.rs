@@ -16,7 +16,7 @@ use std::io;
 use std::sync::Arc;
 
 use wasmill_model::port::{BlobStore, StoreError};
-use wasmill_model::{BlobRef, Directory, GuestPath, Input, Mount, MountMode};
+use wasmill_model::{BlobRef, Directory, GuestPath, Input, Mount, MountMode, Traffic};
 
 use crate::wasi::Errno;
 
@@ -181,6 +181,8 @@ pub(crate) struct Vfs {
     free: Vec<NodeId>,
     blobs: Arc<dyn BlobStore>,
     pub(crate) budget: Budget,
+    /// What the guest has read of its files, each byte as often as it did.
+    read_bytes: u64,
     spill: Spill,
     /// Bytes of files and streams that are in memory.
     memory_bytes: u64,
@@ -226,7 +228,22 @@ impl Vfs {
         let mut nodes = Vec::with_capacity(8);
         nodes.push(root);
         let (out, tmp) = (NodeId::ROOT, NodeId::ROOT);
-        Self { nodes, free: Vec::new(), blobs, budget: Budget::new(limit_bytes), spill, memory_bytes: 0, out, tmp }
+        Self {
+            nodes,
+            free: Vec::new(),
+            blobs,
+            budget: Budget::new(limit_bytes),
+            read_bytes: 0,
+            spill,
+            memory_bytes: 0,
+            out,
+            tmp,
+        }
+    }
+
+    /// What the guest has read and holds.
+    pub(crate) fn traffic(&self) -> Traffic {
+        Traffic { read_bytes: self.read_bytes, written_bytes: self.budget.held_bytes }
     }
 
     /// `/out`.

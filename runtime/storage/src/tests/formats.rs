@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use wasmill_model::port::{ActionCache, BlobStore, RunLog, Stamp, StatCache};
-use wasmill_model::{BlobRef, Digest, RunId, RunRecord, RunState, RunSummary};
+use wasmill_model::{BlobRef, Digest, RunId, RunRecord, RunSetup, RunState, RunSummary};
 
 use super::damage::{copy, walk};
 use super::{action, content, open, record, report};
@@ -25,7 +25,7 @@ fn result(number: u64) -> wasmill_model::ActionRecord {
 
 fn run(id: RunId) -> RunRecord {
     let state = RunState::Ended(RunSummary { wall_ns: 9, ..RunSummary::default() });
-    RunRecord { id, plan: "plan".to_owned(), started_unix_ms: 1_000, snapshot: None, state }
+    RunRecord { id, plan: "plan".to_owned(), started_unix_ms: 1_000, snapshot: None, setup: None, state }
 }
 
 fn stamp() -> (Stamp, BlobRef) {
@@ -38,7 +38,7 @@ fn fill(storage: &Storage) {
         storage.put(content(number / 5 + 100, 20_000)).unwrap();
         storage.again(&action(number).key()).record(&action(number), &result(number), Box::new(|_| {})).unwrap();
     }
-    let id = storage.begin("plan", 1_000, None).unwrap();
+    let id = storage.begin("plan", 1_000, None, RunSetup::default()).unwrap();
     storage.append(id, &[report(0), report(1), report(2)]).unwrap();
     storage.end(&run(id), Box::new(|_| {})).unwrap();
     let (stamp, blob) = stamp();
@@ -91,7 +91,7 @@ fn a_store_of_format_1_is_migrated() {
     assert_eq!((migrated.actions, migrated.runs), (JOBS, 1));
     let storage = open(dir.path());
     check(&storage);
-    assert!(storage.begin("plan", 2, None).unwrap().0 > 1);
+    assert!(storage.begin("plan", 2, None, RunSetup::default()).unwrap().0 > 1);
     storage.close().unwrap();
     let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     let is_known = |name: &std::ffi::OsString| {

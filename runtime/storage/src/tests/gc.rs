@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, StoreError};
 use wasmill_model::{
-    Action, BlobRef, Digest, Directory, FileNode, GuestPath, JobReport, Mount, RunId, RunRecord, RunState, RunSummary,
+    Action, BlobRef, Digest, Directory, FileNode, GuestPath, JobReport, Mount, RunId, RunRecord, RunSetup, RunState,
+    RunSummary,
 };
 
 use super::crash::tiny;
@@ -93,7 +94,7 @@ impl Job {
 
 /// A run of some jobs, which need not be executed.
 fn run(storage: &Storage, jobs: &[u64], execute: bool) -> RunId {
-    let run = storage.begin("plan", 1_000, None).unwrap();
+    let run = storage.begin("plan", 1_000, None, RunSetup::default()).unwrap();
     for number in jobs {
         let job = Job::new(*number);
         if execute {
@@ -106,7 +107,7 @@ fn run(storage: &Storage, jobs: &[u64], execute: bool) -> RunId {
     let state = RunState::Ended(RunSummary::default());
     storage
         .end(
-            &RunRecord { id: run, plan: "plan".to_owned(), started_unix_ms: 1_000, snapshot: None, state },
+            &RunRecord { id: run, plan: "plan".to_owned(), started_unix_ms: 1_000, snapshot: None, setup: None, state },
             Box::new(|_| {}),
         )
         .unwrap();
@@ -171,9 +172,9 @@ fn what_a_run_began_with_stays_with_it_also_where_it_begins_and_ends_during_a_co
         (blob, storage.put(tree.into()).unwrap())
     };
     let begun = |storage: &Storage, snapshot: Option<Digest>| {
-        let id = storage.begin("plan", 1_000, snapshot).unwrap();
+        let id = storage.begin("plan", 1_000, snapshot, RunSetup::default()).unwrap();
         let state = RunState::Ended(RunSummary::default());
-        let record = RunRecord { id, plan: "plan".to_owned(), started_unix_ms: 1_000, snapshot, state };
+        let record = RunRecord { id, plan: "plan".to_owned(), started_unix_ms: 1_000, snapshot, setup: None, state };
         storage.end(&record, Box::new(|_| {})).unwrap();
         storage.shared.log.index_everything().unwrap();
         id
@@ -357,7 +358,7 @@ fn what_is_known(storage: &Storage, job: &Job) -> String {
 /// there.
 fn live(dir: &Path, numbers: &[u64]) -> usize {
     let storage = open(dir);
-    let id = storage.begin("plan", 1_000, None).unwrap();
+    let id = storage.begin("plan", 1_000, None, RunSetup::default()).unwrap();
     let mut found = 0;
     for (step, number) in numbers.iter().enumerate() {
         let job = Job::new(*number);

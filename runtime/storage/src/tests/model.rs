@@ -10,7 +10,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, Stamp, StatCache};
-use wasmill_model::{BlobRef, Digest, JobReport, RunId, RunRecord, RunState, RunSummary};
+use wasmill_model::{BlobRef, Digest, JobReport, RunId, RunRecord, RunSetup, RunState, RunSummary};
 
 use super::{action, content, flush, record, report, small};
 use crate::{Keep, Options, Storage};
@@ -141,7 +141,7 @@ impl Expected {
                 self.actions.insert(number, seed);
             }
             Call::Begin => {
-                let id = storage.begin("plan", 3, None).unwrap();
+                let id = storage.begin("plan", 3, None, RunSetup::default()).unwrap();
                 self.runs_begun += 1;
                 assert_eq!(id.0, self.runs_begun);
                 let started = RunRecord {
@@ -149,6 +149,7 @@ impl Expected {
                     plan: "plan".to_owned(),
                     started_unix_ms: 3,
                     snapshot: None,
+                    setup: Some(RunSetup::default()),
                     state: RunState::Started,
                 };
                 self.runs.insert(id.0, (started, Vec::new()));

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, Stamp, StatCache, StoreError};
-use wasmill_model::{BlobRef, Digest, RunId, RunRecord, RunState, RunSummary};
+use wasmill_model::{BlobRef, Digest, RunId, RunRecord, RunSetup, RunState, RunSummary};
 
 use super::{action, assert_blob, content, flush, note, open, record, report, small};
 use crate::{Options, Storage};
@@ -220,12 +220,13 @@ fn runs_are_numbered_on_and_listed_newest_first() {
         plan: "plan".to_owned(),
         started_unix_ms: 5,
         snapshot: None,
+        setup: None,
         state: RunState::Ended(RunSummary { wall_ns: 7, ..RunSummary::default() }),
     };
     for opened in 0..3 {
         let storage = open(dir.path());
-        let first = storage.begin("plan", 5, None).unwrap();
-        let second = storage.begin("other", 6, None).unwrap();
+        let first = storage.begin("plan", 5, None, RunSetup::default()).unwrap();
+        let second = storage.begin("other", 6, None, RunSetup::default()).unwrap();
         assert_eq!((first, second), (RunId(2 * opened + 1), RunId(2 * opened + 2)));
         assert_eq!(storage.run(second).unwrap().unwrap().state, RunState::Started);
         flush(&storage).unwrap();
@@ -245,8 +246,8 @@ fn runs_are_numbered_on_and_listed_newest_first() {
 fn the_jobs_of_a_run_keep_their_order_over_pages_and_commits() {
     let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path());
-    let run = storage.begin("plan", 0, None).unwrap();
-    let other = storage.begin("other", 0, None).unwrap();
+    let run = storage.begin("plan", 0, None, RunSetup::default()).unwrap();
+    let other = storage.begin("other", 0, None, RunSetup::default()).unwrap();
     let mut all = Vec::new();
     for piece in [1, 2, 700, 1, 300] {
         let reports: Vec<_> = (all.len() as u64..).take(piece).map(report).collect();
@@ -268,7 +269,7 @@ fn who_reads_while_others_write_sees_every_entry_once() {
     let dir = tempfile::tempdir().unwrap();
     // A tiny bound, so that writers wait for the committer all the time.
     let storage = Storage::open(dir.path(), Options { waiting_bytes_max: 4_096, ..small() }).unwrap();
-    let run = storage.begin("plan", 0, None).unwrap();
+    let run = storage.begin("plan", 0, None, RunSetup::default()).unwrap();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let reader = scope.spawn(|| {

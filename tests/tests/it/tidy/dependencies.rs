@@ -1,6 +1,6 @@
 //! Which crate may know which, by its manifest and by what its sources name (ARCHITECTURE.md has the picture).
 //!
-//! cli → mill → {executor, storage, sandbox}, and executor → {storage, sandbox} only through model's ports; model knows what guests and hosts agree on (abi) and nothing else of ours; a guest knows
+//! cli → mill → {executor, storage, sandbox}, cli → insight → executor, and executor → {storage, sandbox} only through model's ports; model knows what guests and hosts agree on (abi) and nothing else of ours; a guest knows
 //! nothing of the host.
 
 use super::rules::find;
@@ -16,7 +16,7 @@ struct Rule {
     crates: &'static [&'static str],
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     Rule {
         folder: "runtime/model/",
         ours: &["wasmill-abi"],
@@ -34,14 +34,23 @@ const RULES: [Rule; 7] = [
         ours: &["wasmill-executor", "wasmill-model", "wasmill-sandbox", "wasmill-storage"],
         crates: &["wasmtime", "redb", "axum", "clap"],
     },
+    Rule {
+        folder: "runtime/insight/",
+        ours: &["wasmill-executor", "wasmill-model"],
+        crates: &["wasmtime", "redb", "axum", "clap", "tokio"],
+    },
     Rule { folder: "guest-sdk/", ours: &["wasmill-abi", "wasmill-sdk-macro"], crates: &["tokio", "wasmtime", "redb"] },
     Rule { folder: "xtask/", ours: &[], crates: &["wasmtime", "redb", "tokio"] },
 ];
 
 /// What the sources below a path must not name: things of the standard library cannot be told from a manifest.
-const IMPORTS: [(&str, &[&str]); 4] = [
+const IMPORTS: [(&str, &[&str]); 5] = [
     (
         "runtime/model/src/",
+        &["std::fs", "std::net", "std::env", "std::process", "std::thread", "Instant", "SystemTime"],
+    ),
+    (
+        "runtime/insight/src/",
         &["std::fs", "std::net", "std::env", "std::process", "std::thread", "Instant", "SystemTime"],
     ),
     ("runtime/sandbox/src/", &["wasmill_model::plan", "model::plan"]),

@@ -1,0 +1,152 @@
+//! Runs that are over, as commands find them in the store.
+//!
+//! Owns: which run and which job a name stands for, and which earlier run explains a job. Does not know: what is said of them.
+
+use std::collections::{HashMap, HashSet};
+
+use wasmill_executor::nearest;
+use wasmill_insight::{Earlier, Reason, explain};
+use wasmill_model::port::{ActionCache as _, RunLog as _};
+use wasmill_model::{Action, JobReport, RunId, RunRecord};
+use wasmill_storage::Storage;
+
+use crate::error::CliError;
+use crate::exit_code;
+
+/// How many runs are looked at for those of a plan.
+const RUNS_LISTED: usize = 1_000;
+
+/// How many runs of a plan are looked through for the last time that a job had an action.
+const RUNS_SEARCHED: usize = 20;
+
+/// After so many reports no further run is read.
+const REPORTS_SEARCHED: usize = 100_000;
+
+/// A run with its jobs.
+pub(crate) struct Recorded {
+    pub(crate) record: RunRecord,
+    pub(crate) jobs: Vec<JobReport>,
+}
+
+impl Recorded {
+    /// Finds a run; the latest, if none is named.
+    pub(crate) fn find(storage: &Storage, run: Option<RunId>) -> Result<Self, CliError> {
+        let record = find_run(storage, run)?;
+        let jobs = storage.jobs(record.id).map_err(|error| CliError::store(&error))?;
+        Ok(Self { record, jobs })
+    }
+
+    /// Finds a job by its name.
+    pub(crate) fn job(&self, name: &str) -> Result<usize, CliError> {
+        self.jobs.iter().position(|report| report.job == name).ok_or_else(|| {
+            let run = self.record.id;
+            let error = CliError::new(exit_code::INPUT, format!("run {run} has no record of a job `{name}`"));
+            match nearest(name, self.jobs.iter().map(|report| report.job.as_str())) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint(format!("`wasmill show {run}` lists its jobs")),
+            }
+        })
+    }
+}
+
+/// Finds a run's record; that of the latest, if none is named.
+pub(crate) fn find_run(storage: &Storage, run: Option<RunId>) -> Result<RunRecord, CliError> {
+    let store = |error| CliError::store(&error);
+    let Some(run) = run else {
+        let latest = storage.runs(1).map_err(store)?.into_iter().next();
+        return latest
+            .ok_or_else(|| CliError::new(exit_code::INPUT, "there is no run yet").hint("`wasmill run` makes one"));
+    };
+    if let Some(record) = storage.run(run).map_err(store)? {
+        return Ok(record);
+    }
+    let latest = storage.runs(1).map_err(store)?.into_iter().next();
+    let error = CliError::new(exit_code::INPUT, format!("there is no run {run}"));
+    Err(match latest {
+        Some(latest) => error.hint(format!("the latest is run {}; `wasmill runs` lists them", latest.id)),
+        None => error.hint("no run is recorded in this store yet"),
+    })
+}
+
+/// When jobs had actions last.
+#[derive(Default)]
+pub(crate) struct Past {
+    by_job: HashMap<String, (RunId, JobReport)>,
+}
+
+impl Past {
+    /// Looks up when jobs of these names had actions last, before a run of a plan.
+    pub(crate) fn before<'a>(
+        storage: &Storage,
+        plan: &str,
+        run: RunId,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<Self, CliError> {
+        let mut wanted: HashSet<&str> = names.collect();
+        Self::find(storage, plan, run, |name| wanted.remove(name).then(|| wanted.is_empty()))
+    }
+
+    /// The same for all jobs that earlier runs had.
+    pub(crate) fn of_all(storage: &Storage, plan: &str, run: RunId) -> Result<Self, CliError> {
+        Self::find(storage, plan, run, |_| Some(false))
+    }
+
+    /// Looks for jobs that are wanted, for which it is said whether they are the last.
+    fn find(
+        storage: &Storage,
+        plan: &str,
+        run: RunId,
+        mut is_wanted: impl FnMut(&str) -> Option<bool>,
+    ) -> Result<Self, CliError> {
+        let mut past = Self::default();
+        let earlier = storage.runs(RUNS_LISTED).map_err(|error| CliError::store(&error))?.into_iter();
+        let mut read = 0;
+        for record in earlier.filter(|record| record.id < run && record.plan == plan).take(RUNS_SEARCHED) {
+            let jobs = storage.jobs(record.id).map_err(|error| CliError::store(&error))?;
+            read += jobs.len();
+            for report in jobs.into_iter().filter(|report| report.key.is_some()) {
+                if past.by_job.contains_key(&report.job) {
+                    continue;
+                }
+                let Some(is_last) = is_wanted(&report.job) else { continue };
+                past.by_job.insert(report.job.clone(), (record.id, JobReport { log: Vec::new(), ..report }));
+                if is_last {
+                    return Ok(past);
+                }
+            }
+            if read > REPORTS_SEARCHED {
+                break;
+            }
+        }
+        Ok(past)
+    }
+
+    /// The last time before that a job of this name had an action.
+    pub(crate) fn report(&self, job: &str) -> Option<(RunId, &JobReport)> {
+        self.by_job.get(job).map(|(run, report)| (*run, report))
+    }
+
+    /// Why a job was executed in `run`; none if it was not.
+    pub(crate) fn why(&self, storage: &Storage, run: &RunRecord, report: &JobReport) -> Option<Reason> {
+        if report.cached || report.result.is_none() && report.error.is_empty() || report.key.is_none() {
+            return None;
+        }
+        Some(self.reason(storage, run.setup.as_ref().is_some_and(|setup| setup.fresh), report))
+    }
+
+    /// Why a job is executed whose result is not taken from the store.
+    pub(crate) fn reason(&self, storage: &Storage, fresh: bool, report: &JobReport) -> Reason {
+        let earlier = self.report(&report.job).map(|(run, before)| {
+            let is_same = before.key == report.key;
+            Earlier { run, report: before, action: if is_same { None } else { action_of(storage, before) } }
+        });
+        let is_new = earlier.as_ref().is_none_or(|earlier| earlier.report.key == report.key);
+        let action = if is_new { None } else { action_of(storage, report) };
+        explain(report, action.as_ref(), earlier.as_ref(), fresh)
+    }
+}
+
+/// What a job was asked to do, if that is still in the store.
+pub(crate) fn action_of(storage: &Storage, report: &JobReport) -> Option<Action> {
+    storage.action(report.key.as_ref()?).ok().flatten()
+}
