@@ -5,9 +5,10 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
-use crate::args::{Cli, Command, OutputFormat, PlanCommand};
+use crate::args::{Cli, Command, ConfigCommand, OutputFormat, PlanCommand};
 use crate::commands;
 use crate::error::CliError;
 use crate::exit_code;
@@ -19,7 +20,7 @@ pub(crate) fn main() -> ExitCode {
     if let Some(code) = wasmill_sandbox::serve() {
         return code;
     }
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -48,9 +49,7 @@ pub(crate) fn main() -> ExitCode {
         }
         Command::Show { run, job, csv, .. } => commands::history::show(&cli.global, run, job.as_deref(), csv),
         Command::Why { job, run } => commands::why::why(&cli.global, job.as_deref(), run),
-        Command::Analyze { run, report, trace } => {
-            commands::analyze::analyze(&cli.global, run, report.as_deref(), trace.as_deref())
-        }
+        Command::Analyze { run, artifacts } => commands::analyze::analyze(&cli.global, run, &artifacts),
         Command::Compare { before, after } => commands::compare::runs(&cli.global, before, after),
         Command::Stats { plan, limit, fail_on_regression, csv } => {
             commands::stats::stats(&cli.global, plan.as_deref(), limit, fail_on_regression, csv)
@@ -59,6 +58,13 @@ pub(crate) fn main() -> ExitCode {
         Command::Cat { digest, range } => commands::content::cat(&cli.global, digest, range),
         Command::Put { paths, no_pin } => commands::content::put(&cli.global, &paths, !no_pin),
         Command::Get { digest, target, recursive } => commands::content::get(&cli.global, digest, &target, recursive),
+        Command::Export { run, file } => commands::transfer::export(&cli.global, run, file.as_deref()),
+        Command::Import { file } => commands::transfer::import(&cli.global, &file),
+        Command::Tune(args) => commands::tune::tune(&cli.global, &args),
+        Command::Config { command } => match command {
+            ConfigCommand::Show { plan, settings } => commands::config::show(&cli.global, plan.as_deref(), &settings),
+            ConfigCommand::Profiles => commands::config::profiles(&cli.global),
+        },
         Command::Store => commands::store::stats(&cli.global),
         Command::Pin { digests, remove } => commands::store::pin(&cli.global, &digests, remove),
         Command::Gc(args) => commands::store::gc(&cli.global, &args),
@@ -78,6 +84,20 @@ pub(crate) fn main() -> ExitCode {
         show_error(&error, format);
         error.exit_code
     }))
+}
+
+/// Reads the command line, and notes what of it came from the environment.
+fn parse() -> Result<Cli, clap::Error> {
+    let mut matches = Cli::command().try_get_matches()?;
+    let mut last = &matches;
+    while let Some((_, below)) = last.subcommand() {
+        last = below;
+    }
+    let is_variable = |id: &&clap::Id| last.value_source(id.as_str()) == Some(ValueSource::EnvVariable);
+    let from_environment = last.ids().filter(is_variable).map(ToString::to_string).collect();
+    let mut cli = Cli::from_arg_matches_mut(&mut matches)?;
+    cli.global.from_environment = from_environment;
+    Ok(cli)
 }
 
 /// Shows an error in the way that was asked for.

@@ -4,11 +4,10 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use wasmill_model::plan::{Engine, Jobs, Share};
 use wasmill_model::{Digest, RunId};
-use wasmill_sandbox::Backend;
 
 /// Runs jobs that nobody has to trust, and gets the same bytes on every machine.
 #[derive(Debug, Parser)]
@@ -29,13 +28,17 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Human)]
     pub(crate) format: OutputFormat,
     /// Who executes machine code: the processor, or an interpreter that gives the same results some ten times slower
-    #[arg(long, global = true, value_enum, default_value_t = EngineName::Cranelift, value_name = "ENGINE")]
-    pub(crate) engine: EngineName,
+    /// [default: cranelift]
+    #[arg(long, global = true, value_enum, value_name = "ENGINE", env = "WASMILL_ENGINE", hide_env_values = true)]
+    pub(crate) engine: Option<EngineName>,
+    /// How plans are carried out, by the name of a profile; `wasmill config profiles` lists the built-in ones [default: standard]
+    #[arg(long, global = true, value_name = "NAME", env = "WASMILL_PROFILE", hide_env_values = true)]
+    pub(crate) profile: Option<String>,
     /// Most memory to compile a module with [default: 2GiB]
-    #[arg(long, global = true, value_name = "SIZE", hide_short_help = true)]
+    #[arg(long, global = true, value_name = "SIZE", env = "WASMILL_COMPILE_MEMORY", hide_short_help = true)]
     pub(crate) compile_memory: Option<String>,
     /// Most CPU time to compile a module in [default: 2m]
-    #[arg(long, global = true, value_name = "TIME", hide_short_help = true)]
+    #[arg(long, global = true, value_name = "TIME", env = "WASMILL_COMPILE_TIME", hide_short_help = true)]
     pub(crate) compile_time: Option<String>,
     #[command(flatten)]
     pub(crate) tuning: StoreTuning,
@@ -45,6 +48,9 @@ pub(crate) struct Global {
     /// Say what is done inside, and what jobs log in detail (-v: what matters, -vv: everything); WASMILL_LOG has finer filters
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// What of all arguments came from the environment.
+    #[arg(skip)]
+    pub(crate) from_environment: Vec<String>,
 }
 
 /// How the store is tuned.
@@ -77,39 +83,6 @@ pub(crate) enum FloatsName {
     Native,
 }
 
-/// How many workers a run has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Workers {
-    Fixed(u16),
-    /// As many as there are cores, or fewer.
-    Auto,
-    Between(u16, u16),
-}
-
-/// The most worker threads.
-const WORKERS_MAX: u16 = 4_096;
-
-impl FromStr for Workers {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = |text: &str| {
-            let number = text.parse().ok().filter(|number| (1..=WORKERS_MAX).contains(number));
-            number.ok_or_else(|| {
-                format!("`{text}` is no number from 1 to {WORKERS_MAX}; it can also be `auto`, or as `2..8`")
-            })
-        };
-        match text.split_once("..") {
-            None if text == "auto" => Ok(Workers::Auto),
-            None => number(text).map(Workers::Fixed),
-            Some((min, max)) => match (number(min)?, number(max)?) {
-                (min, max) if min <= max => Ok(Workers::Between(min, max)),
-                (min, max) => Err(format!("{min} is more than {max}")),
-            },
-        }
-    }
-}
-
 /// Who executes machine code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EngineName {
@@ -117,20 +90,11 @@ pub(crate) enum EngineName {
     Pulley,
 }
 
-impl std::fmt::Display for EngineName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            EngineName::Cranelift => "cranelift",
-            EngineName::Pulley => "pulley",
-        })
-    }
-}
-
-impl From<EngineName> for Backend {
+impl From<EngineName> for Engine {
     fn from(name: EngineName) -> Self {
         match name {
-            EngineName::Cranelift => Backend::Cranelift,
-            EngineName::Pulley => Backend::Pulley,
+            EngineName::Cranelift => Engine::Cranelift,
+            EngineName::Pulley => Engine::Pulley,
         }
     }
 }
@@ -207,12 +171,8 @@ pub(crate) enum Command {
     Analyze {
         /// The run's number [default: the latest run]
         run: Option<RunId>,
-        /// Write it all as a page, one HTML file that needs nothing else
-        #[arg(long, value_name = "FILE")]
-        report: Option<PathBuf>,
-        /// Write a trace for Perfetto or Chrome
-        #[arg(long, value_name = "FILE")]
-        trace: Option<PathBuf>,
+        #[command(flatten)]
+        artifacts: ArtifactArgs,
     },
     /// Say what is different between two runs: plan, inputs, durations, results
     Compare {
@@ -282,6 +242,25 @@ pub(crate) enum Command {
         #[arg(long, short)]
         recursive: bool,
     },
+    /// Write a run's record to a file, for `wasmill import` on another machine
+    Export {
+        /// The run's number
+        run: RunId,
+        /// The file [default: standard output]
+        file: Option<PathBuf>,
+    },
+    /// Take in a run's record that was exported, to look at and to compare with; results stay where they are
+    Import {
+        /// The file
+        file: PathBuf,
+    },
+    /// Find out how many workers suit a plan: execute it with several numbers of them, and compare
+    Tune(TuneArgs),
+    /// Say how plans are carried out here
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Say how much there is in the store
     Store,
     /// Keep something whatever happens, or list what is kept
@@ -339,6 +318,24 @@ pub(crate) struct GcArgs {
     pub(crate) dry_run: bool,
 }
 
+/// What of how a plan is carried out can be said on the command line, beside what all commands know.
+#[derive(Debug, Default, Args)]
+pub(crate) struct SettingArgs {
+    /// Worker threads: a number; `auto` for as many as there are cores, or fewer while they get no processor or little memory is
+    /// free; `MIN..MAX` for the same between these; `N%` of the cores [default: one for each core]
+    #[arg(long, short = 'j', value_name = "N", env = "WASMILL_JOBS", hide_env_values = true)]
+    pub(crate) jobs: Option<Jobs>,
+    /// Memory that the limits of running jobs may come to together: a size, or `N%` of the machine's [default: 80%]
+    #[arg(long, value_name = "SIZE", env = "WASMILL_MEMORY_BUDGET", hide_env_values = true)]
+    pub(crate) memory_budget: Option<Share>,
+    /// Cancel the run after so long; what is durable by then stays
+    #[arg(long, value_name = "TIME", env = "WASMILL_RUN_TIMEOUT", hide_env_values = true)]
+    pub(crate) run_timeout: Option<String>,
+    /// After a failure, go on with what does not depend on it
+    #[arg(long, short, env = "WASMILL_KEEP_GOING", hide_env_values = true)]
+    pub(crate) keep_going: bool,
+}
+
 #[derive(Debug, Default, Args)]
 pub(crate) struct RunArgs {
     /// The plan, or the folder that has it
@@ -351,34 +348,49 @@ pub(crate) struct RunArgs {
     /// were then, whatever changed since. (To go on with a plan as it is now, run it again.)
     #[arg(long, value_name = "RUN", conflicts_with_all = ["plan", "select"])]
     pub(crate) resume: Option<RunId>,
-    /// Worker threads: a number; `auto` for as many as there are cores, or fewer while they get no processor or little memory is
-    /// free; `MIN..MAX` for the same between these [default: one for each core]
-    #[arg(long, short = 'j', value_name = "N")]
-    pub(crate) jobs: Option<Workers>,
-    /// Memory that the limits of running jobs may come to together [default: four fifths of the machine's]
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) memory_budget: Option<String>,
-    /// Cancel the run after so long; what is durable by then stays
-    #[arg(long, value_name = "TIME")]
-    pub(crate) run_timeout: Option<String>,
-    /// After a failure, go on with what does not depend on it
-    #[arg(long, short)]
-    pub(crate) keep_going: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
     /// Execute jobs again whose failure is recorded
     #[arg(long)]
     pub(crate) retry_failed: bool,
     /// Execute every job again, whatever is recorded
     #[arg(long)]
     pub(crate) fresh: bool,
+    #[command(flatten)]
+    pub(crate) artifacts: ArtifactArgs,
+    /// Only say what would be executed, and why
+    #[arg(long, conflicts_with_all = ["resume", "report", "trace", "otlp"])]
+    pub(crate) dry_run: bool,
+}
+
+/// What is to be written or sent about a run.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ArtifactArgs {
     /// Write a report of the run, one HTML file that needs nothing else
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     /// Write a trace of the run for Perfetto or Chrome
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
-    /// Only say what would be executed, and why
-    #[arg(long, conflicts_with_all = ["resume", "report", "trace"])]
-    pub(crate) dry_run: bool,
+    /// Send the run as OpenTelemetry spans to a collector, such as http://localhost:4318 (OTLP over HTTP, as JSON)
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TuneArgs {
+    /// The plan, or the folder that has it
+    #[arg(default_value = ".", value_name = "PLAN")]
+    pub(crate) plan: PathBuf,
+    /// The numbers of workers, such as 1,2,4,8 [default: 1, 2, 4 … up to twice as many as there are cores]
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    pub(crate) workers: Vec<u16>,
+    /// How often the plan is executed with each number
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) repeats: u32,
+    /// Execute nothing: replay the latest run of the plan in simulation
+    #[arg(long, conflicts_with = "repeats")]
+    pub(crate) replay: bool,
 }
 
 #[derive(Debug, Args)]
@@ -486,6 +498,19 @@ pub(crate) enum PlanCommand {
         #[arg(long)]
         families: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Every effective value, with where it comes from
+    Show {
+        /// The plan, or the folder that has it [default: the one in this folder, if there is one]
+        plan: Option<PathBuf>,
+        #[command(flatten)]
+        settings: SettingArgs,
+    },
+    /// The built-in profiles, with their values and the reasons for them
+    Profiles,
 }
 
 /// What programs that draw graphs read.

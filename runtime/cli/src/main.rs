@@ -10,6 +10,7 @@ mod plan_file;
 mod project;
 mod recorded;
 mod report;
+mod settings;
 
 fn main() -> std::process::ExitCode {
     app::main()

@@ -9,17 +9,18 @@ use std::time::{Duration, Instant};
 use wasmill::LazySandbox;
 use wasmill_executor::{
     Accepts, Adaptive, BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, Loaded, LoadedModules, Memory,
-    ModuleLoadError, Recorded, Toolchain, Verdict, VerifyPorts, execute,
+    ModuleLoadError, Recorded, Rehearsed, Toolchain, Verdict, VerifyPorts, execute,
 };
-use wasmill_model::plan::{parse_duration, parse_size};
+use wasmill_model::plan::{Engine, parse_size};
 use wasmill_model::port::{Cancel, Execution, Request, Runner as _, RunnerError};
 use wasmill_model::{Action, ActionKey, Event, RunSummary, Timeout};
-use wasmill_sandbox::{CompileLimits, Compiler};
+use wasmill_sandbox::{Backend, CompileLimits, Compiler};
 use wasmill_storage::{OpenError, Storage};
 
 use crate::args::Global;
 use crate::error::{CliError, usage};
 use crate::exit_code;
+use crate::settings::Settings;
 
 /// The most memory for small blobs.
 const CACHE_BYTES_MAX: u64 = 8 << 30;
@@ -33,25 +34,28 @@ pub(crate) struct Mill {
 impl Mill {
     /// Opens the store that the command line, the environment or the default names.
     pub(crate) fn open(global: &Global) -> Result<Self, CliError> {
-        let storage = Storage::open(&store_dir(global)?, store_options(global)?);
-        Self::with(global, storage.map_err(|error| open_error(&error))?)
+        Self::open_as(global, &Settings::find(global, None, None)?)
+    }
+
+    /// The same, with what counts for a plan.
+    pub(crate) fn open_as(global: &Global, settings: &Settings) -> Result<Self, CliError> {
+        let storage = Storage::open(&store_dir(global)?, store_options(global, settings)?);
+        Self::with(settings, storage.map_err(|error| open_error(&error))?)
     }
 
     /// Works on a store that is open.
-    pub(crate) fn with(global: &Global, storage: Storage) -> Result<Self, CliError> {
+    pub(crate) fn with(settings: &Settings, storage: Storage) -> Result<Self, CliError> {
         let mut limits = CompileLimits::default();
-        if let Some(text) = &global.compile_memory {
-            limits.memory_bytes = parse_size(text).map_err(|wrong| usage("--compile-memory", &wrong))?;
-        }
-        if let Some(text) = &global.compile_time {
-            let wall_ms = parse_duration(text).map_err(|wrong| usage("--compile-time", &wrong))?;
-            limits.cpu_time = Duration::from_millis(wall_ms);
-        }
+        limits.memory_bytes = settings.compile_memory_bytes.value.unwrap_or(limits.memory_bytes);
+        limits.cpu_time = settings.compile_time.value.unwrap_or(limits.cpu_time);
         let program = std::env::current_exe()
             .map_err(|error| CliError::new(exit_code::HOST, "wasmill cannot find its own program").because(&error))?;
         let compiler = Compiler::Child { program, limits };
         let options = wasmill::Options {
-            backend: global.engine.into(),
+            backend: match settings.engine.value {
+                Engine::Cranelift => Backend::Cranelift,
+                Engine::Pulley => Backend::Pulley,
+            },
             compiler,
             toolchain: toolchain(),
             ..wasmill::Options::default()
@@ -120,7 +124,7 @@ impl Mill {
         modules: LoadedModules,
         accepts: Accepts,
         on_event: &mut (dyn FnMut(&Event) + Send),
-    ) -> Result<Arc<Graph>, CliError> {
+    ) -> Result<Rehearsed, CliError> {
         let ports = self.inner.ports(1);
         let rehearsed = event_loop()?.block_on(wasmill_executor::rehearse(graph, modules, ports, accepts, on_event));
         rehearsed.map_err(|error| CliError::from_error(exit_code::HOST, &error))
@@ -204,16 +208,12 @@ pub(crate) struct How {
     pub(crate) began: Instant,
 }
 
-/// Four fifths of the memory that there is for this process: the rest is the system's, the store's, and what is mapped.
-pub(crate) fn default_memory() -> u64 {
-    // Who does not know does not keep anybody from running.
-    let Ok(mut system) = sysinfo::System::new() else { return u64::MAX };
+/// All the memory that there is for this process, in bytes, if that is known.
+pub(crate) fn memory_of_machine() -> Option<u64> {
+    let mut system = sysinfo::System::new().ok()?;
     system.refresh_memory();
     let group = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
-    match system.total_memory().min(group) {
-        0 => u64::MAX,
-        bytes => bytes / 5 * 4,
-    }
+    Some(system.total_memory().min(group)).filter(|bytes| *bytes > 0)
 }
 
 /// The memory of the machine, or of the group of processes that this one is in.
@@ -264,13 +264,13 @@ pub(crate) fn store_dir(global: &Global) -> Result<PathBuf, CliError> {
 }
 
 /// How the store is tuned.
-pub(crate) fn store_options(global: &Global) -> Result<wasmill_storage::Options, CliError> {
+pub(crate) fn store_options(global: &Global, settings: &Settings) -> Result<wasmill_storage::Options, CliError> {
     let tuning = &global.tuning;
     let size = |flag: &str, text: &Option<String>| -> Result<Option<u64>, CliError> {
         text.as_deref().map(parse_size).transpose().map_err(|wrong| usage(flag, &wrong))
     };
     let mut options = wasmill_storage::Options { compresses: tuning.store_compress, ..Default::default() };
-    if let Some(bytes) = size("--store-cache", &tuning.store_cache)? {
+    if let Some(bytes) = settings.store_cache_bytes.value {
         if bytes > CACHE_BYTES_MAX {
             return Err(usage("--store-cache", "it may be at most 8 GiB"));
         }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use wasmill_executor::{Graph, Written, expand};
-use wasmill_model::plan::{Diagnostic, Format, JobSpec, parse};
+use wasmill_model::plan::{Diagnostic, Format, Plan, parse};
 
 use crate::error::{CliError, Rendered};
 use crate::exit_code;
@@ -17,18 +17,37 @@ const NAMES: [&str; 2] = ["mill.toml", "mill.json"];
 
 /// Reads and expands the plan at `path`, which may be the folder it lies in.
 pub(crate) fn load(path: &Path) -> Result<Graph, CliError> {
-    load_with(path, |_| {})
+    read(path)?.expand()
 }
 
-/// The same, to be looked at only: nothing is saved to the host, and nothing is tried twice.
-pub(crate) fn load_to_look(path: &Path) -> Result<Graph, CliError> {
-    load_with(path, |job| {
-        job.save.clear();
-        job.retries.count = 0;
-    })
+/// A plan that was read, and is not expanded yet.
+pub(crate) struct Read {
+    pub(crate) plan: Plan,
+    /// Its file, as an absolute path.
+    pub(crate) file: PathBuf,
+    /// The same as it was named.
+    shown: String,
+    text: String,
+    format: Format,
 }
 
-fn load_with(path: &Path, change: impl Fn(&mut JobSpec)) -> Result<Graph, CliError> {
+impl Read {
+    /// Expands it.
+    pub(crate) fn expand(self) -> Result<Graph, CliError> {
+        let Self { plan, file, shown, text, format } = self;
+        let base = file.parent().unwrap_or(Path::new(".")).to_owned();
+        let graph = expand(plan, &base).map_err(|wrong| invalid(&shown, &text, &wrong))?;
+        Ok(graph.written_as(Written { file, text, format }))
+    }
+}
+
+/// Whether there is a plan at a path.
+pub(crate) fn is_there(path: &Path) -> bool {
+    find(path).is_ok_and(|file| file.is_file())
+}
+
+/// Reads the plan at `path`, which may be the folder it lies in.
+pub(crate) fn read(path: &Path) -> Result<Read, CliError> {
     let file = find(path)?;
     let shown = file.display().to_string();
     let text = std::fs::read(&file)
@@ -41,13 +60,9 @@ fn load_with(path: &Path, change: impl Fn(&mut JobSpec)) -> Result<Graph, CliErr
     } else {
         Format::Toml
     };
-    let fail = |diagnostics: Vec<Diagnostic>| invalid(&shown, &text, &diagnostics);
-    let mut plan = parse(&text, format).map_err(fail)?;
-    plan.jobs.iter_mut().for_each(change);
-    let absolute = std::path::absolute(&file).unwrap_or(file.clone());
-    let base = absolute.parent().unwrap_or(Path::new(".")).to_owned();
-    let graph = expand(plan, &base).map_err(fail)?;
-    Ok(graph.written_as(Written { file: absolute, text, format }))
+    let plan = parse(&text, format).map_err(|diagnostics| invalid(&shown, &text, &diagnostics))?;
+    let file = std::path::absolute(&file).unwrap_or(file);
+    Ok(Read { plan, file, shown, text, format })
 }
 
 fn find(path: &Path) -> Result<PathBuf, CliError> {

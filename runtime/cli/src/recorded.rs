@@ -5,9 +5,9 @@
 use std::collections::{HashMap, HashSet};
 
 use wasmill_executor::nearest;
-use wasmill_insight::{Earlier, Reason, explain};
+use wasmill_insight::{Earlier, Reason, explain, is_executed};
 use wasmill_model::port::{ActionCache as _, RunLog as _};
-use wasmill_model::{Action, JobReport, RunId, RunRecord};
+use wasmill_model::{Action, JobReport, RunId, RunRecord, RunState};
 use wasmill_storage::Storage;
 
 use crate::error::CliError;
@@ -34,6 +34,15 @@ impl Recorded {
         let record = find_run(storage, run)?;
         let jobs = storage.jobs(record.id).map_err(|error| CliError::store(&error))?;
         Ok(Self { record, jobs })
+    }
+
+    /// Finds the latest run of a plan that has ended.
+    pub(crate) fn latest_of(storage: &Storage, plan: &str) -> Result<Self, CliError> {
+        let runs = storage.runs(RUNS_LISTED).map_err(|error| CliError::store(&error))?;
+        let is_over = |record: &&RunRecord| record.plan == plan && record.state != RunState::Started;
+        let run = runs.iter().find(is_over).map(|record| record.id);
+        let none = || CliError::new(exit_code::INPUT, format!("no run of a plan `{plan}` is recorded"));
+        Self::find(storage, Some(run.ok_or_else(none)?))
     }
 
     /// Finds a job by its name.
@@ -128,7 +137,7 @@ impl Past {
 
     /// Why a job was executed in `run`; none if it was not.
     pub(crate) fn why(&self, storage: &Storage, run: &RunRecord, report: &JobReport) -> Option<Reason> {
-        if report.cached || report.result.is_none() && report.error.is_empty() || report.key.is_none() {
+        if !is_executed(report) {
             return None;
         }
         Some(self.reason(storage, run.setup.as_ref().is_some_and(|setup| setup.fresh), report))
@@ -136,12 +145,23 @@ impl Past {
 
     /// Why a job is executed whose result is not taken from the store.
     pub(crate) fn reason(&self, storage: &Storage, fresh: bool, report: &JobReport) -> Reason {
+        self.reason_for(storage, fresh, report, || action_of(storage, report))
+    }
+
+    /// The same, where what it is asked to do may not be in the store.
+    pub(crate) fn reason_for(
+        &self,
+        storage: &Storage,
+        fresh: bool,
+        report: &JobReport,
+        action: impl FnOnce() -> Option<Action>,
+    ) -> Reason {
         let earlier = self.report(&report.job).map(|(run, before)| {
             let is_same = before.key == report.key;
             Earlier { run, report: before, action: if is_same { None } else { action_of(storage, before) } }
         });
         let is_new = earlier.as_ref().is_none_or(|earlier| earlier.report.key == report.key);
-        let action = if is_new { None } else { action_of(storage, report) };
+        let action = if is_new { None } else { action() };
         explain(report, action.as_ref(), earlier.as_ref(), fresh)
     }
 }

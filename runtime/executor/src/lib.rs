@@ -63,7 +63,7 @@ pub use machine::Machine;
 pub use modules::{Loaded, LoadedModules};
 pub use options::{ExecuteOptions, LOST_AFTER, Ports};
 pub use plan_snapshot::{PlanSnapshot, SnapshotError, Written};
-pub use rehearse::{Accepts, rehearse};
+pub use rehearse::{Accepts, NOT_RECORDED, Rehearsed, rehearse};
 pub use save::{export, export_file, host_name};
 pub use scheduler::{Amounts, Command, Demand, Ending, Needs, Scheduler, Signal};
 pub use shape::{Replayed, Shape, replay};

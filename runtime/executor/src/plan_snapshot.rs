@@ -243,7 +243,7 @@ impl PlanSnapshot {
     /// # Errors
     /// The plan cannot be expanded by this version of wasmill; a module is not there any more.
     pub fn open(self, blobs: &dyn BlobStore) -> Result<(Graph, LoadedModules), SnapshotError> {
-        self.open_with(blobs, |_| {})
+        self.open_as(blobs, |_| {})
     }
 
     /// The same for [`crate::rehearse`]: nothing is saved to the host, or tried again.
@@ -251,16 +251,20 @@ impl PlanSnapshot {
     /// # Errors
     /// As of [`PlanSnapshot::open`].
     pub fn open_to_look(self, blobs: &dyn BlobStore) -> Result<(Graph, LoadedModules), SnapshotError> {
-        self.open_with(blobs, |job| {
+        self.open_as(blobs, |job| {
             job.save.clear();
             job.retries.count = 0;
         })
     }
 
-    fn open_with(
+    /// The same, with jobs that were changed in how they are carried out.
+    ///
+    /// # Errors
+    /// As of [`PlanSnapshot::open`].
+    pub fn open_as(
         self,
         blobs: &dyn BlobStore,
-        change: impl Fn(&mut JobSpec),
+        change: impl FnMut(&mut JobSpec),
     ) -> Result<(Graph, LoadedModules), SnapshotError> {
         for (name, digest) in &self.modules {
             // What is read stays there as long as this process lives.

@@ -3,11 +3,11 @@
 //! Owns: what takes the place of a runner and of the history. Does not know: whose run it is.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use wasmill_model::port::{Cancel, Execution, OnDurable, Request, RunLog, Runner, RunnerError, StoreError, Traits};
-use wasmill_model::{Digest, Event, JobReport, RunId, RunRecord, RunSetup};
+use wasmill_model::{Action, ActionKey, Digest, Event, JobReport, RunId, RunRecord, RunSetup};
 
 use crate::dispatcher::carry_out;
 use crate::error::ExecuteError;
@@ -27,8 +27,8 @@ pub async fn rehearse(
     ports: Ports,
     accepts: Accepts,
     on_event: &mut (dyn FnMut(&Event) + Send),
-) -> Result<Arc<Graph>, ExecuteError> {
-    let runner = Arc::new(Nobody(ports.runner.traits()));
+) -> Result<Rehearsed, ExecuteError> {
+    let runner = Arc::new(Nobody { traits: ports.runner.traits(), asked: Mutex::default() });
     let options = ExecuteOptions {
         workers: std::thread::available_parallelism().map_or(1, usize::from),
         adaptive: None,
@@ -43,10 +43,24 @@ pub async fn rehearse(
         lost_after: LOST_AFTER,
         began: Instant::now(),
     };
+    let nobody = Arc::clone(&runner);
     let ports = Ports { runner, runs: Arc::new(NoHistory), ..ports };
     let (graph, _) = carry_out(graph, modules, ports, options, on_event).await?;
-    Ok(graph)
+    let mut asked = nobody.asked.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(Rehearsed { graph, unrecorded: std::mem::take(&mut asked) })
 }
+
+/// What came of a rehearsal.
+#[derive(Debug)]
+pub struct Rehearsed {
+    /// The graph, as far as it grew.
+    pub graph: Arc<Graph>,
+    /// What would have been executed.
+    pub unrecorded: HashMap<ActionKey, Action>,
+}
+
+/// What is said of a job that would have been executed, as the last of its errors.
+pub const NOT_RECORDED: &str = "only what is recorded is looked up";
 
 /// Which recorded results count.
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,16 +71,21 @@ pub struct Accepts {
     pub fresh: bool,
 }
 
-/// Executes nothing.
-struct Nobody(Traits);
+/// Executes nothing, and remembers what it was asked for.
+struct Nobody {
+    traits: Traits,
+    asked: Mutex<HashMap<ActionKey, Action>>,
+}
 
 impl Runner for Nobody {
-    fn run(&self, _: Request<'_>, _: &Cancel) -> Result<Execution, RunnerError> {
-        Err(RunnerError::Host { doing: "execute anything", source: "only what is recorded is looked up".into() })
+    fn run(&self, request: Request<'_>, _: &Cancel) -> Result<Execution, RunnerError> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.insert(request.key, request.action.clone());
+        Err(RunnerError::Host { doing: "execute anything", source: NOT_RECORDED.into() })
     }
 
     fn traits(&self) -> Traits {
-        self.0.clone()
+        self.traits.clone()
     }
 }
 

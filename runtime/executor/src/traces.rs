@@ -21,7 +21,7 @@ pub(crate) fn setup(graph: &Graph, options: &ExecuteOptions, traits: Traits) -> 
         architecture: std::env::consts::ARCH.to_owned(),
         cores: number(std::thread::available_parallelism().map_or(1, usize::from)),
         workers: number(options.workers.max(1)),
-        memory_bytes: options.memory_bytes,
+        memory_bytes: Some(options.memory_bytes).filter(|bytes| *bytes < u64::MAX),
         engine: traits.engine,
         profile: options.profile.clone(),
         fresh: options.fresh,

@@ -239,6 +239,7 @@ pub(crate) fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Messa
     if shared.board.is_stopping() || shared.cancel.is_cancelled() {
         return ended;
     }
+    let _span = tracing::info_span!("job", number = job.0, job = shared.graph.job(job).name).entered();
     // A bug in one job's handling must not hang the run: whatever was locked is consistent or recovered.
     match catch_unwind(AssertUnwindSafe(|| play(shared, job, &mut ended, outbox))) {
         Ok(Ok(())) => {}

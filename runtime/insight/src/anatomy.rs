@@ -89,9 +89,9 @@ impl<'a> Anatomy<'a> {
     }
 }
 
-/// Whether a job was executed, and not found.
-pub(crate) fn is_executed(report: &JobReport) -> bool {
-    !report.cached && report.result.is_some()
+/// Whether a job was executed, and its result not found. What only opens, closes or judges executes nothing.
+pub fn is_executed(report: &JobReport) -> bool {
+    !report.cached && report.result.is_some() && report.key.is_some()
 }
 
 /// The name of a job without its items: `build/scan` of `build/scan[serde]`.
@@ -160,6 +160,7 @@ pub(crate) mod tests {
         let ns = |ms: u64| ms * 1_000_000;
         let empty = BlobRef::EMPTY;
         JobReport {
+            key: Some(wasmill_model::ActionKey(wasmill_model::Digest::of(name.as_bytes()))),
             result: Some(ActionResult { outcome: Outcome::SUCCESS, output: empty, stdout: empty, stderr: empty }),
             usage: Usage { wall_ns: ns(to_ms - from_ms), cpu_ns: ns(to_ms - from_ms), ..Usage::default() },
             ready_ns: ns(from_ms),

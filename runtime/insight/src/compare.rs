@@ -85,7 +85,7 @@ fn setup(before: Option<&RunSetup>, after: Option<&RunSetup>) -> Vec<(String, St
             ("machine", format!("{} {}, {} cores", setup.os, setup.architecture, setup.cores)),
             ("workers", setup.workers.to_string()),
             ("engine", setup.engine.clone()),
-            ("memory budget", crate::text::size(setup.memory_bytes)),
+            ("memory budget", setup.memory_bytes.map_or_else(|| "none".to_owned(), crate::text::size)),
             ("profile", setup.profile.clone().unwrap_or_else(|| "none".to_owned())),
             ("--fresh", setup.fresh.to_string()),
             ("--retry-failed", setup.retry_failed.to_string()),

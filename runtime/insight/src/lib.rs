@@ -16,7 +16,7 @@ pub mod text;
 mod why;
 
 pub use advice::{Advice, Kind, advise};
-pub use anatomy::{Anatomy, family_name};
+pub use anatomy::{Anatomy, family_name, is_executed};
 pub use compare::{Comparison, JobChange, compare};
 pub use path::{CriticalPath, Step, WORKERS, Workers};
 pub use stats::{FamilyTrend, Quantiles, REGRESSION_BELOW, Regression, Trend, trend};

@@ -69,7 +69,8 @@ impl CriticalPath {
         path
     }
 
-    fn with(anatomy: &Anatomy<'_>, counts: &[usize]) -> Self {
+    /// The same, with these numbers of workers beside its own.
+    pub fn with(anatomy: &Anatomy<'_>, counts: &[usize]) -> Self {
         let jobs = replayed(anatomy);
         let order = in_order(&jobs);
         let (ends, before) = forwards(&jobs, &order);

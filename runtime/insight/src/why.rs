@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 use wasmill_model::port::BlobStore;
-use wasmill_model::{Action, BlobRef, Directory, Floats, Input, JobReport, JobStatus, Mount, MountMode, RunId};
+use wasmill_model::{Action, BlobRef, Directory, Floats, Input, JobReport, Mount, MountMode, RunId};
 
 use crate::text::size;
 
@@ -91,14 +91,12 @@ pub fn explain(report: &JobReport, action: Option<&Action>, earlier: Option<&Ear
         None => earlier.report.error.first().cloned().unwrap_or_else(|| "could not be carried out".to_owned()),
     };
     let outcome = earlier.report.result.as_ref().map(|result| &result.outcome);
-    match (earlier.report.status, outcome) {
+    match outcome {
         _ if fresh => Reason::Fresh,
-        (JobStatus::Failed | JobStatus::Cancelled, Some(outcome)) if !outcome.is_deterministic() => {
-            Reason::Unrecorded { how: how() }
-        }
-        (JobStatus::Failed, _) => Reason::Failed { how: how() },
-        (JobStatus::Error, None) => Reason::Unrecorded { how: how() },
-        _ => Reason::Evicted,
+        Some(outcome) if !outcome.is_deterministic() => Reason::Unrecorded { how: how() },
+        Some(outcome) if !outcome.is_success() => Reason::Failed { how: how() },
+        None => Reason::Unrecorded { how: how() },
+        Some(_) => Reason::Evicted,
     }
 }
 
@@ -325,7 +323,7 @@ impl Names {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use wasmill_model::{ActionKey, ActionResult, Digest, GuestPath, Limits, Outcome};
+    use wasmill_model::{ActionKey, ActionResult, Digest, GuestPath, JobStatus, Limits, Outcome};
 
     use super::*;
     use crate::anatomy::tests::job;

@@ -74,8 +74,8 @@ pub struct RunSetup {
     pub cores: u32,
     /// The most workers.
     pub workers: u32,
-    /// The most memory that the limits of running jobs may come to together, in bytes.
-    pub memory_bytes: u64,
+    /// The most memory that the limits of running jobs may come to together, in bytes, if there is a bound.
+    pub memory_bytes: Option<u64>,
     /// What executed machine code.
     pub engine: String,
     /// The profile that it was asked for with, if any.

@@ -129,7 +129,8 @@ pub(crate) fn decode_run(run: RunId, row: &[u8]) -> Option<RunRecord> {
     // What was added to rows since the first of them were written: nothing, or the first so many of these.
     let omitted = next::<usize>(run, &mut later)?.unwrap_or_default();
     let snapshot = next::<Option<[u8; 32]>>(run, &mut later)?.flatten();
-    let observed: Option<ObservedRow> = next(run, &mut later)?;
+    // What was only observed is not worth the rest.
+    let observed: Option<ObservedRow> = next(run, &mut later).flatten();
     let mut record = RunRecord { snapshot: snapshot.map(Digest::from_bytes), ..record_of(row, omitted) };
     if let Some(([retries, read_bytes, written_bytes, stored_bytes], setup)) = observed {
         record.setup = Some(setup);

@@ -3,14 +3,13 @@
 //! Owns: what is said of the critical path, of other numbers of workers, and of advice. Does not know: how any of it is found.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use serde_json::json;
 use wasmill_insight::text::percent;
 use wasmill_insight::{Advice, Anatomy, CriticalPath, Summary, advise};
 use wasmill_model::RunId;
 
-use crate::args::{Global, OutputFormat};
+use crate::args::{ArtifactArgs, Global, OutputFormat};
 use crate::error::CliError;
 use crate::exit_code;
 use crate::mill::Mill;
@@ -29,13 +28,8 @@ const ADVICE_SHOWN: usize = 10;
 const JOBS_NAMED: usize = 3;
 
 /// `wasmill analyze`.
-pub(crate) fn analyze(
-    global: &Global,
-    run: Option<RunId>,
-    report: Option<&Path>,
-    trace: Option<&Path>,
-) -> Result<u8, CliError> {
-    let artifacts = Artifacts::new(report, trace)?;
+pub(crate) fn analyze(global: &Global, run: Option<RunId>, asked_for: &ArtifactArgs) -> Result<u8, CliError> {
+    let artifacts = Artifacts::new(asked_for)?;
     let mill = Mill::open(global)?;
     let recorded = Recorded::find(&mill.storage, run)?;
     let anatomy = Anatomy::of(&recorded.record, &recorded.jobs);
@@ -43,6 +37,7 @@ pub(crate) fn analyze(
     let summary = Summary::of(&anatomy, &path);
     let advice = advise(&anatomy, &path, &summary);
     artifacts.write(&mill.storage, &recorded)?;
+    artifacts.send(&recorded)?;
     let text = match global.format {
         OutputFormat::Json => {
             let names: Vec<&str> = path.steps.iter().map(|step| recorded.jobs[step.job].job.as_str()).collect();

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use wasmill_executor::{BuildOutput, expand};
 use wasmill_model::plan::{
-    Growth, InputSource, JobSpec, ModuleSource, MountSpec, Place, Plan, Retries, SaveSpec, Spanned, Stdin, Template,
-    check_mounts, check_outputs, parse_duration, parse_size,
+    Growth, InputSource, JobSpec, ModuleSource, MountSpec, Place, Plan, Profiles, Retries, SaveSpec, Spanned, Stdin,
+    Template, check_mounts, check_outputs, parse_duration, parse_size,
 };
 use wasmill_model::port::BlobStore as _;
 use wasmill_model::{
@@ -176,6 +176,7 @@ fn plan_of(args: ExecArgs, module: &Path, mill: &Mill) -> Result<Plan, CliError>
         yields: None,
         limits,
         timeout,
+        timeout_is_default: false,
         seed: args.seed,
         native_floats: args.floats == FloatsName::Native,
         place: Place::default(),
@@ -192,6 +193,7 @@ fn plan_of(args: ExecArgs, module: &Path, mill: &Mill) -> Result<Plan, CliError>
         modules: BTreeMap::from([(shown, spanned(source))]),
         resources: BTreeMap::new(),
         growth: Growth::default(),
+        profiles: Profiles::default(),
         jobs: vec![job],
         result: None,
     })

@@ -5,8 +5,10 @@
 mod again;
 pub(crate) mod analyze;
 pub(crate) mod compare;
+pub(crate) mod config;
 pub(crate) mod content;
 pub(crate) mod debug;
+mod dry_run;
 pub(crate) mod exec;
 pub(crate) mod history;
 pub(crate) mod inspect;
@@ -15,5 +17,7 @@ pub(crate) mod project;
 pub(crate) mod run;
 pub(crate) mod stats;
 pub(crate) mod store;
+pub(crate) mod transfer;
+pub(crate) mod tune;
 pub(crate) mod verify;
 pub(crate) mod why;

@@ -15,11 +15,12 @@ use crate::app::show_error;
 use crate::args::{Global, Notation, OutputFormat};
 use crate::error::CliError;
 use crate::exit_code;
-use crate::mill::{default_memory, open_error, store_dir, store_options, toolchain};
+use crate::mill::{open_error, store_dir, store_options, toolchain};
 use crate::plan_file;
 use crate::report::print;
 use crate::report::shape::{Drawing, Drawn};
 use crate::report::text::{count, duration, harmless_lines};
+use crate::settings::Settings;
 
 /// For how many workers it is said how long a plan takes.
 const WORKERS: [usize; 6] = [1, 2, 4, 8, 16, 32];
@@ -59,7 +60,7 @@ fn jobs_and_edges(graph: &Graph) -> String {
 pub(crate) fn show(global: &Global, path: &Path) -> Result<u8, CliError> {
     let graph = plan_file::load(path)?;
     let recorded = durations(global, &graph)?;
-    let memory_bytes = default_memory();
+    let memory_bytes = Settings::find(global, None, None)?.memory_bytes();
     let expected = |id: JobId| recorded.as_ref().map_or(1, |durations| durations.expected(&graph, id));
     let shape = graph.shape(expected);
     let path: Vec<&str> = shape.critical_path.iter().map(|id| graph.job(*id).name.as_str()).collect();
@@ -114,7 +115,7 @@ fn shortened(path: &[&str]) -> String {
 
 /// What is known of how long a graph's jobs take, if there is a store. A store that cannot be read is no reason to say nothing.
 fn durations(global: &Global, graph: &Graph) -> Result<Option<Durations>, CliError> {
-    let (dir, options) = (store_dir(global)?, store_options(global)?);
+    let (dir, options) = (store_dir(global)?, store_options(global, &Settings::find(global, None, None)?)?);
     // Looking at a plan creates nothing.
     if !dir.join("FORMAT").exists() {
         return Ok(None);
@@ -161,8 +162,9 @@ pub(crate) fn graph(
 
 /// The graph of a run, grown as it did then. Nothing is executed for that, and nothing written to the host.
 fn rehearsed(global: &Global, run: RunId) -> Result<Arc<Graph>, CliError> {
-    let (mill, graph, modules) = super::run::as_it_began(global, run, PlanSnapshot::open_to_look)?;
-    mill.rehearse(graph, modules, Accepts::default(), &mut |_| {})
+    let (mill, graph, modules) =
+        super::run::as_it_began(global, &Settings::find(global, None, None)?, run, PlanSnapshot::open_to_look)?;
+    mill.rehearse(graph, modules, Accepts::default(), &mut |_| {}).map(|rehearsed| rehearsed.graph)
 }
 
 /// Jobs, and what each of them needs.

@@ -3,23 +3,22 @@
 //! Owns: the steps from a plan's path to an exit code. Does not know: how anything of it is shown.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use wasmill_executor::{Accepts, BuildOutput, Graph, LoadedModules, PlanSnapshot, SnapshotError};
-use wasmill_model::plan::{parse_duration, parse_size};
+use wasmill_executor::{BuildOutput, Graph, LoadedModules, PlanSnapshot, SnapshotError};
 use wasmill_model::port::{BlobStore, RunLog as _, StoreError};
-use wasmill_model::{Event, JobStatus, RunId};
+use wasmill_model::{Event, RunId};
 
+use super::dry_run::dry_run;
 use crate::app::show_error;
-use crate::args::{Global, OutputFormat, RunArgs, Workers};
+use crate::args::{Global, OutputFormat, RunArgs};
 use crate::error::CliError;
 use crate::exit_code;
-use crate::mill::{How, Mill, default_memory, default_workers};
+use crate::mill::{How, Mill};
 use crate::plan_file;
-use crate::recorded::{Past, Recorded};
-use crate::report::summary::reasons;
-use crate::report::text::{count, harmless};
-use crate::report::{Artifacts, Reporter, print};
+use crate::recorded::Recorded;
+use crate::report::{Artifacts, Reporter};
+use crate::settings::Settings;
 
 /// `wasmill run`.
 pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
@@ -29,31 +28,24 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
 /// The same, and which run it was.
 pub(super) fn carry_out(global: &Global, args: &RunArgs) -> Result<(u8, Option<RunId>), CliError> {
     let began = Instant::now();
-    let artifacts = Artifacts::new(args.report.as_deref(), args.trace.as_deref())?;
-    let timeout = timeout(args.run_timeout.as_deref())?;
-    let memory_bytes = memory(args.memory_budget.as_deref())?;
-    let (mill, graph, modules) = match args.resume {
-        Some(run) => resumed(global, run)?,
+    let artifacts = Artifacts::new(&args.artifacts)?;
+    let (settings, mill, graph, modules) = match args.resume {
+        Some(run) => resumed(global, args, run)?,
         None => loaded(global, args)?,
     };
     if args.dry_run {
         return dry_run(global, args, &mill, graph, modules).map(|code| (code, None));
     }
-    let (workers_min, workers) = match args.jobs {
-        None => (None, default_workers()),
-        Some(Workers::Fixed(workers)) => (None, usize::from(workers)),
-        Some(Workers::Auto) => (Some(1), default_workers()),
-        Some(Workers::Between(min, max)) => (Some(usize::from(min)), usize::from(max)),
-    };
+    let (workers_min, workers) = settings.workers();
     let how = How {
         workers,
         workers_min,
-        memory_bytes,
-        timeout,
-        keep_going: args.keep_going,
+        memory_bytes: settings.memory_bytes(),
+        timeout: settings.run_timeout.value,
+        keep_going: settings.keep_going.value,
         retry_failed: args.retry_failed,
         fresh: args.fresh,
-        profile: None,
+        profile: settings.profile_named(),
         began,
     };
     let mut reporter = Reporter::new(global, Arc::clone(&mill.storage));
@@ -67,7 +59,12 @@ pub(super) fn carry_out(global: &Global, args: &RunArgs) -> Result<(u8, Option<R
     reporter.finish();
     let summary = result?;
     if !artifacts.is_empty() {
-        artifacts.write(&mill.storage, &Recorded::find(&mill.storage, id)?)?;
+        let recorded = Recorded::find(&mill.storage, id)?;
+        artifacts.write(&mill.storage, &recorded)?;
+        if let Err(error) = artifacts.send(&recorded) {
+            // The run is what it is, whoever hears of it.
+            show_error(&error, global.format);
+        }
     }
     mill.collect_if_due();
     mill.close()?;
@@ -79,67 +76,23 @@ pub(super) fn carry_out(global: &Global, args: &RunArgs) -> Result<(u8, Option<R
     Ok((code, id))
 }
 
-/// Says what a run would execute, and why. What depends on it may turn out to need nothing.
-fn dry_run(global: &Global, args: &RunArgs, mill: &Mill, graph: Graph, modules: LoadedModules) -> Result<u8, CliError> {
-    let past = Past::of_all(&mill.storage, graph.name(), RunId(u64::MAX))?;
-    let accepts = Accepts { retry_failed: args.retry_failed, fresh: args.fresh };
-    let (mut cached, mut behind, mut wrong) = (0, 0, 0);
-    let mut whys = Vec::new();
-    let is_json = global.format == OutputFormat::Json;
-    let say = |job: &str, would: &str, why: &str| match is_json {
-        true => {
-            let said = serde_json::json!({ "event": "job-rehearsed", "job": job, "would": would, "why": why });
-            print(format!("{said}\n").as_bytes());
-        }
-        false if global.quiet => {}
-        false => print(format!("{would:8}  {}: {}\n", harmless(job), harmless(why)).as_bytes()),
-    };
-    mill.rehearse(graph, modules, accepts, &mut |event| {
-        let Event::JobFinished(report) = event else { return };
-        match report.status {
-            JobStatus::Succeeded | JobStatus::Failed if report.cached => cached += 1,
-            JobStatus::Error if report.trace.attempts > 0 => {
-                let why = past.reason(&mill.storage, args.fresh, report);
-                say(&report.job, "execute", &why.to_string());
-                whys.push(why);
-            }
-            JobStatus::Error => {
-                wrong += 1;
-                say(&report.job, "fail", &report.error.join(": "));
-            }
-            JobStatus::Skipped => {
-                behind += 1;
-                say(
-                    &report.job,
-                    "look",
-                    &report.error.join(": ").replace("did not succeed", "would be executed first"),
-                );
-            }
-            _ => {}
-        }
-    })?;
-    if !is_json && !global.quiet {
-        let mut line = format!("{} would be executed, {cached} cached", count(whys.len(), "job"));
-        if behind > 0 {
-            line += &format!(", {behind} looked up behind them");
-        }
-        if wrong > 0 {
-            line += &format!(", {wrong} could not be carried out");
-        }
-        print(format!("{line}\n").as_bytes());
-        reasons(whys.into_iter()).iter().for_each(|why| print(format!("  {why}\n").as_bytes()));
-    }
-    Ok(if wrong > 0 { exit_code::JOBS_FAILED } else { exit_code::SUCCESS })
-}
-
 /// The plan as it is now.
-fn loaded(global: &Global, args: &RunArgs) -> Result<(Mill, Graph, LoadedModules), CliError> {
-    let load = if args.dry_run { plan_file::load_to_look } else { plan_file::load };
-    let mut graph = load(&args.plan)?;
+fn loaded(global: &Global, args: &RunArgs) -> Result<(Settings, Mill, Graph, LoadedModules), CliError> {
+    let mut read = plan_file::read(&args.plan)?;
+    let settings = Settings::find(global, Some(&args.settings), Some((&read.file, &read.plan.profiles)))?;
+    for job in &mut read.plan.jobs {
+        settings.apply(job);
+        if args.dry_run {
+            // It is only looked at.
+            job.save.clear();
+            job.retries.count = 0;
+        }
+    }
+    let mut graph = read.expand()?;
     if !args.select.is_empty() {
         select(&mut graph, &args.select)?;
     }
-    let mill = Mill::open(global)?;
+    let mill = Mill::open_as(global, &settings)?;
     let shown = !global.quiet && global.format == OutputFormat::Human;
     let output = if shown { BuildOutput::Shown } else { BuildOutput::Kept };
     let loaded = mill.load_modules(&graph, output).map_err(|mut errors| {
@@ -148,26 +101,29 @@ fn loaded(global: &Global, args: &RunArgs) -> Result<(Mill, Graph, LoadedModules
         last.unwrap_or_else(|| CliError::new(exit_code::INPUT, "a module cannot be loaded"))
     })?;
     graph.check_types(&loaded.interfaces).map_err(|wrong| plan_file::refused(&graph, &wrong))?;
-    Ok((mill, graph, loaded.modules))
+    Ok((settings, mill, graph, loaded.modules))
 }
 
 /// The plan as it was when a run of it began, with what its jobs had read.
-fn resumed(global: &Global, run: RunId) -> Result<(Mill, Graph, LoadedModules), CliError> {
-    let (mill, graph, modules) = as_it_began(global, run, PlanSnapshot::open)?;
+fn resumed(global: &Global, args: &RunArgs, run: RunId) -> Result<(Settings, Mill, Graph, LoadedModules), CliError> {
+    let settings = Settings::find(global, Some(&args.settings), None)?;
+    let open = |snapshot: PlanSnapshot, blobs: &dyn BlobStore| snapshot.open_as(blobs, |job| settings.apply(job));
+    let (mill, graph, modules) = as_it_began(global, &settings, run, open)?;
     if !global.quiet && global.format == OutputFormat::Human {
         let inputs = graph.inputs_before();
         eprintln!("going on with run {run} as it began; {inputs} inputs that its jobs had read are as they were");
     }
-    Ok((mill, graph, modules))
+    Ok((settings, mill, graph, modules))
 }
 
 /// The graph that a run began with.
 pub(super) fn as_it_began(
     global: &Global,
+    settings: &Settings,
     run: RunId,
     open: impl Fn(PlanSnapshot, &dyn BlobStore) -> Result<(Graph, LoadedModules), SnapshotError>,
 ) -> Result<(Mill, Graph, LoadedModules), CliError> {
-    let mill = Mill::open(global)?;
+    let mill = Mill::open_as(global, settings)?;
     let store = |error: StoreError| CliError::store(&error);
     let wrong = |what: &str| CliError::new(exit_code::INPUT, format!("run {run} cannot be resumed: {what}"));
     let record = mill.storage.run(run).map_err(store)?;
@@ -185,23 +141,6 @@ pub(super) fn as_it_began(
     let reports = mill.storage.jobs(run).map_err(store)?;
     graph.take_inputs_of(&reports, blobs).map_err(store)?;
     Ok((mill, graph, modules))
-}
-
-fn memory(budget: Option<&str>) -> Result<u64, CliError> {
-    let Some(text) = budget else { return Ok(default_memory()) };
-    let wrong = |wrong: &str| CliError::new(exit_code::USAGE, format!("`--memory-budget {text}`: {wrong}"));
-    match parse_size(text) {
-        Ok(0) => Err(wrong("it must be more than nothing")),
-        Ok(bytes) => Ok(bytes),
-        Err(error) => Err(wrong(&error)),
-    }
-}
-
-fn timeout(text: Option<&str>) -> Result<Option<Duration>, CliError> {
-    let Some(text) = text else { return Ok(None) };
-    let wall_ms = parse_duration(text)
-        .map_err(|wrong| CliError::new(exit_code::USAGE, format!("`--run-timeout {text}`: {wrong}")))?;
-    Ok(Some(Duration::from_millis(wall_ms)))
 }
 
 fn select(graph: &mut Graph, names: &[String]) -> Result<(), CliError> {

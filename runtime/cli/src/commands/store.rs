@@ -16,6 +16,7 @@ use crate::exit_code;
 use crate::mill::{Mill, open_error, store_dir, store_options};
 use crate::report::print;
 use crate::report::text::{count, size};
+use crate::settings::Settings;
 
 /// How many of the things that are wrong are listed one by one.
 const LISTED_MAX: usize = 20;
@@ -172,13 +173,14 @@ pub(crate) fn scrub(global: &Global, rate: Option<&str>) -> Result<u8, CliError>
 
 /// `wasmill doctor`.
 pub(crate) fn doctor(global: &Global, repair: bool) -> Result<u8, CliError> {
-    let (dir, options) = (store_dir(global)?, store_options(global)?);
+    let settings = Settings::find(global, None, None)?;
+    let (dir, options) = (store_dir(global)?, store_options(global, &settings)?);
     let Repaired { storage, examined, is_rebuilt } = match repair {
         true => Storage::repair(&dir, options),
         false => Storage::open(&dir, options).map(|storage| Repaired { storage, examined: None, is_rebuilt: false }),
     }
     .map_err(|error| open_error(&error))?;
-    let mill = Mill::with(global, storage)?;
+    let mill = Mill::with(&settings, storage)?;
     let found = match examined {
         Some(examined) => examined,
         None => mill.storage.examine(repair).map_err(|error| {

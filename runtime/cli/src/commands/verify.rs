@@ -18,6 +18,7 @@ use crate::exit_code;
 use crate::mill::{Mill, default_workers};
 use crate::report::print;
 use crate::report::text::{count, duration};
+use crate::settings::Settings;
 
 /// What was found out so far.
 #[derive(Debug, Default)]
@@ -37,7 +38,8 @@ pub(crate) fn verify(
     jobs: Option<u16>,
 ) -> Result<u8, CliError> {
     let began = Instant::now();
-    let mill = Mill::open(global)?;
+    let settings = Settings::find(global, None, None)?;
+    let mill = Mill::open_as(global, &settings)?;
     let run = find_run(&mill, run)?;
     let reports = mill.storage.jobs(run.id).map_err(|error| CliError::store(&error))?;
     let mut actions = recorded(&reports);
@@ -63,7 +65,7 @@ pub(crate) fn verify(
     bar.finish_and_clear();
     let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
     let wall_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    let engine = global.engine.to_string();
+    let engine = settings.engine.value.to_string();
     if is_json {
         print(format!("{}\n", found.json(&run, &engine, wall_ns)).as_bytes());
     } else if !global.quiet {

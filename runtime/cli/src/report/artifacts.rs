@@ -1,30 +1,36 @@
-//! Files about a run that somebody asked for.
+//! What somebody asked for to be written or sent about a run.
 //!
-//! Owns: that they can be written is known before a run begins. Does not know: what is in them.
+//! Owns: that files can be written is known before a run begins. Does not know: what is in them.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use wasmill_storage::Storage;
 
-use super::{page, timeline};
-use crate::error::CliError;
+use super::{otlp, page, timeline};
+use crate::args::ArtifactArgs;
+use crate::error::{CliError, usage};
 use crate::exit_code;
 use crate::recorded::Recorded;
 
-/// Where a report and a trace of a run go.
+/// Where a report and a trace of a run go, and to whom its spans.
 #[derive(Debug, Default)]
 pub(crate) struct Artifacts {
     report: Option<PathBuf>,
     trace: Option<PathBuf>,
+    otlp: Option<String>,
 }
 
 impl Artifacts {
     /// Makes sure that the files can be written; what is in them stays until there is something new.
-    pub(crate) fn new(report: Option<&Path>, trace: Option<&Path>) -> Result<Self, CliError> {
+    pub(crate) fn new(args: &ArtifactArgs) -> Result<Self, CliError> {
+        let (report, trace) = (args.report.as_deref(), args.trace.as_deref());
+        if let Some(endpoint) = &args.otlp {
+            otlp::check(endpoint).map_err(|wrong| usage("--otlp", &wrong))?;
+        }
         let absolute =
             |path: Option<&Path>| path.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
-        let artifacts = Self { report: absolute(report), trace: absolute(trace) };
+        let artifacts = Self { report: absolute(report), trace: absolute(trace), otlp: args.otlp.clone() };
         for (flag, path) in [("--report", &artifacts.report), ("--trace", &artifacts.trace)] {
             let Some(path) = path else { continue };
             let is_there = path.exists();
@@ -38,7 +44,7 @@ impl Artifacts {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.report.is_none() && self.trace.is_none()
+        self.report.is_none() && self.trace.is_none() && self.otlp.is_none()
     }
 
     /// Writes what was asked for.
@@ -50,6 +56,11 @@ impl Artifacts {
             fs::write(path, timeline::trace(recorded)).map_err(|error| failed("--trace", path, &error))?;
         }
         Ok(())
+    }
+
+    /// Sends the run where that was asked for.
+    pub(crate) fn send(&self, recorded: &Recorded) -> Result<(), CliError> {
+        self.otlp.as_ref().map_or(Ok(()), |endpoint| otlp::send(endpoint, recorded))
     }
 }
 

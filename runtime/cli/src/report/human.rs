@@ -7,13 +7,14 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmill_insight::{Anatomy, CriticalPath, Summary, advise};
+use wasmill_insight::{Anatomy, CriticalPath, Summary, advise, is_executed};
 use wasmill_model::port::{LogLevel, RunLog as _};
 use wasmill_model::{Event, JobReport, JobStatus, RunCounts, RunId, RunSummary};
 use wasmill_storage::Storage;
 
 use super::bar::Bar;
 use super::failure::{describe_failure, stderr_tail};
+use super::lines::Lines;
 use super::summary::{advice, details, reasons, times, verdict};
 use super::text::{count, duration, harmless, harmless_lines};
 use crate::recorded::Past;
@@ -38,10 +39,13 @@ pub(crate) struct Human {
     /// What earlier runs know, once it was asked for.
     past: Option<Past>,
     executed: usize,
+    /// The reports of all jobs, unless there are too many of them, or some were known before any was executed.
+    reports: Option<Vec<JobReport>>,
     /// What of jobs' logs is shown.
     log_level: LogLevel,
     failures: usize,
     saved: Vec<String>,
+    lines: Lines,
 }
 
 impl Human {
@@ -56,9 +60,11 @@ impl Human {
             counts: RunCounts::default(),
             past: None,
             executed: 0,
+            reports: Some(Vec::new()),
             log_level: log_level(quiet, verbose),
             failures: 0,
             saved: Vec::new(),
+            lines: Lines::new(),
         }
     }
 
@@ -102,13 +108,15 @@ impl Human {
 
     pub(crate) fn finish(&mut self) {
         self.bar.clear();
+        self.lines.flush();
     }
 
     fn job_finished(&mut self, report: &JobReport) {
         self.bar.ended(&report.job);
         self.counts.add(report.status, report.cached);
-        let is_executed = !report.cached && report.result.is_some();
+        let is_executed = is_executed(report);
         self.executed += usize::from(is_executed);
+        self.keep(report);
         match report.status {
             JobStatus::Failed | JobStatus::Error => self.show_failure(report),
             JobStatus::Succeeded if is_executed && !self.quiet && self.bar.is_hidden() => {
@@ -117,6 +125,16 @@ impl Human {
                 self.line(&format!("[{}/{}] {} in {took}{why}", self.counts.ended(), self.counts.jobs, report.job));
             }
             _ => {}
+        }
+    }
+
+    /// Keeps a report for the end. Where nothing is executed there is nothing to say, and what was known comes first; then
+    /// the store has it.
+    fn keep(&mut self, report: &JobReport) {
+        let keeps = !self.quiet && self.executed > 0 && self.counts.jobs <= DETAILED_JOBS_MAX;
+        match &mut self.reports {
+            Some(reports) if keeps && reports.len() + 1 == self.counts.ended() => reports.push(report.clone()),
+            reports => *reports = None,
         }
     }
 
@@ -143,9 +161,7 @@ impl Human {
             error = error.hint("this failure is recorded; `--retry-failed` executes the job again");
         }
         let text = error.human();
-        self.bar.suspend(|| {
-            let _ = write!(anstream::stderr(), "{text}");
-        });
+        self.write(&text);
     }
 
     fn run_finished(&mut self, summary: &RunSummary) {
@@ -156,11 +172,11 @@ impl Human {
         }
         if !self.quiet {
             let text = harmless_lines(&self.summary(summary));
-            let _ = write!(anstream::stderr(), "{text}");
+            self.write(&text);
         }
     }
 
-    fn summary(&self, summary: &RunSummary) -> String {
+    fn summary(&mut self, summary: &RunSummary) -> String {
         let mut lines = vec![format!("{}: {}", self.plan, verdict(summary)), times(summary)];
         if self.executed > 0 && summary.counts.jobs <= DETAILED_JOBS_MAX {
             lines.extend(self.details().unwrap_or_default());
@@ -177,9 +193,13 @@ impl Human {
     }
 
     /// What the run's record says.
-    fn details(&self) -> Option<Vec<String>> {
+    fn details(&mut self) -> Option<Vec<String>> {
         let run = self.run?;
-        let (record, jobs) = (self.storage.run(run).ok()??, self.storage.jobs(run).ok()?);
+        let record = self.storage.run(run).ok()??;
+        let jobs = match self.reports.take() {
+            Some(reports) => reports,
+            None => self.storage.jobs(run).ok()?,
+        };
         let anatomy = Anatomy::of(&record, &jobs);
         let path = CriticalPath::of(&anatomy);
         let summary = Summary::of(&anatomy, &path);
@@ -194,11 +214,18 @@ impl Human {
         Some(lines)
     }
 
-    fn line(&self, text: &str) {
-        self.bar.suspend(|| {
+    fn line(&mut self, text: &str) {
+        self.write(&format!("{}\n", harmless(text)));
+    }
+
+    /// Writes something that stays: at once where there is a bar, else with what comes soon after it.
+    fn write(&mut self, text: &str) {
+        if self.bar.is_hidden() {
+            self.lines.add(text);
+        } else {
             // Nothing can be done for a reader that has closed the pipe.
-            let _ = writeln!(anstream::stderr(), "{}", harmless(text));
-        });
+            self.bar.suspend(|| drop(anstream::stderr().write_all(text.as_bytes())));
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use wasmill_insight::{Reason, is_executed};
 use wasmill_model::{Event, RunId};
 use wasmill_storage::Storage;
 
@@ -52,17 +53,22 @@ impl Json {
 
     fn why(&mut self, event: &Event) -> Option<Value> {
         let Event::JobFinished(report) = event else { return None };
-        if report.cached || report.result.is_none() {
+        if !is_executed(report) {
             return None;
         }
         if self.past.is_none() {
             self.past = Some(Past::of_all(&self.storage, &self.plan, self.run).unwrap_or_default());
         }
         let reason = self.past.as_ref()?.reason(&self.storage, self.fresh, report);
-        let mut why = json!(reason);
-        if let Value::Object(fields) = &mut why {
-            fields.insert("said".to_owned(), json!(reason.to_string()));
-        }
-        Some(why)
+        Some(explained(&reason))
     }
+}
+
+/// A reason for programs, with its one line for people.
+pub(crate) fn explained(reason: &Reason) -> Value {
+    let mut why = json!(reason);
+    if let Value::Object(fields) = &mut why {
+        fields.insert("said".to_owned(), json!(reason.to_string()));
+    }
+    why
 }

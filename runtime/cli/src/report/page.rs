@@ -159,7 +159,7 @@ fn environment(recorded: &Recorded) -> Vec<(&'static str, String)> {
         ("wasmill", setup.version.clone()),
         ("machine", format!("{} {}, {}", setup.os, setup.architecture, count(setup.cores as usize, "core"))),
         ("workers", setup.workers.to_string()),
-        ("memory budget", if setup.memory_bytes == u64::MAX { "none".to_owned() } else { size(setup.memory_bytes) }),
+        ("memory budget", setup.memory_bytes.map_or_else(|| "none".to_owned(), size)),
         ("engine", setup.engine.clone()),
     ];
     all.extend(setup.profile.clone().map(|profile| ("profile", profile)));

@@ -11,6 +11,7 @@ use super::fields::{Field, Fields, Subject};
 use super::graph::Reference;
 use super::job::{self, Context};
 use super::limits::LimitFields;
+use super::profile::{Profiles, take_profiles};
 use super::source::Reader;
 use super::spelling::nearest;
 use super::variables::Variables;
@@ -63,6 +64,26 @@ pub fn parse(text: &str, format: Format) -> Result<Plan, Vec<Diagnostic>> {
     read_plan(text, format, None)
 }
 
+/// Reads a configuration: profiles, and which of them counts where none is asked for.
+///
+/// # Errors
+/// As of [`parse`].
+pub fn parse_config(text: &str, format: Format) -> Result<Profiles, Vec<Diagnostic>> {
+    let mut errors = Diagnostics::default();
+    let root = read(text, format, &mut errors);
+    let config = errors.is_empty().then(|| {
+        let root = Field { subject: Subject::Config, key_span: &root.span, node: &root };
+        let mut fields = Fields::of(root.entries(&mut errors), &root.subject);
+        let profiles = take_profiles(&mut fields, &mut errors);
+        fields.finish(&mut errors);
+        profiles
+    });
+    match config {
+        Some(profiles) if errors.is_empty() => Ok(profiles),
+        _ => Err(errors.into_sorted()),
+    }
+}
+
 /// Reads a plan that a job yields, as JSON.
 ///
 /// # Errors
@@ -98,6 +119,7 @@ fn plan(root: &Node<'_>, outer: Option<Outer<'_>>, errors: &mut Diagnostics) -> 
     };
     let growth = if outer.is_some() { None } else { fields.take("growth") };
     let growth = growth.map(|field| growth_of(&field, errors)).unwrap_or_default();
+    let profiles = if outer.is_some() { Profiles::default() } else { take_profiles(&mut fields, errors) };
     let none = Defaults::default();
     let context = Context { modules: &modules, resources: &resources, defaults: &none, outer };
     let defaults = fields.take("defaults").map(|field| defaults(&field, context, errors)).unwrap_or_default();
@@ -112,7 +134,7 @@ fn plan(root: &Node<'_>, outer: Option<Outer<'_>>, errors: &mut Diagnostics) -> 
         .map(|(index, entry)| job::job(index, entry, context, &mut references, errors))
         .collect();
     graph::check(&jobs, &references, errors);
-    Plan { name: name.unwrap_or(NAME_DEFAULT).to_owned(), modules, resources, growth, jobs, result }
+    Plan { name: name.unwrap_or(NAME_DEFAULT).to_owned(), modules, resources, growth, profiles, jobs, result }
 }
 
 /// Reads how many jobs may come to be.

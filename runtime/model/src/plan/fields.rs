@@ -14,6 +14,8 @@ use super::spelling::nearest;
 pub(super) enum Subject<'a> {
     /// The whole plan.
     Plan,
+    /// The whole configuration.
+    Config,
     /// `[defaults]`.
     Defaults,
     /// A module, by its name.
@@ -30,10 +32,11 @@ impl fmt::Display for Subject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Subject::Plan => f.write_str("the plan"),
+            Subject::Config => f.write_str("the configuration"),
             Subject::Defaults => f.write_str("`[defaults]`"),
             Subject::Module(name) => write!(f, "module {}", Quoted(name)),
             Subject::Job(name) => write!(f, "job {}", Quoted(name)),
-            Subject::Key(key, Subject::Plan) => write!(f, "{}", Quoted(key)),
+            Subject::Key(key, Subject::Plan | Subject::Config) => write!(f, "{}", Quoted(key)),
             Subject::Key(key, parent) => write!(f, "{} in {parent}", Quoted(key)),
             Subject::Item(list) => write!(f, "an item of {list}"),
         }

@@ -41,9 +41,7 @@ pub(super) fn job(
     let mut fields = Fields::of(Field { subject, key_span: &key.span, node }.entries(errors), &subject);
 
     let is_yielded = context.outer.is_some();
-    let for_each = fields.take("for-each").map_or_else(ForEach::default, |field| {
-        Reader { job: index, variables: &Variables::default(), references, is_yielded }.for_each(&field, errors)
-    });
+    let for_each = for_each(fields.take("for-each"), index, is_yielded, references, errors);
     let variables = Variables::of(&for_each);
     let race = fields.take("race").and_then(|field| race(&field, &for_each, errors));
 
@@ -60,7 +58,7 @@ pub(super) fn job(
     let batch_field = fields.take("batch");
     let kept = if yields.is_some() { None } else { Some(&outputs[..]) };
     let save = fields.take("save").map(|field| save(&field, context, (&for_each, race), &variables, kept, errors));
-    let (limits, timeout) = limits(fields.take("limits"), context, key, errors);
+    let (limits, timeout, timeout_is_default) = limits(fields.take("limits"), context, key, errors);
     let seed = fields.take("seed").and_then(|field| field.whole(0, errors)).unwrap_or(0);
     let floats = fields.take("floats").and_then(|field| native_floats(&field, errors));
     let place = place(&mut fields, context, errors);
@@ -90,6 +88,7 @@ pub(super) fn job(
         yields,
         limits,
         timeout,
+        timeout_is_default,
         seed,
         native_floats: floats.or(context.defaults.native_floats).unwrap_or(false),
         place,
@@ -98,6 +97,18 @@ pub(super) fn job(
     };
     spec.batch = batch_field.and_then(|field| batch(&field, &spec, is_yielded, errors));
     python::finish(spec, context, errors)
+}
+
+/// Reads `for-each`, in which no variable is known.
+fn for_each(
+    field: Option<Field<'_>>,
+    job: usize,
+    is_yielded: bool,
+    references: &mut Vec<Reference>,
+    errors: &mut Diagnostics,
+) -> ForEach {
+    let mut reader = Reader { job, variables: &Variables::default(), references, is_yielded };
+    field.map_or_else(ForEach::default, |field| reader.for_each(&field, errors))
 }
 
 /// The module of a job that names none. The jobs of a program may call each other without knowing what the plan calls their program.
@@ -111,16 +122,20 @@ fn no_module(subject: &Subject<'_>, key: &Key<'_>) -> Diagnostic {
     missing.hint("give it one, or give one to all jobs under `[defaults]`")
 }
 
-/// Reads `limits`. What a job yields may use no more than the job itself.
+/// Reads `limits`, and whether nothing is said of how long the job may take. What a job yields may use no more than the job itself.
 fn limits(
     field: Option<Field<'_>>,
     context: Context<'_>,
     key: &Key<'_>,
     errors: &mut Diagnostics,
-) -> (Limits, Timeout) {
+) -> (Limits, Timeout, bool) {
     let span = field.as_ref().map_or_else(|| key.span.clone(), Field::span);
     let own = field.map(|field| LimitFields::read(&field, errors)).unwrap_or_default();
-    let Some(outer) = context.outer else { return own.over(context.defaults.limits) };
+    let Some(outer) = context.outer else {
+        let is_default = !own.has_timeout() && !context.defaults.limits.has_timeout();
+        let (limits, timeout) = own.over(context.defaults.limits);
+        return (limits, timeout, is_default);
+    };
     let (limits, timeout) = own.over(context.defaults.limits.over_those_of(&outer.by.limits, outer.by.timeout));
     let exceeded = [
         ("memory", limits.memory_bytes > outer.by.limits.memory_bytes),
@@ -133,7 +148,7 @@ fn limits(
             format!("the `{what}` limit of job {} is above that of the job that yields it", Quoted(&key.text));
         errors.push(Diagnostic::new(message, span.clone()));
     }
-    (limits, timeout)
+    (limits, timeout, false)
 }
 
 /// Reads `race`.

@@ -37,6 +37,11 @@ impl LimitFields {
         limits
     }
 
+    /// Whether they say how long a job may take.
+    pub(super) fn has_timeout(&self) -> bool {
+        self.wall_ms.is_some()
+    }
+
     /// These, and for what is not among them given limits.
     pub(super) fn over_those_of(self, limits: &Limits, timeout: Timeout) -> Self {
         Self {

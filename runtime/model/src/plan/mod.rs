@@ -13,6 +13,7 @@ mod job;
 mod limits;
 mod overlap;
 mod places;
+mod profile;
 mod python;
 mod quantity;
 mod source;
@@ -24,9 +25,10 @@ mod when;
 
 use std::collections::BTreeMap;
 
-pub use decode::{Format, Outer, parse, parse_yielded};
+pub use decode::{Format, Outer, parse, parse_config, parse_yielded};
 pub use diagnostic::{Diagnostic, Label, Span};
 pub use places::{check_mounts, check_outputs};
+pub use profile::{BuiltIn, Engine, Jobs, Profile, Profiles, Share, built_in};
 pub use quantity::{bytes as parse_size, milliseconds as parse_duration};
 pub use template::{Binding, Bindings, HostPathError, Template, TemplateError};
 pub use typecheck::{Interfaces, check_types};
@@ -47,6 +49,8 @@ pub struct Plan {
     pub resources: BTreeMap<String, u64>,
     /// How many jobs may come to be during a run.
     pub growth: Growth,
+    /// How it is carried out, under names.
+    pub profiles: Profiles,
     /// The jobs in the order of the file.
     pub jobs: Vec<JobSpec>,
     /// In a plan that a job yields: what stands for that job's output.
@@ -148,6 +152,8 @@ pub struct JobSpec {
     pub limits: Limits,
     /// The wall-clock limit.
     pub timeout: Timeout,
+    /// Whether the plan says nothing of that.
+    pub timeout_is_default: bool,
     /// Makes random numbers differ between equal jobs.
     pub seed: u64,
     /// Whether NaNs may be as the processor makes them, which is faster and holds for one kind of processor.

@@ -34,7 +34,7 @@ const DEVELOPER_PATHS: [&str; 4] =
     [concat!("/ho", "me/"), concat!("/Us", "ers/"), concat!("/ro", "ot/"), concat!("C:\\Us", "ers")];
 
 /// Files that are worth their length only while they are short, and how long they may get.
-pub(super) const LINE_LIMITS: [(&str, usize); 2] = [("ARCHITECTURE.md", 150), ("runtime/cli/src/main.rs", 16)];
+pub(super) const LINE_LIMITS: [(&str, usize); 2] = [("ARCHITECTURE.md", 150), ("runtime/cli/src/main.rs", 17)];
 
 /// Every Rust file begins with a `//!`; a library's says what it owns and what it does not know.
 pub(super) fn header(source: &Source) -> Findings {
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_file_over_its_limit_is_found() {
         let findings = |lines: usize| line_limits(&Source::sample("runtime/cli/src/main.rs", &"x\n".repeat(lines)));
-        assert_eq!(findings(16), [""; 0]);
-        assert_eq!(findings(17), ["runtime/cli/src/main.rs: has 17 lines, and 16 are enough"]);
+        assert_eq!(findings(17), [""; 0]);
+        assert_eq!(findings(18), ["runtime/cli/src/main.rs: has 18 lines, and 17 are enough"]);
     }
 }

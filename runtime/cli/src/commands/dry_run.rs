@@ -1,0 +1,112 @@
+//! `wasmill run --dry-run`: what a run would execute, and why.
+//!
+//! Owns: what is said of each job. Does not know: how a run is rehearsed, or why jobs are executed.
+
+use serde_json::{Value, json};
+use wasmill_executor::{Accepts, Graph, LoadedModules, NOT_RECORDED};
+use wasmill_insight::Reason;
+use wasmill_model::{Event, JobReport, JobStatus, RunId};
+
+use crate::args::{Global, OutputFormat, RunArgs};
+use crate::error::CliError;
+use crate::exit_code;
+use crate::mill::Mill;
+use crate::recorded::Past;
+use crate::report::json::explained;
+use crate::report::print;
+use crate::report::summary::reasons;
+use crate::report::text::{count, harmless};
+
+/// What would become of a job.
+enum Would {
+    /// It would be executed.
+    Execute(Reason),
+    /// It would be looked up once others have been executed, and may turn out to be known.
+    LookUp(String),
+    /// It cannot be carried out, as things are.
+    Fail(String),
+}
+
+/// Says what a run would execute, and why. What depends on it may turn out to need nothing.
+pub(super) fn dry_run(
+    global: &Global,
+    args: &RunArgs,
+    mill: &Mill,
+    graph: Graph,
+    modules: LoadedModules,
+) -> Result<u8, CliError> {
+    let past = Past::of_all(&mill.storage, graph.name(), RunId(u64::MAX))?;
+    let accepts = Accepts { retry_failed: args.retry_failed, fresh: args.fresh };
+    let (mut cached, mut open) = (0, Vec::new());
+    let rehearsed = mill.rehearse(graph, modules, accepts, &mut |event| {
+        let Event::JobFinished(report) = event else { return };
+        match report.status {
+            _ if report.cached => cached += 1,
+            JobStatus::Error | JobStatus::Skipped => open.push(report.clone()),
+            JobStatus::Omitted if is_unrecorded(report) => open.push(report.clone()),
+            _ => {}
+        }
+    })?;
+    let (mut whys, mut behind, mut wrong) = (Vec::new(), 0, 0);
+    for report in &open {
+        let action = || rehearsed.unrecorded.get(report.key.as_ref()?).cloned();
+        let would = match report.status {
+            JobStatus::Skipped => {
+                Would::LookUp(report.error.join(": ").replace("did not succeed", "would be executed first"))
+            }
+            _ if !is_unrecorded(report) => Would::Fail(report.error.join(": ")),
+            _ if report.trace.attempts > 0 => {
+                Would::Execute(past.reason_for(&mill.storage, args.fresh, report, action))
+            }
+            _ => Would::LookUp("jobs that it takes from would be executed first".to_owned()),
+        };
+        say(global, report, &would);
+        match would {
+            Would::Execute(why) => whys.push(why),
+            Would::LookUp(_) => behind += 1,
+            Would::Fail(_) => wrong += 1,
+        }
+    }
+    conclude(global, whys, cached, behind, wrong);
+    Ok(if wrong > 0 { exit_code::JOBS_FAILED } else { exit_code::SUCCESS })
+}
+
+/// Whether all that is wrong with a job is that nothing is executed.
+fn is_unrecorded(report: &JobReport) -> bool {
+    report.error.iter().any(|line| line.ends_with(NOT_RECORDED))
+}
+
+fn say(global: &Global, report: &JobReport, would: &Would) {
+    let (word, line, why) = match would {
+        Would::Execute(reason) => ("execute", reason.to_string(), explained(reason)),
+        Would::LookUp(why) => ("look-up", why.clone(), json!({ "said": why })),
+        Would::Fail(why) => ("fail", why.clone(), json!({ "said": why })),
+    };
+    if global.format == OutputFormat::Json {
+        let said: Value = json!({ "event": "job-rehearsed", "job": report.job, "would": word, "why": why });
+        print(format!("{said}\n").as_bytes());
+    } else if !global.quiet {
+        print(format!("{word:8}  {}: {}\n", harmless(&report.job), harmless(&line)).as_bytes());
+    }
+}
+
+fn conclude(global: &Global, whys: Vec<Reason>, cached: usize, behind: usize, wrong: usize) {
+    if global.format == OutputFormat::Json {
+        let said = json!({
+            "event": "run-rehearsed", "execute": whys.len(), "cached": cached, "look_up": behind, "fail": wrong,
+        });
+        print(format!("{said}\n").as_bytes());
+    } else if !global.quiet {
+        let mut line = format!("{} would be executed, {cached} cached", count(whys.len(), "job"));
+        if behind > 0 {
+            line += &format!(", {behind} looked up behind them");
+        }
+        if wrong > 0 {
+            line += &format!(", {wrong} could not be carried out");
+        }
+        print(format!("{line}\n").as_bytes());
+        if let Some(why) = reasons(whys.into_iter()) {
+            print(format!("  {}\n", harmless(&why)).as_bytes());
+        }
+    }
+}
