@@ -52,7 +52,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Analyze { run, artifacts } => commands::analyze::analyze(&cli.global, run, &artifacts),
         Command::Compare { before, after } => commands::compare::runs(&cli.global, before, after),
         Command::Stats { plan, limit, fail_on_regression, csv } => {
-            commands::stats::stats(&cli.global, plan.as_deref(), limit, fail_on_regression, csv)
+            commands::stats::stats(&cli.global, plan.as_deref(), limit as usize, fail_on_regression, csv)
         }
         Command::Verify { run, sample, jobs } => commands::verify::verify(&cli.global, run, sample, jobs),
         Command::Cat { digest, range } => commands::content::cat(&cli.global, digest, range),

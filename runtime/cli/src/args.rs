@@ -186,8 +186,8 @@ pub(crate) enum Command {
         /// The plan's name [default: that of the latest run]
         plan: Option<String>,
         /// How many runs
-        #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT")]
-        limit: usize,
+        #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
         /// End with exit code 108 where a family of jobs has become slower: below 0.8 of the mean of the runs before
         #[arg(long)]
         fail_on_regression: bool,

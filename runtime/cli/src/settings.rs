@@ -256,20 +256,24 @@ fn layers(name: &str, files: &[(PathBuf, &Profiles)]) -> Vec<(Origin, Profile)> 
     layers
 }
 
-/// Where the user's configuration is, if there is a place for it.
+/// Where the user's configuration is, if there is a place for it. A variable that is empty says that there is none.
 pub(crate) fn user_file() -> Option<PathBuf> {
-    let named = std::env::var_os(CONFIG_VARIABLE).filter(|file| !file.is_empty()).map(PathBuf::from);
-    named.or_else(|| directories::BaseDirs::new().map(|dirs| dirs.config_dir().join("wasmill").join("config.toml")))
+    match std::env::var_os(CONFIG_VARIABLE) {
+        Some(named) => Some(PathBuf::from(named)).filter(|file| !file.as_os_str().is_empty()),
+        None => directories::BaseDirs::new().map(|dirs| dirs.config_dir().join("wasmill").join("config.toml")),
+    }
 }
 
 fn read_user(file: Option<&Path>) -> Result<Option<Profiles>, CliError> {
     let Some(file) = file else { return Ok(None) };
+    let named = std::env::var_os(CONFIG_VARIABLE).is_some();
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if !named && is_out_of_sight(file, &error) => return Ok(None),
         Err(error) => {
             let wrong = CliError::new(exit_code::PLAN, format!("failed to read the configuration {}", file.display()));
-            return Err(wrong.because(&error));
+            let wrong = wrong.because(&error);
+            return Err(if named { wrong.hint(format!("{CONFIG_VARIABLE} names it")) } else { wrong });
         }
     };
     let shown = file.display().to_string();
@@ -277,6 +281,17 @@ fn read_user(file: Option<&Path>) -> Result<Option<Profiles>, CliError> {
         headline: format!("the configuration {shown} is not valid"),
         ..plan_file::invalid(&shown, &text, &wrong)
     })
+}
+
+/// Whether there is no such file as far as this user can see. Whoever becomes somebody else often keeps the other's HOME,
+/// and may not look into it.
+fn is_out_of_sight(file: &Path, error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => true,
+        ErrorKind::PermissionDenied => file.metadata().is_err(),
+        _ => false,
+    }
 }
 
 fn size(flag: &str, text: Option<&str>) -> Result<Option<u64>, CliError> {

@@ -494,7 +494,8 @@ pub(crate) fn await_durable(shared: &Shared, job: JobId, ended: &mut Ended) -> R
     Ok(())
 }
 
-/// Records a result if every machine would come to it, and says whether it did.
+/// Records a result if every machine would come to it, and says whether it did. Of what is not recorded, what was asked for is
+/// kept, so that it can be looked at: the key is the digest of its encoding.
 pub(crate) fn record(
     shared: &Shared,
     job: JobId,
@@ -509,6 +510,8 @@ pub(crate) fn record(
         let on_durable = Box::new(move |durable| inbox.push(Message::Durable(job, durable)));
         let record = ActionRecord { result: result.clone(), usage };
         miss.record(action, &record, on_durable).map_err(Failure::Store)?;
+    } else {
+        shared.ports.blobs.put(action.encode().into()).map_err(Failure::Store)?;
     }
     Ok(is_recorded)
 }

@@ -117,7 +117,8 @@ pub trait ActionCache: Send + Sync {
     /// Lets a result be recorded whatever is there.
     fn again(&self, key: &ActionKey) -> Miss<'_>;
 
-    /// The action behind a key, so that it can be executed again.
+    /// The action behind a key, so that it can be executed again. One without a result is found where its canonical encoding was
+    /// put as a blob, whose digest is the key.
     ///
     /// # Errors
     /// The disk's failure.

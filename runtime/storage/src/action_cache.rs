@@ -28,7 +28,11 @@ impl ActionCache for Storage {
     }
 
     fn action(&self, key: &ActionKey) -> Result<Option<Action>, StoreError> {
-        let Some(found) = self.locate_action(key)? else { return Ok(None) };
+        let Some(found) = self.locate_action(key)? else {
+            // What has no result may have been kept by itself.
+            let Some(blob) = self.find(&key.0)? else { return Ok(None) };
+            return Ok(self.get(&blob).ok().and_then(|bytes| Action::decode(&bytes).ok()));
+        };
         let Some(row) = self.action_row(key, &found.place)? else { return Ok(None) };
         let Some((_, action)) = decode_action(key, &row) else { return Ok(None) };
         if Digest::of(action) != key.0 {

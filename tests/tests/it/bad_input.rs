@@ -178,8 +178,8 @@ fn run_unprivileged(space: &TestSpace, args: &[&str]) -> Said {
             std::fs::set_permissions(space.path("."), std::fs::Permissions::from_mode(0o777)).unwrap();
         }
         let mut unprivileged = Command::new(&copy);
-        unprivileged.args(args).current_dir(space.path(".")).env("NO_COLOR", "1");
-        unprivileged.env("WASMILL_STORE", space.path("store")).uid(65534).gid(65534);
+        unprivileged.args(args).current_dir(space.path(".")).uid(65534).gid(65534);
+        space.isolate(&mut unprivileged);
         command = unprivileged;
     }
     // While the copy was written, another test may have started a process, which then holds it open for a moment.
@@ -244,7 +244,10 @@ fn a_full_disk_loses_nothing_that_was_stored() {
         binary().display(),
         space.path("store").display()
     );
-    let output = Command::new("sh").arg("-c").arg(script).current_dir(space.path(".")).env("NO_COLOR", "1").output();
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(script).current_dir(space.path("."));
+    space.isolate(&mut shell);
+    let output = shell.output();
     let said = space.said(&output.unwrap());
     assert!(said.code == 104 || said.code == 100, "{said:?}");
     assert!(said.stderr.contains("File too large"), "{said:?}");

@@ -37,6 +37,11 @@ pub(crate) struct Page {
 impl Page {
     /// Opens a file and waits until it is loaded; none where there is no browser, which `cargo xtask test` has said.
     pub(crate) fn open(file: &Path) -> Option<Self> {
+        Self::open_at(file, "")
+    }
+
+    /// The same at a place in the file, such as `#jobs`.
+    pub(crate) fn open_at(file: &Path, place: &str) -> Option<Self> {
         let program = std::env::var_os("WASMILL_TEST_BROWSER")?;
         let profile = tempfile::Builder::new().prefix("wasmill-browser-").tempdir().expect("a temporary folder");
         let said = File::create(profile.path().join("said")).expect("files can be written");
@@ -62,7 +67,7 @@ impl Page {
         for domain in ["Page", "Runtime", "Log", "Network"] {
             page.call(&format!("{domain}.enable"), &json!({}));
         }
-        let opened = page.call("Page.navigate", &json!({ "url": format!("file://{}", file.display()) }));
+        let opened = page.call("Page.navigate", &json!({ "url": format!("file://{}{place}", file.display()) }));
         assert!(opened["errorText"].is_null(), "{}: {opened}", file.display());
         while !page.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
             let event = page.next();
@@ -77,6 +82,35 @@ impl Page {
         let mut answer = self.call("Runtime.evaluate", &wanted);
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
         answer["result"]["value"].take()
+    }
+
+    /// Makes the window so large, in CSS pixels.
+    pub(crate) fn resize(&mut self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.call("Emulation.setDeviceMetricsOverride", &size);
+        self.settle();
+    }
+
+    /// Has the system prefer a colour scheme: `light` or `dark`.
+    pub(crate) fn prefer(&mut self, scheme: &str) {
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.call("Emulation.setEmulatedMedia", &features);
+        self.settle();
+    }
+
+    /// Waits until what was asked for is drawn.
+    fn settle(&mut self) {
+        self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))");
+    }
+
+    /// The whole page as a PNG, also what one would have to scroll to.
+    pub(crate) fn screenshot(&mut self) -> Vec<u8> {
+        let size = self.call("Page.getLayoutMetrics", &json!({}));
+        let (width, height) = (self.evaluate("innerWidth"), &size["cssContentSize"]["height"]);
+        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
+        let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
+        let taken = self.call("Page.captureScreenshot", &wanted);
+        from_base64(taken["data"].as_str().expect("a text"))
     }
 
     /// What a person would read.
@@ -159,6 +193,23 @@ fn listen(output: ChildStdout) -> Receiver<Value> {
     receiver
 }
 
+/// Bytes as the protocol writes them (RFC 4648, section 4).
+fn from_base64(text: &str) -> Vec<u8> {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bytes, mut bits, mut length) = (Vec::with_capacity(text.len() / 4 * 3), 0_u32, 0);
+    for char in text.trim_end_matches('=').bytes() {
+        let digit = DIGITS.iter().position(|digit| *digit == char).expect("a digit of base64");
+        bits = (bits << 6) | digit as u32;
+        length += 6;
+        if length >= 8 {
+            length -= 8;
+            bytes.push((bits >> length) as u8);
+            bits &= (1 << length) - 1;
+        }
+    }
+    bytes
+}
+
 const PAGE: &str = r#"<!doctype html><html lang="en"><meta charset="utf-8"><title>Bread</title>
 <h1>Flour → bread ✓</h1>
 <p hidden>Not for everybody.</p>
@@ -193,4 +244,26 @@ fn a_page_that_does_not_work_is_found() {
         assert!(complaints.contains(expected), "{expected:?} is not in {complaints}");
     }
     assert_eq!(page.requested().len(), 2, "{:?}", page.requested());
+}
+
+#[test]
+fn a_page_is_drawn_as_large_and_as_dark_as_it_is_asked_for() {
+    let space = TestSpace::new();
+    let style = "<style>@media (prefers-color-scheme: dark) { body { background: #000; } }</style>";
+    space.write("page.html", format!("<!doctype html>{style}<div style='height: 900px'>tall</div>"));
+    let Some(mut page) = Page::open_at(&space.path("page.html"), "#place") else { return };
+    assert_eq!(page.evaluate("location.hash"), "#place");
+    page.resize(320, 200);
+    assert_eq!(page.evaluate("innerWidth"), 320);
+    let mut shots = ["light", "dark"].map(|scheme| {
+        page.prefer(scheme);
+        page.screenshot()
+    });
+    assert_ne!(shots[0], shots[1]);
+    let shot = std::mem::take(&mut shots[0]);
+    assert_eq!(&shot[..8], b"\x89PNG\r\n\x1a\n");
+    let number = |at: usize| u32::from_be_bytes(shot[at..at + 4].try_into().unwrap());
+    assert_eq!(number(16), 320);
+    assert!(number(20) >= 900, "also what is below the window: {}", number(20));
+    assert_eq!(from_base64("aMOkbQo="), "häm\n".as_bytes());
 }

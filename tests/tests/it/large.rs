@@ -78,14 +78,10 @@ fn where_there_is_no_room_for_a_pool_instances_are_made_one_by_one() {
     space.guest("hello");
     let binary = crate::support::binary();
     let script = format!("ulimit -v 16000000 && exec {} exec hello.wasm -- a", binary.display());
-    let output = std::process::Command::new("sh")
-        .args(["-c", &script])
-        .current_dir(space.path(""))
-        .env("WASMILL_STORE", space.path("store"))
-        .env("NO_COLOR", "1")
-        .output()
-        .unwrap();
-    let said = space.said(&output);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &script]).current_dir(space.path(""));
+    space.isolate(&mut shell);
+    let said = space.said(&shell.output().unwrap());
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.stdout.contains("arg 1: a"), "{said:?}");
     assert!(said.stderr.contains("no pool of instances on this host"), "{said:?}");

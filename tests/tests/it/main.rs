@@ -22,11 +22,13 @@ mod guide;
 mod history;
 mod initialised;
 mod large;
+mod observing;
 mod plans;
 
 mod project;
 mod python;
 mod races;
+mod report_page;
 mod resuming;
 mod sharing;
 mod store;

@@ -48,8 +48,18 @@ impl TestSpace {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
-        command.env("WASMILL_STORE", self.path("store")).env_remove("WASMILL_LOG").env("NO_COLOR", "1");
+        self.isolate(&mut command);
         command
+    }
+
+    /// Has a command work with this folder's store, and with nothing that whoever runs the tests has set for themselves.
+    pub(crate) fn isolate(&self, command: &mut Command) {
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("WASMILL_") && !name.starts_with("WASMILL_GUEST")) {
+                command.env_remove(name);
+            }
+        }
+        command.env("WASMILL_STORE", self.path("store")).env("WASMILL_CONFIG", "").env("NO_COLOR", "1");
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Said {

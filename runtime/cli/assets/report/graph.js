@@ -74,7 +74,7 @@ function countsLine(row) {
   if (row.executed > 0) parts.push(`${whole(row.executed)} executed`);
   if (row.cached > 0) parts.push(`${whole(row.cached)} cached`);
   const rest = row.jobs - row.executed - row.cached;
-  if (rest > 0) parts.push(`${whole(rest)} not`);
+  if (rest > 0) parts.push(`${whole(rest)} not executed`);
   return parts.join(", ") || "nothing";
 }
 

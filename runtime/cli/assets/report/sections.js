@@ -185,7 +185,7 @@ function slaSection(model) {
         number: true,
         cell: (sla) => [shareBar(sla.took_us / sla.target_us), percent(sla.took_us / sla.target_us)],
       },
-      { title: "Critical path", cell: (sla) => (sla.critical ? "yes" : "no") },
+      { title: "Fails the run", cell: (sla) => (sla.critical ? "yes" : "no") },
     ],
     model.slas,
   );

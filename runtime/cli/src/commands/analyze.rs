@@ -14,7 +14,7 @@ use crate::error::CliError;
 use crate::exit_code;
 use crate::mill::Mill;
 use crate::recorded::Recorded;
-use crate::report::summary::{details, times, verdict};
+use crate::report::summary::{details, times, verdict_of};
 use crate::report::text::{count, duration, harmless, harmless_lines};
 use crate::report::{Artifacts, print};
 
@@ -49,15 +49,22 @@ pub(crate) fn analyze(global: &Global, run: Option<RunId>, asked_for: &ArtifactA
             format!("{said}\n")
         }
         _ => {
-            let mut text =
-                format!("run {} of {}: {}\n", recorded.record.id, recorded.record.plan, verdict(&summary.run));
+            let mut text = format!(
+                "run {} of {}: {}\n",
+                recorded.record.id,
+                recorded.record.plan,
+                verdict_of(&recorded.record, &summary.run)
+            );
             let _ = writeln!(text, "  {}", times(&summary.run));
             for line in details(&anatomy, &summary) {
                 let _ = writeln!(text, "  {line}");
             }
+            if recorded.record.setup.is_none() {
+                text += "  an earlier version of wasmill wrote this record: what jobs waited for, and how many workers there were, is not known\n";
+            }
             text += &where_it_went(&summary);
             text += &chain(&anatomy, &path);
-            text += &workers(&path);
+            text += &workers(&path, recorded.record.setup.is_some());
             text + &advised(&anatomy, &advice)
         }
     };
@@ -116,14 +123,14 @@ fn chain(anatomy: &Anatomy<'_>, path: &CriticalPath) -> String {
     text
 }
 
-fn workers(path: &CriticalPath) -> String {
+fn workers(path: &CriticalPath, is_known: bool) -> String {
     if path.steps.is_empty() {
         return String::new();
     }
     let mut text = "\nwith other numbers of workers (replayed from what the jobs took)\n".to_owned();
     let _ = writeln!(text, "  {:>7}  {:>10}  {:>8}  {:>10}", "WORKERS", "TIME", "SPEED-UP", "EFFICIENCY");
     for one in &path.workers {
-        let mark = if one.is_actual { "  as it was" } else { "" };
+        let mark = if one.is_actual && is_known { "  as it was" } else { "" };
         let (time, efficiency) = (duration(one.time_ns), one.efficiency * 100.0);
         let _ = writeln!(text, "  {:>7}  {time:>10}  {:>8.2}  {efficiency:>8.0} %{mark}", one.workers, one.speed_up);
     }

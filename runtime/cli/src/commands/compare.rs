@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 use wasmill_executor::PlanSnapshot;
 use wasmill_insight::{Comparison, Earlier, JobChange, Reason, compare, explain};
-use wasmill_model::{Digest, RunId, RunRecord, RunState};
+use wasmill_model::{Digest, RunId, RunState};
 
 use crate::args::{Global, OutputFormat};
 use crate::error::CliError;
@@ -15,7 +15,7 @@ use crate::exit_code;
 use crate::mill::Mill;
 use crate::recorded::{Recorded, action_of};
 use crate::report::print;
-use crate::report::summary::{times, verdict};
+use crate::report::summary::{status, times, verdict};
 use crate::report::text::{count, duration, harmless};
 
 /// Lines of each kind that are shown.
@@ -43,7 +43,7 @@ pub(crate) fn runs(global: &Global, first: RunId, second: RunId) -> Result<u8, C
             });
             format!("{said}\n")
         }
-        _ => as_text(&before.record, &after.record, &found, &whys, diff.as_deref()),
+        _ => as_text(&before, &after, &found, &whys, diff.as_deref()),
     };
     print(text.as_bytes());
     Ok(exit_code::SUCCESS)
@@ -73,20 +73,22 @@ fn plan_diff(mill: &Mill, before: Option<Digest>, after: Option<Digest>) -> Opti
 }
 
 fn as_text(
-    before: &RunRecord,
-    after: &RunRecord,
+    before: &Recorded,
+    after: &Recorded,
     found: &Comparison,
     whys: &[Option<Reason>],
     diff: Option<&str>,
 ) -> String {
     let mut text = String::new();
-    for record in [before, after] {
+    for record in [&before.record, &after.record] {
         let (verdict, times) = match &record.state {
             RunState::Started => ("not ended".to_owned(), String::new()),
             RunState::Ended(summary) => (verdict(summary), times(summary)),
         };
         let _ = writeln!(text, "run {} of {}: {verdict}", record.id, harmless(&record.plan));
-        let _ = writeln!(text, "  {times}");
+        if !times.is_empty() {
+            let _ = writeln!(text, "  {times}");
+        }
     }
     for (what, was, is) in &found.setup {
         let _ = writeln!(text, "{what}: {} → {}", harmless(was), harmless(is));
@@ -96,11 +98,11 @@ fn as_text(
         list(&mut text, diff.lines().filter(|line| !line.starts_with("@@")).map(harmless));
     }
     if !found.added.is_empty() {
-        let _ = writeln!(text, "\n{} only in run {}", count(found.added.len(), "job"), after.id);
+        let _ = writeln!(text, "\n{} only in run {}", count(found.added.len(), "job"), after.record.id);
         list(&mut text, found.added.iter().map(|job| harmless(job)));
     }
     if !found.removed.is_empty() {
-        let _ = writeln!(text, "\n{} only in run {}", count(found.removed.len(), "job"), before.id);
+        let _ = writeln!(text, "\n{} only in run {}", count(found.removed.len(), "job"), before.record.id);
         list(&mut text, found.removed.iter().map(|job| harmless(job)));
     }
     if !found.changed.is_empty() {
@@ -108,7 +110,11 @@ fn as_text(
         list(
             &mut text,
             found.changed.iter().zip(whys).map(|(change, why)| {
+                let (was, is) = (&before.jobs[change.before], &after.jobs[change.after]);
                 let what = match (change.action, change.result) {
+                    _ if was.key.is_none() || is.key.is_none() => {
+                        return format!("{}: {} → {}", harmless(&change.job), status(was.status), status(is.status));
+                    }
                     (true, true) => "other inputs, other result",
                     (true, false) => "other inputs, same result",
                     (false, _) => "same inputs, other result",

@@ -17,7 +17,7 @@ use crate::error::CliError;
 use crate::exit_code;
 use crate::mill::Mill;
 use crate::recorded::{Past, Recorded, action_of};
-use crate::report::summary::{details, times, verdict};
+use crate::report::summary::{details, status, times, verdict};
 use crate::report::text::{duration, harmless, harmless_lines, size, time};
 use crate::report::{csv, describe_failure, print, show_json, stderr_tail};
 
@@ -180,7 +180,8 @@ fn jobs_as_rows(jobs: &[JobReport]) -> String {
         let JobReport { usage, trace, .. } = report;
         let phases = &trace.phases;
         let numbers = |numbers: &[u64]| numbers.iter().map(u64::to_string).collect::<Vec<_>>();
-        let mut row = vec![report.job.clone(), status(report.status).to_owned(), report.cached.to_string()];
+        let status = serde_json::to_value(report.status).ok().and_then(|status| status.as_str().map(str::to_owned));
+        let mut row = vec![report.job.clone(), status.unwrap_or_default(), report.cached.to_string()];
         row.push(report.result.as_ref().map_or_else(String::new, |result| result.outcome.to_string()));
         row.push(report.key.map_or_else(String::new, |key| key.to_string()));
         row.extend(numbers(&[report.ready_ns, report.started_ns, report.ended_ns, usage.wall_ns, usage.cpu_ns]));
@@ -226,17 +227,6 @@ fn show_run(mill: &Mill, recorded: &Recorded) -> Result<(), CliError> {
 /// Why a job was executed, in brackets.
 fn because(storage: &Storage, past: &Past, run: &RunRecord, report: &JobReport) -> Option<String> {
     past.why(storage, run, report).map(|why| format!(" ({why})"))
-}
-
-fn status(status: JobStatus) -> &'static str {
-    match status {
-        JobStatus::Succeeded => "ok",
-        JobStatus::Failed => "failed",
-        JobStatus::Error => "error",
-        JobStatus::Skipped => "skipped",
-        JobStatus::Cancelled => "cancelled",
-        JobStatus::Omitted => "omitted",
-    }
 }
 
 /// What went wrong with a job.
@@ -335,7 +325,7 @@ fn describe_action(text: &mut String, action: &Action) {
     let _ = writeln!(text, "  module       {}", action.module);
     let _ = writeln!(text, "  args         {}", action.args.join(" ").escape_debug());
     for (name, value) in &action.env {
-        let _ = writeln!(text, "  env          {name}={}", value.escape_debug());
+        let _ = writeln!(text, "  env          {}={}", harmless(name), value.escape_debug());
     }
     if action.stdin.size_bytes > 0 {
         let _ = writeln!(text, "  stdin        {}", action.stdin.digest);
@@ -343,7 +333,7 @@ fn describe_action(text: &mut String, action: &Action) {
     for (at, input) in &action.mounts {
         let (Mount::File { blob, .. } | Mount::Directory { blob }) = &input.content;
         let mode = if input.mode == MountMode::CopyOnWrite { " (rw)" } else { "" };
-        let _ = writeln!(text, "  in           {}  {at}{mode}", blob.digest);
+        let _ = writeln!(text, "  in           {}  {}{mode}", blob.digest, harmless(at.as_str()));
     }
     if let Floats::Native { architecture } = &action.floats {
         let _ = writeln!(text, "  floats       native ({})", architecture.escape_debug());

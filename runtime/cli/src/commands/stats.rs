@@ -43,6 +43,10 @@ pub(crate) fn stats(
         let jobs = mill.storage.jobs(record.id).map_err(store)?;
         runs.push((record, jobs));
     }
+    if runs.is_empty() && names.contains(&plan) {
+        let error = CliError::new(exit_code::INPUT, format!("no run of plan `{plan}` has ended"));
+        return Err(error.hint("`wasmill runs` lists runs, with what became of them"));
+    }
     if runs.is_empty() {
         let error = CliError::new(exit_code::INPUT, format!("no run of a plan `{plan}` is recorded"));
         return Err(match wasmill_executor::nearest(&plan, names.iter().map(String::as_str)) {

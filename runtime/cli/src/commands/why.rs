@@ -45,7 +45,7 @@ pub(crate) fn why(global: &Global, job: Option<&str>, run: Option<RunId>) -> Res
     }
     if quiet > 0 && global.format == OutputFormat::Human {
         let (what, run) = (count(quiet, if text.is_empty() { "job" } else { "other job" }), recorded.record.id);
-        let _ = writeln!(text, "{what} of run {run} did not have to be executed");
+        let _ = writeln!(text, "{what} of run {run}: not executed");
     }
     print(text.as_bytes());
     Ok(exit_code::SUCCESS)

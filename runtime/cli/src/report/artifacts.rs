@@ -31,6 +31,9 @@ impl Artifacts {
         let absolute =
             |path: Option<&Path>| path.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
         let artifacts = Self { report: absolute(report), trace: absolute(trace), otlp: args.otlp.clone() };
+        if artifacts.report.is_some() && artifacts.report == artifacts.trace {
+            return Err(usage("--trace", "it is the file of `--report` as well"));
+        }
         for (flag, path) in [("--report", &artifacts.report), ("--trace", &artifacts.trace)] {
             let Some(path) = path else { continue };
             let is_there = path.exists();

@@ -4,6 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -25,15 +28,27 @@ const RATE_OVER: Duration = Duration::from_secs(5);
 
 /// The bar, or nothing where nobody looks.
 pub(crate) struct Bar {
-    all: Option<MultiProgress>,
+    shown: Option<Shown>,
+}
+
+/// What is on the screen, and the thread that draws it: what runs takes longer also while nothing happens.
+struct Shown {
+    all: MultiProgress,
+    screen: Arc<Mutex<Screen>>,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Screen {
     figures: ProgressBar,
     names: ProgressBar,
+    is_narrow: bool,
+    counts: RunCounts,
     running: BTreeMap<String, Running>,
     began: Instant,
     /// How many jobs had ended at a moment a while ago, and a later one.
     rate_from: [(Instant, usize); 2],
     estimate: Option<(Instant, Duration, RunId)>,
-    drawn: Instant,
 }
 
 struct Running {
@@ -44,17 +59,7 @@ struct Running {
 impl Bar {
     /// Nothing is shown.
     pub(crate) fn hidden() -> Self {
-        let now = Instant::now();
-        Self {
-            all: None,
-            figures: ProgressBar::hidden(),
-            names: ProgressBar::hidden(),
-            running: BTreeMap::new(),
-            began: now,
-            rate_from: [(now, 0); 2],
-            estimate: None,
-            drawn: now,
-        }
+        Self { shown: None }
     }
 
     /// On a terminal, what goes on in a run of a plan is shown from now on.
@@ -63,71 +68,137 @@ impl Bar {
             return;
         }
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWN_HZ));
-        let columns = console::Term::stderr().size().1;
-        let template = if columns < BAR_COLUMNS_MIN {
+        let is_narrow = console::Term::stderr().size().1 < BAR_COLUMNS_MIN;
+        let template = if is_narrow {
             "{pos}/{len} {wide_msg}"
         } else {
             "{prefix:.bold} {bar:24.green/dim} {pos}/{len} {wide_msg}"
         };
         let style = |template| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        self.figures = all.add(ProgressBar::new(jobs as u64).with_style(style(template).progress_chars("━╸─")));
-        self.figures.set_prefix(harmless(plan));
-        self.names = all.add(ProgressBar::new_spinner().with_style(style("  {wide_msg:.dim}")));
-        self.figures.enable_steady_tick(Duration::from_millis(1_000 / u64::from(DRAWN_HZ)));
-        self.all = Some(all);
+        let figures = all.add(ProgressBar::new(jobs as u64).with_style(style(template).progress_chars("━╸─")));
+        figures.set_prefix(harmless(plan));
+        let names = all.add(ProgressBar::new_spinner().with_style(style("  {wide_msg:.dim}")));
+        let now = Instant::now();
+        let screen = Arc::new(Mutex::new(Screen {
+            figures,
+            names,
+            is_narrow,
+            counts: RunCounts { jobs, ..RunCounts::default() },
+            running: BTreeMap::new(),
+            began: now,
+            rate_from: [(now, 0); 2],
+            estimate: None,
+        }));
+        let over = Arc::new(AtomicBool::new(false));
+        let (theirs, ended) = (Arc::clone(&screen), Arc::clone(&over));
+        let draw = move || {
+            while !ended.load(Ordering::Acquire) {
+                lock(&theirs).draw();
+                std::thread::park_timeout(Duration::from_millis(1_000 / u64::from(DRAWN_HZ)));
+            }
+        };
+        // Without the thread, nothing is drawn.
+        let thread = std::thread::Builder::new().name("wasmill-bar".to_owned()).spawn(draw).ok();
+        self.shown = Some(Shown { all, screen, over, thread });
     }
 
     pub(crate) fn is_hidden(&self) -> bool {
-        self.all.is_none()
+        self.shown.is_none()
     }
 
-    pub(crate) fn started(&mut self, job: &str) {
-        if !self.is_hidden() {
-            self.running.insert(job.to_owned(), Running { since: Instant::now(), percent: None });
+    fn with(&self, change: impl FnOnce(&mut Screen)) {
+        if let Some(shown) = &self.shown {
+            change(&mut lock(&shown.screen));
         }
     }
 
+    pub(crate) fn started(&mut self, job: &str) {
+        self.with(|screen| {
+            screen.running.insert(job.to_owned(), Running { since: Instant::now(), percent: None });
+        });
+    }
+
     pub(crate) fn ended(&mut self, job: &str) {
-        self.running.remove(job);
+        self.with(|screen| drop(screen.running.remove(job)));
     }
 
     /// How far a job is.
     pub(crate) fn progressed(&mut self, job: &str, percent: u64) {
-        if let Some(running) = self.running.get_mut(job) {
-            running.percent = Some(percent);
-        }
+        self.with(|screen| {
+            if let Some(running) = screen.running.get_mut(job) {
+                running.percent = Some(percent);
+            }
+        });
     }
 
     /// How long the run will go on, by the durations of a run.
     pub(crate) fn estimated(&mut self, left: Duration, of_run: RunId) {
-        self.estimate = Some((Instant::now(), left, of_run));
+        self.with(|screen| screen.estimate = Some((Instant::now(), left, of_run)));
     }
 
-    /// Shows the state of things, unless it was shown a moment ago.
-    pub(crate) fn draw(&mut self, counts: &RunCounts) {
-        let now = Instant::now();
-        if self.is_hidden() || now.duration_since(self.drawn) < Duration::from_millis(1_000 / u64::from(DRAWN_HZ)) {
-            return;
+    /// How many jobs ended how.
+    pub(crate) fn counted(&mut self, counts: &RunCounts) {
+        self.with(|screen| screen.counts = *counts);
+    }
+
+    /// Has something written that stays.
+    pub(crate) fn suspend(&self, write: impl FnOnce()) {
+        match &self.shown {
+            Some(shown) => shown.all.suspend(write),
+            None => write(),
         }
-        self.drawn = now;
-        self.figures.set_length(counts.jobs as u64);
-        self.figures.set_position(counts.ended() as u64);
-        let said = self.said(counts, now);
+    }
+
+    /// Takes away what is not to stay on the screen.
+    pub(crate) fn clear(&mut self) {
+        let Some(shown) = &mut self.shown else { return };
+        shown.over.store(true, Ordering::Release);
+        if let Some(thread) = shown.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+        let screen = lock(&shown.screen);
+        screen.names.finish_and_clear();
+        screen.figures.finish_and_clear();
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn lock(screen: &Mutex<Screen>) -> MutexGuard<'_, Screen> {
+    screen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Screen {
+    fn draw(&mut self) {
+        let now = Instant::now();
+        let said = self.said(now);
+        self.figures.set_length(self.counts.jobs as u64);
+        self.figures.set_position(self.counts.ended() as u64);
         self.figures.set_message(said);
         self.names.set_message(self.named(now));
     }
 
-    fn said(&mut self, counts: &RunCounts, now: Instant) -> String {
+    fn said(&mut self, now: Instant) -> String {
+        let counts = self.counts;
         let ended = counts.ended();
         if now.duration_since(self.rate_from[1].0) > RATE_OVER {
             self.rate_from = [self.rate_from[1], (now, ended)];
         }
-        let mut parts = Vec::new();
+        let mut parts = vec![seconds(now.duration_since(self.began))];
+        if self.is_narrow {
+            return parts.concat();
+        }
         if let Some((at, left, run)) = self.estimate {
             let left = left.saturating_sub(now.duration_since(at));
-            parts.push(format!("{} left (as in run {run})", seconds(left)));
+            if left > Duration::ZERO {
+                parts.push(format!("{} left (as in run {run})", seconds(left)));
+            }
         }
-        parts.push(seconds(now.duration_since(self.began)));
         let (since, before) = self.rate_from[0];
         let rate = (ended - before.min(ended)) as f64 / now.duration_since(since).as_secs_f64().max(0.1);
         if rate >= 0.1 {
@@ -153,20 +224,6 @@ impl Bar {
             shown.push(count(more, "other"));
         }
         harmless(&shown.join(", "))
-    }
-
-    /// Has something written that stays.
-    pub(crate) fn suspend(&self, write: impl FnOnce()) {
-        match &self.all {
-            Some(all) => all.suspend(write),
-            None => write(),
-        }
-    }
-
-    /// Takes away what is not to stay on the screen.
-    pub(crate) fn clear(&mut self) {
-        self.names.finish_and_clear();
-        self.figures.finish_and_clear();
     }
 }
 

@@ -103,7 +103,7 @@ impl Human {
             Event::Warning { message } => self.line(&format!("warning: {message}")),
             Event::RunFinished(summary) => return self.run_finished(summary),
         }
-        self.bar.draw(&self.counts);
+        self.bar.counted(&self.counts);
     }
 
     pub(crate) fn finish(&mut self) {

@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use wasmill_insight::text::percent;
 use wasmill_insight::{Advice, Anatomy, CriticalPath, Summary, advise};
-use wasmill_model::JobReport;
+use wasmill_model::{JobReport, RunState};
 use wasmill_storage::Storage;
 
-use super::summary::verdict;
+use super::summary::verdict_of;
 use super::text::{count, duration, size, time};
 use crate::error::CliError;
 use crate::recorded::{Past, Recorded};
@@ -74,7 +74,8 @@ fn data(storage: &Storage, recorded: &Recorded) -> Result<Value, CliError> {
         "format": FORMAT,
         "run": {
             "id": record.id, "plan": record.plan, "started": time(record.started_unix_ms),
-            "started_unix_ms": record.started_unix_ms, "verdict": verdict(run), "success": run.is_success(),
+            "started_unix_ms": record.started_unix_ms, "verdict": verdict_of(record, run),
+            "success": run.is_success() && matches!(record.state, RunState::Ended(_)),
             "wall_ns": run.wall_ns, "cpu_ns": run.cpu_ns, "busy_ns": run.busy_ns, "saved_ns": run.saved_ns,
         },
         "figures": figures(&anatomy, &summary),
@@ -140,11 +141,7 @@ fn figures(anatomy: &Anatomy<'_>, summary: &Summary) -> Vec<Figure> {
         figure("executed", summary.executed.to_string(), &format!("of {}", count(run.counts.jobs, "job"))),
         figure("cache hits", part(summary.hit_rate), &format!("{} saved", duration(run.saved_ns))),
         figure("read", size(run.traffic.read_bytes), "by jobs, of their inputs"),
-        figure(
-            "written",
-            size(run.traffic.written_bytes),
-            &format!("by jobs; {} of it was stored already", size(summary.deduplicated_bytes)),
-        ),
+        figure("written", size(run.traffic.written_bytes), "by jobs, in what they left and to their streams"),
         figure("stored", size(run.stored_bytes), "by how much the store grew"),
         figure("retries", run.retries.to_string(), "attempts that came to no result"),
     ];

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use wasmill_insight::text::percent;
 use wasmill_insight::{Advice, Anatomy, Reason, Share, Summary};
-use wasmill_model::{RunCounts, RunId, RunSummary};
+use wasmill_model::{JobStatus, RunCounts, RunId, RunRecord, RunState, RunSummary};
 
 use super::text::{count, duration, size};
 
@@ -38,6 +38,26 @@ pub(crate) fn verdict(summary: &RunSummary) -> String {
         parts.push("cancelled".to_owned());
     }
     parts.join(", ")
+}
+
+/// What became of a job, in a word.
+pub(crate) fn status(status: JobStatus) -> &'static str {
+    match status {
+        JobStatus::Succeeded => "ok",
+        JobStatus::Failed => "failed",
+        JobStatus::Error => "error",
+        JobStatus::Skipped => "skipped",
+        JobStatus::Cancelled => "cancelled",
+        JobStatus::Omitted => "omitted",
+    }
+}
+
+/// The same of a run that may not have ended.
+pub(crate) fn verdict_of(record: &RunRecord, summary: &RunSummary) -> String {
+    match &record.state {
+        RunState::Ended(_) => verdict(summary),
+        RunState::Started => format!("not ended; {} recorded so far", count(summary.counts.jobs, "job")),
+    }
 }
 
 /// Wall time, CPU time, and what the cache saved: never added together.
