@@ -19,6 +19,9 @@ use crate::workspace::Workspace;
 /// Tells the tests where the binary is.
 const BINARY_VARIABLE: &str = "WASMILL_BIN";
 
+/// Where tests leave what people may want to look at, such as screenshots.
+const ARTIFACTS_VARIABLE: &str = "WASMILL_TEST_ARTIFACTS";
+
 /// Where it is set, every test has to do what it is there for: CI sets it.
 const REQUIRED_VARIABLE: &str = "WASMILL_TEST_ALL";
 
@@ -58,6 +61,9 @@ pub(crate) fn test(workspace: &Workspace, args: &TestArgs) -> Result<()> {
         foreign.iter().for_each(|foreign| foreign.publish(&mut command));
         browser.iter().for_each(|browser| browser.publish(&mut command));
         command.env(BINARY_VARIABLE, &wasmill);
+        if std::env::var_os(ARTIFACTS_VARIABLE).is_none() {
+            command.env(ARTIFACTS_VARIABLE, workspace.target.join("test-artifacts"));
+        }
         process::run(command.args(&args.filter))
     };
 

@@ -176,10 +176,10 @@ pub(crate) enum Command {
     },
     /// Say what is different between two runs: plan, inputs, durations, results
     Compare {
-        /// The first run's number
-        before: RunId,
-        /// The second run's number
-        after: RunId,
+        /// The first run's number [default: the latest of the same plan before the second]
+        before: Option<RunId>,
+        /// The second run's number [default: the latest]
+        after: Option<RunId>,
     },
     /// Say how the jobs of a plan did over its latest runs
     Stats {

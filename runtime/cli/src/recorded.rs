@@ -45,6 +45,16 @@ impl Recorded {
         Self::find(storage, Some(run.ok_or_else(none)?))
     }
 
+    /// Finds the latest run of the same plan before another.
+    pub(crate) fn before(storage: &Storage, after: &RunRecord) -> Result<Self, CliError> {
+        let runs = storage.runs(RUNS_LISTED).map_err(|error| CliError::store(&error))?;
+        let run = runs.iter().find(|record| record.plan == after.plan && record.id < after.id);
+        let (id, plan) = (after.id, &after.plan);
+        let none =
+            || CliError::new(exit_code::INPUT, format!("no run of the plan `{plan}` before run {id} is recorded"));
+        Self::find(storage, Some(run.ok_or_else(none)?.id))
+    }
+
     /// Finds a job by its name.
     pub(crate) fn job(&self, name: &str) -> Result<usize, CliError> {
         self.jobs.iter().position(|report| report.job == name).ok_or_else(|| {
@@ -162,7 +172,7 @@ impl Past {
         });
         let is_new = earlier.as_ref().is_none_or(|earlier| earlier.report.key == report.key);
         let action = if is_new { None } else { action() };
-        explain(report, action.as_ref(), earlier.as_ref(), fresh)
+        explain(report, action.as_ref(), earlier.as_ref(), fresh, storage)
     }
 }
 

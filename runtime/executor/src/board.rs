@@ -188,6 +188,13 @@ impl Board {
         self.state().scheduler.ready() > 0
     }
 
+    /// How many workers there are, how many of them have nothing to do, and how many jobs could start.
+    pub(crate) fn load(&self) -> (usize, usize, usize) {
+        let state = self.state();
+        let (workers, idle) = state.scheduler.workers();
+        (workers, idle, state.scheduler.ready())
+    }
+
     /// Says how long jobs are expected to take.
     pub(crate) fn expect(&self, graph: &Graph, expected: impl Fn(JobId) -> u64) {
         self.state().scheduler.expect(graph, expected);

@@ -26,6 +26,7 @@ use crate::scheduler::Command;
 use crate::shared::Shared;
 use crate::targets::{self, Targets};
 use crate::traces::{self, Traces};
+use crate::watch::{Standing, Watch};
 use crate::worker::{self, Ended, Message, Task};
 use crate::workers::{How, Workers};
 
@@ -88,6 +89,7 @@ pub(crate) async fn carry_out(
         adapt: options.adaptive.map(|by| Adapt::new(by, workers, Instant::now())),
         delayed: BinaryHeap::new(),
         targets: Targets::default(),
+        watch: Watch::new(Instant::now()),
         expecting: None,
         estimate: Estimate::default(),
         pending: HashMap::new(),
@@ -169,6 +171,7 @@ struct Dispatcher<'a> {
     /// Jobs that are to be tried again, and when.
     delayed: BinaryHeap<Reverse<(Instant, JobId)>>,
     targets: Targets,
+    watch: Watch,
     /// What looks up how long jobs are expected to take.
     expecting: Option<JoinHandle<()>>,
     estimate: Estimate,
@@ -211,6 +214,7 @@ impl Dispatcher<'_> {
                 self.replace_lost()?;
                 self.adapt();
                 self.estimate.due(&self.shared, self.looked).iter().for_each(&mut self.on_event);
+                self.warn_of_bottlenecks();
             }
             while let Some(Reverse((due, job))) = self.delayed.peek().copied().filter(|next| next.0.0 <= Instant::now())
             {
@@ -282,6 +286,19 @@ impl Dispatcher<'_> {
         Ok(())
     }
 
+    fn warn_of_bottlenecks(&mut self) {
+        let (board, graph) = (&self.shared.board, &self.shared.graph);
+        let left = self.counts.jobs.saturating_sub(self.reported);
+        let standing = || {
+            let (workers, idle, ready) = board.load();
+            Standing { workers, idle, ready, left }
+        };
+        let names = |job| (graph.job(job).name.as_str(), graph.family(job));
+        for message in self.watch.due(self.looked, standing, names) {
+            (self.on_event)(&Event::Warning { message });
+        }
+    }
+
     /// Changes the number of workers where the machine asks for it.
     fn adapt(&mut self) {
         let Some(adapt) = &mut self.adapt else { return };
@@ -338,7 +355,9 @@ impl Dispatcher<'_> {
         match message {
             Message::Started(job) => {
                 self.expect();
-                self.targets.started(job, self.shared.graph.spec(job).target, Instant::now());
+                let now = Instant::now();
+                self.targets.started(job, self.shared.graph.spec(job).target, now);
+                self.watch.started(job, now);
                 let job = self.shared.graph.job(job).name.clone();
                 (self.on_event)(&Event::JobStarted { job });
                 Ok(())
@@ -405,6 +424,7 @@ impl Dispatcher<'_> {
 
     fn hear_retried(&mut self, job: JobId, attempt: u32, wait: Duration, error: Vec<String>) {
         self.targets.ended(job);
+        self.watch.gave_up(job);
         self.summary.retries += 1;
         let job = self.shared.graph.job(job).name.clone();
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -419,6 +439,7 @@ impl Dispatcher<'_> {
             return Ok(());
         }
         self.targets.ended(id);
+        self.watch.ended(id, graph.family(id), Instant::now());
         self.estimate.ended(&self.shared, id);
         if let Some(adapt) = self.adapt.as_mut().filter(|_| !ended.cached) {
             adapt.ended(&ended.usage);

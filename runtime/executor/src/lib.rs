@@ -46,6 +46,7 @@ mod simulation;
 mod targets;
 mod traces;
 mod verify;
+mod watch;
 mod worker;
 mod workers;
 

@@ -438,6 +438,12 @@ impl Scheduler {
         workers
     }
 
+    /// How many workers there are, and how many of them have nothing to do.
+    pub fn workers(&self) -> (usize, usize) {
+        let first = |amounts: &Amounts| usize::try_from(amounts.first().copied().unwrap_or(0)).unwrap_or(usize::MAX);
+        (first(&self.budget), first(&self.free))
+    }
+
     fn pay(&mut self) {
         if let Some(free) = self.free.first_mut() {
             let paid = self.owed.min(*free);

@@ -13,6 +13,7 @@ mod path;
 mod stats;
 mod summary;
 pub mod text;
+mod trees;
 mod why;
 
 pub use advice::{Advice, Kind, advise};
@@ -21,4 +22,5 @@ pub use compare::{Comparison, JobChange, compare};
 pub use path::{CriticalPath, Step, WORKERS, Workers};
 pub use stats::{FamilyTrend, Quantiles, REGRESSION_BELOW, Regression, Trend, trend};
 pub use summary::{Share, Summary, Target};
-pub use why::{Change, Earlier, Reason, TreeChange, explain, tree_changes};
+pub use trees::{TreeChange, tree_changes};
+pub use why::{Change, Earlier, Reason, explain};

@@ -5,12 +5,15 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use wasmill_model::{JobReport, RunId, RunRecord};
+use wasmill_model::{JobReport, JobStatus, RunId, RunRecord};
 
 use crate::anatomy::{family_name, is_executed};
 
 /// A run whose throughput is below this part of the mean of the runs before it is a regression.
 pub const REGRESSION_BELOW: f64 = 0.8;
+
+/// A family that lost less than this in the run is not worth a word: tiny jobs take twice as long for no reason at all.
+const WORTH_NS: f64 = 10_000_000.0;
 
 /// So many earlier runs have a mean that is worth comparing with.
 const EARLIER_MIN: usize = 2;
@@ -35,9 +38,11 @@ pub struct FamilyTrend {
     pub executed: usize,
     /// Jobs whose results were known, over all runs.
     pub cached: usize,
+    /// What all attempts took together, over all runs, in nanoseconds of wall time.
+    pub busy_ns: u64,
     /// What attempts took, over all runs.
     pub wall: Quantiles,
-    /// Attempts in a second of busy time, in each run that executed any, the oldest first.
+    /// Attempts that succeeded in a second of busy time, in each run that had any, the oldest first. What fails is often fast.
     pub throughput: Vec<(RunId, f64)>,
 }
 
@@ -84,6 +89,8 @@ struct Family {
     times: Vec<u64>,
     cached: usize,
     throughput: Vec<(RunId, f64)>,
+    /// How long the latest run's attempts that succeeded took together, in nanoseconds.
+    latest_ns: u64,
 }
 
 /// Says how families did over some runs of a plan, given with their jobs, the oldest first.
@@ -94,9 +101,11 @@ pub fn trend(runs: &[(RunRecord, Vec<JobReport>)]) -> Trend {
         for report in jobs {
             let name = family_name(&report.job);
             if is_executed(report) {
-                let (count, sum) = executed.entry(name).or_default();
-                *count += 1;
-                *sum = sum.saturating_add(report.usage.wall_ns.max(1));
+                if report.status == JobStatus::Succeeded {
+                    let (count, sum) = executed.entry(name).or_default();
+                    *count += 1;
+                    *sum = sum.saturating_add(report.usage.wall_ns.max(1));
+                }
                 families.entry(name).or_default().times.push(report.usage.wall_ns);
             } else if report.cached {
                 families.entry(name).or_default().cached += 1;
@@ -104,29 +113,33 @@ pub fn trend(runs: &[(RunRecord, Vec<JobReport>)]) -> Trend {
         }
         for (name, (count, sum)) in executed {
             let each_second = count as f64 / (sum as f64 / 1e9);
-            families.entry(name).or_default().throughput.push((record.id, each_second));
+            let family = families.entry(name).or_default();
+            family.throughput.push((record.id, each_second));
+            family.latest_ns = sum;
         }
     }
     families.retain(|_, family| !family.times.is_empty());
-    let regressions = families.iter().filter_map(|(name, family)| regression(name, &family.throughput)).collect();
-    let families = families.into_iter().map(|(name, Family { times, cached, throughput })| FamilyTrend {
+    let regressions = families.iter().filter_map(|(name, family)| regression(name, family)).collect();
+    let families = families.into_iter().map(|(name, Family { times, cached, throughput, .. })| FamilyTrend {
         family: name.to_owned(),
         executed: times.len(),
         cached,
+        busy_ns: times.iter().sum(),
         wall: Quantiles::of(times),
         throughput,
     });
     Trend { runs: runs.iter().map(|(record, _)| record.id).collect(), families: families.collect(), regressions }
 }
 
-fn regression(family: &str, throughput: &[(RunId, f64)]) -> Option<Regression> {
-    let ((run, now), earlier) = throughput.split_last()?;
+fn regression(name: &str, family: &Family) -> Option<Regression> {
+    let ((run, now), earlier) = family.throughput.split_last()?;
     if earlier.len() < EARLIER_MIN {
         return None;
     }
     let before = earlier.iter().map(|(_, each_second)| each_second).sum::<f64>() / earlier.len() as f64;
-    let is_slower = *now < before * REGRESSION_BELOW;
-    is_slower.then(|| Regression { family: family.to_owned(), run: *run, now: *now, before })
+    let lost_ns = family.latest_ns as f64 * (1.0 - now / before);
+    let is_slower = *now < before * REGRESSION_BELOW && lost_ns >= WORTH_NS;
+    is_slower.then(|| Regression { family: name.to_owned(), run: *run, now: *now, before })
 }
 
 #[cfg(test)]
@@ -159,5 +172,16 @@ mod tests {
         assert_eq!(trend(&[run(1, 100), run(2, 100), run(3, 120)]).regressions, []);
         assert_eq!(trend(&[run(1, 100), run(2, 200)]).regressions, []);
         assert_eq!(trend(&[]).families, []);
+    }
+
+    #[test]
+    fn what_is_over_at_once_or_fails_is_no_measure() {
+        assert_eq!(trend(&[run(1, 1), run(2, 1), run(3, 3)]).regressions, [], "8 ms were lost");
+        assert_eq!(trend(&[run(1, 1), run(2, 1), run(3, 4)]).regressions.len(), 1, "12 ms were lost");
+        let mut failed = run(1, 1);
+        failed.1.iter_mut().for_each(|report| report.status = JobStatus::Failed);
+        let found = trend(&[failed.clone(), failed, run(3, 100)]);
+        assert_eq!(found.regressions, []);
+        assert_eq!((found.families[0].executed, found.families[0].throughput.len()), (12, 1));
     }
 }

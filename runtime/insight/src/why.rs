@@ -3,13 +3,16 @@
 //! Owns: comparing an action with an earlier one, field by field and file by file. Does not know: which run the earlier one
 //! is of, or how it is found.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::Value;
 use wasmill_model::port::BlobStore;
-use wasmill_model::{Action, BlobRef, Directory, Floats, Input, JobReport, Mount, MountMode, RunId};
+use wasmill_model::{Action, BlobRef, Floats, Input, JobReport, Mount, MountMode, RunId};
 
 use crate::text::size;
+use crate::trees::first_file;
 
 /// The last time that a job of that name had an action.
 #[derive(Debug, Clone)]
@@ -60,29 +63,27 @@ pub struct Change {
     pub before: Option<String>,
     /// What it is; none if it is not there any more.
     pub after: Option<String>,
+    /// Of two directories, the first file that differs, and whether there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<(String, bool)>,
     /// The trees or files before and after, where it is an input.
     #[serde(skip)]
     pub content: Option<(Option<Mount>, Option<Mount>)>,
 }
 
-/// A file of a tree that has changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TreeChange {
-    /// Where it lies in the tree.
-    pub path: String,
-    /// Its digest, or what its link leads to, before.
-    pub before: Option<String>,
-    /// The same, after.
-    pub after: Option<String>,
-}
-
-/// Says why a job was executed. `action` is what it was asked to do, if that is in the store; `fresh` and `retry_failed` are
-/// what the run was asked for.
-pub fn explain(report: &JobReport, action: Option<&Action>, earlier: Option<&Earlier<'_>>, fresh: bool) -> Reason {
+/// Says why a job was executed. `action` is what it was asked to do, if that is in the store, which `blobs` is; `fresh` is what
+/// the run was asked for.
+pub fn explain(
+    report: &JobReport,
+    action: Option<&Action>,
+    earlier: Option<&Earlier<'_>>,
+    fresh: bool,
+    blobs: &dyn BlobStore,
+) -> Reason {
     let Some(earlier) = earlier else { return Reason::New };
     if earlier.report.key != report.key {
         return match (&earlier.action, action) {
-            (Some(before), Some(after)) => Reason::Changed { changes: changes(before, after) },
+            (Some(before), Some(after)) => Reason::Changed { changes: changes(before, after, blobs) },
             _ => Reason::Forgotten,
         };
     }
@@ -137,9 +138,12 @@ impl Reason {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { field, before, after, .. } = self;
+        let Self { field, before, after, file, .. } = self;
         match (before, after) {
             _ if field == "module" => f.write_str("module changed"),
+            _ if let Some((file, more)) = file => {
+                write!(f, "{field} changed: {file}{}", if *more { " and more" } else { "" })
+            }
             (Some(before), Some(after)) => write!(f, "{field} changed: {} → {}", short(before), short(after)),
             (Some(_), None) => write!(f, "{field} is gone"),
             (None, _) => write!(f, "{field} is new"),
@@ -155,18 +159,13 @@ pub(crate) fn short(text: &str) -> String {
 }
 
 /// What of an action has changed, what matters most first.
-pub(crate) fn changes(before: &Action, after: &Action) -> Vec<Change> {
+pub(crate) fn changes(before: &Action, after: &Action, blobs: &dyn BlobStore) -> Vec<Change> {
     let mut all = Changes::default();
     all.add("module", Some(before.module.to_string()), Some(after.module.to_string()));
     for at in before.mounts.keys().chain(after.mounts.keys().filter(|at| !before.mounts.contains_key(*at))) {
-        all.add_input(at.as_str(), before.mounts.get(at), after.mounts.get(at));
+        all.add_input(at.as_str(), before.mounts.get(at), after.mounts.get(at), blobs);
     }
-    let stdin = |blob: BlobRef| (blob != BlobRef::EMPTY).then(|| Mount::File { blob, is_executable: false });
-    let (stdin_before, stdin_after) = (stdin(before.stdin), stdin(after.stdin));
-    let said = |mount: &Option<Mount>| mount.as_ref().map(digest_of);
-    if all.add("stdin", said(&stdin_before), said(&stdin_after)) {
-        all.with_content(stdin_before, stdin_after);
-    }
+    all.add_stdin(before.stdin, after.stdin, blobs);
     all.add("entry", before.args.first().cloned(), after.args.first().cloned());
     let rest = |action: &Action| Some(action.args.get(1..).unwrap_or_default().join(" "));
     all.add("args", rest(before), rest(after));
@@ -201,18 +200,42 @@ impl Changes {
     fn add(&mut self, field: &str, before: Option<String>, after: Option<String>) -> bool {
         let has_changed = before != after;
         if has_changed {
-            self.0.push(Change { field: field.to_owned(), before, after, content: None });
+            self.0.push(Change { field: field.to_owned(), before, after, file: None, content: None });
         }
         has_changed
     }
 
-    fn with_content(&mut self, before: Option<Mount>, after: Option<Mount>) {
-        if let Some(change) = self.0.last_mut() {
-            change.content = Some((before, after));
+    fn with_content(&mut self, before: Option<Mount>, after: Option<Mount>, blobs: &dyn BlobStore) {
+        let Some(change) = self.0.last_mut() else { return };
+        if let (Some(Mount::Directory { blob: before }), Some(Mount::Directory { blob: after })) = (&before, &after) {
+            change.file = first_file(blobs, *before, *after, "", 0);
+        }
+        change.content = Some((before, after));
+    }
+
+    /// What a job has on its standard input is mostly the plan's `input`: then its values are looked at one by one.
+    fn add_stdin(&mut self, before: BlobRef, after: BlobRef, blobs: &dyn BlobStore) {
+        if before == after {
+            return;
+        }
+        let values = |blob: BlobRef| Values::of(blob, blobs);
+        if let (Some(old), Some(new)) = (values(before), values(after)) {
+            let known = self.0.len();
+            for name in old.0.keys().chain(new.0.keys().filter(|name| !old.0.contains_key(*name))) {
+                self.add(&format!("value {name}"), old.0.get(name).cloned(), new.0.get(name).cloned());
+            }
+            if self.0.len() > known {
+                return;
+            }
+        }
+        let file = |blob: BlobRef| (blob != BlobRef::EMPTY).then_some(Mount::File { blob, is_executable: false });
+        let (before, after) = (file(before), file(after));
+        if self.add("stdin", before.as_ref().map(digest_of), after.as_ref().map(digest_of)) {
+            self.with_content(before, after, blobs);
         }
     }
 
-    fn add_input(&mut self, at: &str, before: Option<&Input>, after: Option<&Input>) {
+    fn add_input(&mut self, at: &str, before: Option<&Input>, after: Option<&Input>, blobs: &dyn BlobStore) {
         let field = format!("input {at}");
         let said = |input: Option<&Input>| input.map(|input| digest_of(&input.content));
         let mode = |input: Option<&Input>| {
@@ -224,9 +247,40 @@ impl Changes {
             Mount::Directory { .. } => Some("directory".to_owned()),
         };
         if self.add(&field, said(before), said(after)) {
-            self.with_content(before.map(|input| input.content.clone()), after.map(|input| input.content.clone()));
+            let content = |input: Option<&Input>| input.map(|input| input.content.clone());
+            self.with_content(content(before), content(after), blobs);
         } else if !self.add(&format!("{field} (mode)"), mode(before), mode(after)) {
             self.add(&format!("{field} (kind)"), kind(before), kind(after));
+        }
+    }
+}
+
+/// A larger standard input is not looked into.
+const VALUES_BYTES_MAX: u64 = 64 << 10;
+
+/// The values of a JSON object by their paths, each in JSON: `options.depth` is `3`.
+struct Values(BTreeMap<String, String>);
+
+impl Values {
+    /// Of a blob; none if it is no such object, or not in the store. What is not there at all is an object without values.
+    fn of(blob: BlobRef, blobs: &dyn BlobStore) -> Option<Self> {
+        if blob == BlobRef::EMPTY {
+            return Some(Self(BTreeMap::new()));
+        }
+        if blob.size_bytes > VALUES_BYTES_MAX {
+            return None;
+        }
+        let object: Value = serde_json::from_slice(&blobs.get(&blob).ok()?).ok()?;
+        let mut values = Self(BTreeMap::new());
+        object.as_object()?.iter().for_each(|(name, value)| values.add(name.clone(), value));
+        Some(values)
+    }
+
+    fn add(&mut self, path: String, value: &Value) {
+        match value.as_object().filter(|fields| !fields.is_empty()) {
+            // The parser bounds how deep this goes.
+            Some(fields) => fields.iter().for_each(|(name, value)| self.add(format!("{path}.{name}"), value)),
+            None => drop(self.0.insert(path, value.to_string())),
         }
     }
 }
@@ -236,97 +290,43 @@ fn digest_of(mount: &Mount) -> String {
     blob.digest.to_string()
 }
 
-/// The files of two trees that differ, in the order of their paths, at most so many, and whether there are more. Trees that
-/// are not in the store any more have no files.
-pub fn tree_changes(
-    blobs: &dyn BlobStore,
-    before: Option<BlobRef>,
-    after: Option<BlobRef>,
-    at_most: usize,
-) -> (Vec<TreeChange>, bool) {
-    let mut found = Vec::new();
-    // One more than is wanted, to know whether there are more.
-    walk(blobs, before, after, "", at_most.saturating_add(1), 0, &mut found);
-    let has_more = found.len() > at_most;
-    found.truncate(at_most);
-    (found, has_more)
-}
-
-/// Trees are not deeper than this; what a damaged store says is.
-const DEPTH_MAX: usize = 1_024;
-
-fn walk(
-    blobs: &dyn BlobStore,
-    before: Option<BlobRef>,
-    after: Option<BlobRef>,
-    prefix: &str,
-    at_most: usize,
-    depth: usize,
-    found: &mut Vec<TreeChange>,
-) {
-    if before == after || depth > DEPTH_MAX {
-        return;
-    }
-    let read = |blob: Option<BlobRef>| {
-        blob.and_then(|blob| Directory::decode(&blobs.get(&blob).ok()?).ok()).unwrap_or_default()
-    };
-    let (old, new) = (Names::of(&read(before)), Names::of(&read(after)));
-    let mut names: Vec<&String> = old.0.keys().chain(new.0.keys()).collect();
-    names.sort_unstable();
-    names.dedup();
-    for name in names {
-        if found.len() >= at_most {
-            return;
-        }
-        let (was, is) = (old.0.get(name), new.0.get(name));
-        if was == is {
-            continue;
-        }
-        let path = format!("{prefix}{name}");
-        let below = |node: Option<&Node>| match node {
-            Some(Node::Directory(blob)) => Some(*blob),
-            _ => None,
-        };
-        let said = |node: Option<&Node>| match node {
-            Some(Node::Leaf(said)) => Some(said.clone()),
-            _ => None,
-        };
-        if said(was).is_some() || said(is).is_some() {
-            found.push(TreeChange { path: path.clone(), before: said(was), after: said(is) });
-        }
-        walk(blobs, below(was), below(is), &format!("{path}/"), at_most, depth + 1, found);
-    }
-}
-
-#[derive(PartialEq, Eq)]
-enum Node {
-    /// A digest, or where a link leads.
-    Leaf(String),
-    Directory(BlobRef),
-}
-
-struct Names(std::collections::BTreeMap<String, Node>);
-
-impl Names {
-    fn of(directory: &Directory) -> Self {
-        let files = directory.files.iter().map(|file| {
-            let mark = if file.is_executable { " (executable)" } else { "" };
-            (file.name.clone(), Node::Leaf(format!("{}{mark}", file.blob.digest)))
-        });
-        let directories = directory.directories.iter().map(|one| (one.name.clone(), Node::Directory(one.blob)));
-        let links = directory.symlinks.iter().map(|link| (link.name.clone(), Node::Leaf(format!("→ {}", link.target))));
-        Self(files.chain(directories).chain(links).collect())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
 
-    use wasmill_model::{ActionKey, ActionResult, Digest, GuestPath, JobStatus, Limits, Outcome};
+    use wasmill_model::port::StoreError;
+    use wasmill_model::{
+        ActionKey, ActionResult, Digest, DirectoryNode, FileNode, GuestPath, JobStatus, Limits, Outcome,
+    };
 
     use super::*;
     use crate::anatomy::tests::job;
+
+    /// What is in it, and nothing else.
+    #[derive(Default)]
+    struct Blobs(BTreeMap<Digest, Vec<u8>>);
+
+    impl Blobs {
+        fn add(&mut self, bytes: &[u8]) -> BlobRef {
+            self.0.insert(Digest::of(bytes), bytes.to_vec());
+            BlobRef::of(bytes)
+        }
+    }
+
+    impl BlobStore for Blobs {
+        fn get(&self, blob: &BlobRef) -> Result<bytes::Bytes, StoreError> {
+            self.0.get(&blob.digest).map(|bytes| bytes.clone().into()).ok_or(StoreError::Missing(blob.digest))
+        }
+        fn find(&self, _digest: &Digest) -> Result<Option<BlobRef>, StoreError> {
+            Ok(None)
+        }
+        fn put(&self, bytes: bytes::Bytes) -> Result<BlobRef, StoreError> {
+            Err(StoreError::Missing(Digest::of(&bytes)))
+        }
+        fn put_reader(&self, _reader: &mut dyn std::io::Read) -> Result<BlobRef, StoreError> {
+            Err(StoreError::Missing(Digest::EMPTY))
+        }
+    }
 
     fn action(change: impl Fn(&mut Action)) -> Action {
         let mount = Mount::File { blob: BlobRef::of(b"text"), is_executable: false };
@@ -348,13 +348,61 @@ mod tests {
     }
 
     fn reason(change: impl Fn(&mut Action)) -> String {
-        let (before, after) = (action(|_| {}), action(change));
+        reason_between(&Blobs::default(), action(|_| {}), &action(change))
+    }
+
+    fn reason_between(blobs: &Blobs, before: Action, after: &Action) -> String {
         let mut report = job(0, "a", &[], 0, 1);
         report.key = Some(after.key());
         let mut was = job(0, "a", &[], 0, 1);
         was.key = Some(before.key());
         let earlier = Earlier { run: RunId(1), report: &was, action: Some(before) };
-        explain(&report, Some(&after), Some(&earlier), false).to_string()
+        explain(&report, Some(after), Some(&earlier), false, blobs).to_string()
+    }
+
+    #[test]
+    fn the_values_that_changed_are_said() {
+        let mut blobs = Blobs::default();
+        let mut between = |before: &str, after: &str| {
+            let stdin = [before, after].map(|text| blobs.add(text.as_bytes()));
+            let [before, after] = stdin.map(|stdin| action(|action| action.stdin = stdin));
+            reason_between(&blobs, before, &after)
+        };
+        assert_eq!(between(r#"{"at":1,"b":"x"}"#, r#"{"at":2,"b":"x"}"#), "value at changed: 1 → 2");
+        assert_eq!(between(r#"{"o":{"at":"x"}}"#, r#"{"o":{"at":"y"}}"#), r#"value o.at changed: "x" → "y""#);
+        assert_eq!(between(r#"{"a":[1]}"#, r#"{"a":[1],"b":{}}"#), "value b is new");
+        assert_eq!(between("", r#"{"a":1,"b":2}"#), "value a is new, and 1 more");
+        let stdin = |text: &str| text.starts_with("stdin changed: ");
+        assert!(stdin(&between("a text", r#"{"a":1}"#)));
+        assert!(stdin(&between(r#"{"a":1}"#, r#"{"a": 1}"#)), "other bytes, and the same values");
+        let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(100_000));
+        assert!(stdin(&between(r#"{"a":1}"#, &large)));
+    }
+
+    #[test]
+    fn the_file_of_a_directory_that_changed_is_said() {
+        let mut blobs = Blobs::default();
+        let mut tree = |text: &str, others: &[&str], is_kept: bool| {
+            let file = |name: &str, text: &str| FileNode {
+                name: name.to_owned(),
+                blob: BlobRef::of(text.as_bytes()),
+                is_executable: false,
+            };
+            let below = Directory { files: vec![file("lib.rs", text)], ..Directory::default() }.encode();
+            let below = if is_kept { blobs.add(&below) } else { BlobRef::of(&below) };
+            let files = others.iter().map(|name| file(name, "")).collect();
+            let directories = vec![DirectoryNode { name: "src".to_owned(), blob: below }];
+            let blob = blobs.add(&Directory { files, directories, ..Directory::default() }.encode());
+            let content = Mount::Directory { blob };
+            action(|action| action.mounts.values_mut().for_each(|input| input.content = content.clone()))
+        };
+        let (one, other, more) = (tree("a", &["a"], true), tree("b", &["a"], true), tree("b", &["a", "z"], true));
+        let unknown = tree("c", &["a"], false);
+        assert_eq!(reason_between(&blobs, one.clone(), &other), "input /in/text changed: src/lib.rs");
+        assert_eq!(reason_between(&blobs, one.clone(), &more), "input /in/text changed: src/lib.rs and more");
+        assert_eq!(reason_between(&blobs, other, &more), "input /in/text changed: z");
+        let digests = reason_between(&blobs, one, &unknown);
+        assert!(digests.contains("… → "), "{digests}");
     }
 
     #[test]
@@ -403,7 +451,7 @@ mod tests {
             |a| a.mounts.values_mut().for_each(|input| input.mode = MountMode::CopyOnWrite),
         ];
         for (at, change) in changes.into_iter().enumerate() {
-            assert_eq!(super::changes(&action(|_| {}), &action(change)).len(), 1, "change {at}");
+            assert_eq!(super::changes(&action(|_| {}), &action(change), &Blobs::default()).len(), 1, "change {at}");
         }
     }
 
@@ -416,7 +464,8 @@ mod tests {
         };
         let why = |was: &JobReport, fresh| {
             let now = ended(Outcome::SUCCESS, JobStatus::Succeeded);
-            explain(&now, None, Some(&Earlier { run: RunId(1), report: was, action: None }), fresh).to_string()
+            explain(&now, None, Some(&Earlier { run: RunId(1), report: was, action: None }), fresh, &Blobs::default())
+                .to_string()
         };
         let success = ended(Outcome::SUCCESS, JobStatus::Succeeded);
         assert_eq!(why(&success, false), "evicted: its result is not in the store any more");
@@ -426,7 +475,7 @@ mod tests {
         let late = ended(Outcome::TimedOut { limit_ms: 5 }, JobStatus::Failed);
         assert_eq!(why(&late, false), "not recorded last time: timed out");
         let now = ended(Outcome::SUCCESS, JobStatus::Succeeded);
-        assert_eq!(explain(&now, None, None, false), Reason::New);
+        assert_eq!(explain(&now, None, None, false, &Blobs::default()), Reason::New);
         let other = JobReport { key: Some(ActionKey(Digest::of(b"other"))), ..success };
         assert_eq!(why(&other, false), "changed, and its earlier action is not in the store any more");
     }

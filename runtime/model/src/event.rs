@@ -207,7 +207,8 @@ impl RunCounts {
             JobStatus::Cancelled => self.cancelled += 1,
             JobStatus::Omitted => self.omitted += 1,
         }
-        self.cached += usize::from(cached);
+        // One that yields a plan may have been known, and not what its plan comes to.
+        self.cached += usize::from(cached && matches!(status, JobStatus::Succeeded | JobStatus::Failed));
     }
 
     /// How many jobs have ended, in whatever way.

@@ -145,13 +145,29 @@ fn the_examples_of_the_reference_are_valid_plans() {
         let example = block.split("```").next().unwrap();
         let has_modules = example.contains("[modules");
         let prelude = if has_modules { "" } else { "[modules.m]\nfile = \"m.wasm\"\n[defaults]\nmodule = \"m\"\n" };
-        let text = format!("{prelude}{example}");
+        let text = format!("{example}{prelude}");
         if let Err(errors) = parse(&text, Format::Toml) {
             panic!("{text}\n{}", show(&text, &errors));
         }
         examples += 1;
     }
     assert!(examples >= 5);
+}
+
+#[test]
+fn the_reference_has_the_values_of_every_built_in_profile() {
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/plan.md");
+    let reference = fs::read_to_string(reference).unwrap().replace("\r\n", "\n");
+    for one in wasmill_model::plan::built_in() {
+        let row = reference.lines().find_map(|line| line.strip_prefix(&format!("| `{}` | ", one.name)));
+        let values = row.unwrap_or_else(|| panic!("no row for `{}`", one.name)).split(" | ").next().unwrap();
+        let lines = values.trim_matches('`').replace("`, `", "\n");
+        let lines = if lines == "none" { String::new() } else { lines };
+        let text = format!("[profile.{}]\n{lines}\n", one.name);
+        let read =
+            wasmill_model::plan::parse_config(&text, Format::Toml).unwrap_or_else(|errors| panic!("{text}{errors:?}"));
+        assert_eq!(read.by_name[one.name], one.profile, "{text}");
+    }
 }
 
 /// Reads anything as both notations. Whatever comes of it, places must lie in the text and errors must be there.

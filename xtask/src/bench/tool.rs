@@ -23,6 +23,10 @@ pub(super) enum Tool {
     Wasmill,
     /// wasmill, with one `for-each` job: how a wide plan is written by hand.
     WasmillForEach,
+    /// The same, saying what happens: a line for each job.
+    WasmillLines,
+    /// The same, saying everything: a line of JSON for each event.
+    WasmillJson,
     /// GNU make.
     Make,
     /// ninja.
@@ -57,13 +61,23 @@ pub(super) struct Project {
 
 impl Tool {
     /// All of them, ours first: ratios are taken to the first.
-    pub(super) const ALL: [Tool; 5] = [Tool::Wasmill, Tool::WasmillForEach, Tool::Make, Tool::Ninja, Tool::Dask];
+    pub(super) const ALL: [Tool; 7] = [
+        Tool::Wasmill,
+        Tool::WasmillForEach,
+        Tool::WasmillLines,
+        Tool::WasmillJson,
+        Tool::Make,
+        Tool::Ninja,
+        Tool::Dask,
+    ];
 
     /// Its name in the table.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Wasmill => "wasmill",
             Self::WasmillForEach => "wasmill for-each",
+            Self::WasmillLines => "wasmill for-each, lines",
+            Self::WasmillJson => "wasmill for-each, JSON",
             Self::Make => "make",
             Self::Ninja => "ninja",
             Self::Dask => "dask",
@@ -73,7 +87,7 @@ impl Tool {
     /// The program that is looked for on the search path; ours is built.
     fn program(self) -> String {
         match self {
-            Self::Wasmill | Self::WasmillForEach => "wasmill".to_owned(),
+            Self::Wasmill | Self::WasmillForEach | Self::WasmillLines | Self::WasmillJson => "wasmill".to_owned(),
             Self::Make => "make".to_owned(),
             Self::Ninja => "ninja".to_owned(),
             Self::Dask => std::env::var(PYTHON).unwrap_or_else(|_| "python3".to_owned()),
@@ -83,7 +97,7 @@ impl Tool {
     /// Whether it can be measured here.
     pub(super) fn is_here(self) -> bool {
         match self {
-            Self::Wasmill | Self::WasmillForEach => true,
+            Self::Wasmill | Self::WasmillForEach | Self::WasmillLines | Self::WasmillJson => true,
             Self::Make | Self::Ninja => process::find(&self.program()).is_some(),
             Self::Dask => {
                 let mut python = Command::new(self.program());
@@ -94,12 +108,16 @@ impl Tool {
 
     /// Whether it is ours.
     pub(super) fn is_wasmill(self) -> bool {
-        matches!(self, Self::Wasmill | Self::WasmillForEach)
+        matches!(self, Self::Wasmill) || self.is_for_each()
+    }
+
+    fn is_for_each(self) -> bool {
+        matches!(self, Self::WasmillForEach | Self::WasmillLines | Self::WasmillJson)
     }
 
     /// Whether it has words for a shape.
     pub(super) fn can_write(self, shape: Shape) -> bool {
-        self != Self::WasmillForEach || shape.kind == Kind::Wide
+        !self.is_for_each() || shape.kind == Kind::Wide
     }
 }
 
@@ -124,7 +142,9 @@ impl Project {
         }
         match tool {
             Tool::Wasmill => project.write("mill.json", &listed_plan(dag).to_string())?,
-            Tool::WasmillForEach => project.write("mill.json", &for_each_plan().to_string())?,
+            Tool::WasmillForEach | Tool::WasmillLines | Tool::WasmillJson => {
+                project.write("mill.json", &for_each_plan().to_string())?
+            }
             Tool::Make => project.write("Makefile", &makefile(dag))?,
             Tool::Ninja => project.write("build.ninja", &ninja_file(dag))?,
             Tool::Dask => {
@@ -174,9 +194,14 @@ impl Project {
     pub(super) fn command(&self) -> Command {
         let workers = self.workers.to_string();
         let mut command = match self.tool {
-            Tool::Wasmill | Tool::WasmillForEach => {
+            Tool::Wasmill | Tool::WasmillForEach | Tool::WasmillLines | Tool::WasmillJson => {
                 let mut command = Command::new(&self.wasmill);
-                command.args(["run", "mill.json", "--store", "store", "--quiet", "--jobs", &workers]);
+                command.args(["run", "mill.json", "--store", "store", "--jobs", &workers]);
+                match self.tool {
+                    Tool::WasmillLines => {}
+                    Tool::WasmillJson => drop(command.args(["--format", "json"])),
+                    _ => drop(command.arg("--quiet")),
+                }
                 command
             }
             Tool::Make => {

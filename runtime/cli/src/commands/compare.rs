@@ -22,9 +22,13 @@ use crate::report::text::{count, duration, harmless};
 const SHOWN: usize = 20;
 
 /// `wasmill compare`.
-pub(crate) fn runs(global: &Global, first: RunId, second: RunId) -> Result<u8, CliError> {
+pub(crate) fn runs(global: &Global, first: Option<RunId>, second: Option<RunId>) -> Result<u8, CliError> {
     let mill = Mill::open(global)?;
-    let (before, after) = (Recorded::find(&mill.storage, Some(first))?, Recorded::find(&mill.storage, Some(second))?);
+    let after = Recorded::find(&mill.storage, second)?;
+    let before = match first {
+        Some(first) => Recorded::find(&mill.storage, Some(first))?,
+        None => Recorded::before(&mill.storage, &after.record)?,
+    };
     let found = compare((&before.record, &before.jobs), (&after.record, &after.jobs));
     let diff = plan_diff(&mill, before.record.snapshot, after.record.snapshot);
     let whys: Vec<Option<Reason>> = found.changed.iter().map(|change| why(&mill, &before, &after, change)).collect();
@@ -56,7 +60,7 @@ fn why(mill: &Mill, before: &Recorded, after: &Recorded, change: &JobChange) -> 
         return None;
     }
     let earlier = Earlier { run: before.record.id, report: was, action: action_of(&mill.storage, was) };
-    Some(explain(is, action_of(&mill.storage, is).as_ref(), Some(&earlier), false))
+    Some(explain(is, action_of(&mill.storage, is).as_ref(), Some(&earlier), false, mill.storage.as_ref()))
 }
 
 /// The lines of the plan that are different, where both texts are still there and they differ.

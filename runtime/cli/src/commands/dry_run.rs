@@ -2,6 +2,8 @@
 //!
 //! Owns: what is said of each job. Does not know: how a run is rehearsed, or why jobs are executed.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 use wasmill_executor::{Accepts, Graph, LoadedModules, NOT_RECORDED};
 use wasmill_insight::Reason;
@@ -23,8 +25,10 @@ enum Would {
     Execute(Reason),
     /// It would be looked up once others have been executed, and may turn out to be known.
     LookUp(String),
-    /// It cannot be carried out, as things are.
+    /// It cannot be carried out, as things are, or its failure is recorded.
     Fail(String),
+    /// It takes from one that fails.
+    Skip(String),
 }
 
 /// Says what a run would execute, and why. What depends on it may turn out to need nothing.
@@ -41,16 +45,19 @@ pub(super) fn dry_run(
     let rehearsed = mill.rehearse(graph, modules, accepts, &mut |event| {
         let Event::JobFinished(report) = event else { return };
         match report.status {
+            JobStatus::Failed if report.cached => open.push(report.clone()),
             _ if report.cached => cached += 1,
             JobStatus::Error | JobStatus::Skipped => open.push(report.clone()),
             JobStatus::Omitted if is_unrecorded(report) => open.push(report.clone()),
             _ => {}
         }
     })?;
-    let (mut whys, mut behind, mut wrong) = (Vec::new(), 0, 0);
+    let mut found = Found { cached, ..Found::default() };
     for report in &open {
         let action = || rehearsed.unrecorded.get(report.key.as_ref()?).cloned();
         let would = match report.status {
+            JobStatus::Failed => Would::Fail(recorded_failure(report)),
+            JobStatus::Skipped if found.is_behind_failure(report) => Would::Skip(report.error.join(": ")),
             JobStatus::Skipped => {
                 Would::LookUp(report.error.join(": ").replace("did not succeed", "would be executed first"))
             }
@@ -61,14 +68,47 @@ pub(super) fn dry_run(
             _ => Would::LookUp("jobs that it takes from would be executed first".to_owned()),
         };
         say(global, report, &would);
+        found.add(report, would);
+    }
+    let fails = found.fails > 0;
+    conclude(global, found);
+    Ok(if fails { exit_code::JOBS_FAILED } else { exit_code::SUCCESS })
+}
+
+/// What would become of all jobs.
+#[derive(Default)]
+struct Found<'a> {
+    cached: usize,
+    whys: Vec<Reason>,
+    looked_up: usize,
+    fails: usize,
+    skipped: usize,
+    /// Those that fail or are skipped, by their names.
+    lost: HashSet<&'a str>,
+}
+
+impl<'a> Found<'a> {
+    fn add(&mut self, report: &'a JobReport, would: Would) {
         match would {
-            Would::Execute(why) => whys.push(why),
-            Would::LookUp(_) => behind += 1,
-            Would::Fail(_) => wrong += 1,
+            Would::Execute(why) => self.whys.push(why),
+            Would::LookUp(_) => self.looked_up += 1,
+            Would::Fail(_) => self.fails += 1,
+            Would::Skip(_) => self.skipped += 1,
+        }
+        if self.fails + self.skipped > self.lost.len() {
+            self.lost.insert(&report.job);
         }
     }
-    conclude(global, whys, cached, behind, wrong);
-    Ok(if wrong > 0 { exit_code::JOBS_FAILED } else { exit_code::SUCCESS })
+
+    fn is_behind_failure(&self, report: &JobReport) -> bool {
+        let named = |error: &String| Some(error.strip_prefix("job `")?.strip_suffix("` did not succeed")?.to_owned());
+        report.error.first().and_then(named).is_some_and(|job| self.lost.contains(job.as_str()))
+    }
+}
+
+fn recorded_failure(report: &JobReport) -> String {
+    let how = report.result.as_ref().map_or_else(String::new, |result| format!(": {}", result.outcome));
+    format!("its failure is recorded{how}; `--retry-failed` executes it again")
 }
 
 /// Whether all that is wrong with a job is that nothing is executed.
@@ -81,6 +121,7 @@ fn say(global: &Global, report: &JobReport, would: &Would) {
         Would::Execute(reason) => ("execute", reason.to_string(), explained(reason)),
         Would::LookUp(why) => ("look-up", why.clone(), json!({ "said": why })),
         Would::Fail(why) => ("fail", why.clone(), json!({ "said": why })),
+        Would::Skip(why) => ("skip", why.clone(), json!({ "said": why })),
     };
     if global.format == OutputFormat::Json {
         let said: Value = json!({ "event": "job-rehearsed", "job": report.job, "would": word, "why": why });
@@ -90,19 +131,21 @@ fn say(global: &Global, report: &JobReport, would: &Would) {
     }
 }
 
-fn conclude(global: &Global, whys: Vec<Reason>, cached: usize, behind: usize, wrong: usize) {
+fn conclude(global: &Global, found: Found<'_>) {
+    let Found { cached, whys, looked_up, fails, skipped, .. } = found;
     if global.format == OutputFormat::Json {
         let said = json!({
-            "event": "run-rehearsed", "execute": whys.len(), "cached": cached, "look_up": behind, "fail": wrong,
+            "event": "run-rehearsed", "execute": whys.len(), "cached": cached, "look_up": looked_up, "fail": fails,
+            "skip": skipped,
         });
         print(format!("{said}\n").as_bytes());
     } else if !global.quiet {
         let mut line = format!("{} would be executed, {cached} cached", count(whys.len(), "job"));
-        if behind > 0 {
-            line += &format!(", {behind} looked up behind them");
-        }
-        if wrong > 0 {
-            line += &format!(", {wrong} could not be carried out");
+        for (jobs, what) in [(looked_up, "looked up behind them"), (fails, "would fail"), (skipped, "would be skipped")]
+        {
+            if jobs > 0 {
+                line += &format!(", {jobs} {what}");
+            }
         }
         print(format!("{line}\n").as_bytes());
         if let Some(why) = reasons(whys.into_iter()) {

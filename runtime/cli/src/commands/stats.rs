@@ -15,6 +15,9 @@ use crate::mill::Mill;
 use crate::report::text::{count, duration, harmless};
 use crate::report::{csv, print};
 
+/// Families that are listed for people: those that took most.
+const FAMILIES_SHOWN: usize = 20;
+
 /// How many runs are looked at for those of the plan.
 const RUNS_LISTED: usize = 10_000;
 
@@ -77,16 +80,30 @@ fn as_text(plan: &str, found: &Trend) -> String {
     }
     let _ = writeln!(
         text,
-        "  {:>8}  {:>7}  {:>9}  {:>9}  {:>9}  {:>9}  {:16}  FAMILY",
-        "EXECUTED", "CACHED", "P50", "P95", "P99", "MAX", "JOBS/S, TREND"
+        "  {:>8}  {:>7}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}  {:16}  FAMILY",
+        "EXECUTED", "CACHED", "IN ALL", "P50", "P95", "P99", "MAX", "JOBS/S, TREND"
     );
-    for family in &found.families {
+    let mut families: Vec<&FamilyTrend> = found.families.iter().collect();
+    families.sort_by_key(|family| std::cmp::Reverse(family.busy_ns));
+    let others = families.split_off(families.len().min(FAMILIES_SHOWN));
+    for family in families {
         let wall = &family.wall;
-        let [p50, p95, p99, max] = [wall.p50_ns, wall.p95_ns, wall.p99_ns, wall.max_ns].map(duration);
+        let [all, p50, p95, p99, max] =
+            [family.busy_ns, wall.p50_ns, wall.p95_ns, wall.p99_ns, wall.max_ns].map(duration);
         let trend = sparkline(family);
         let (executed, cached, name) = (family.executed, family.cached, harmless(&family.family));
-        let _ =
-            writeln!(text, "  {executed:>8}  {cached:>7}  {p50:>9}  {p95:>9}  {p99:>9}  {max:>9}  {trend:16}  {name}");
+        let _ = writeln!(
+            text,
+            "  {executed:>8}  {cached:>7}  {all:>9}  {p50:>9}  {p95:>9}  {p99:>9}  {max:>9}  {trend:16}  {name}"
+        );
+    }
+    if !others.is_empty() {
+        let took = duration(others.iter().map(|family| family.busy_ns).sum());
+        let others = match others.len() {
+            1 => "1 other family".to_owned(),
+            many => format!("{many} other families"),
+        };
+        let _ = writeln!(text, "  {others} took {took} in all; `--csv` has them");
     }
     for one in &found.regressions {
         let _ = writeln!(

@@ -20,8 +20,8 @@ fn main() -> std::io::Result<()> {
             "nothing" => continue,
             "number" => format!("{number}"),
             "line" => format!("{line}\n"),
-            "spin" => {
-                for number in 0..3_000_000_u64 {
+            "spin" | "spin for long" => {
+                for number in 0..if content == "spin" { 3_000_000_u64 } else { 300_000_000 } {
                     sum = black_box(sum ^ number);
                 }
                 content

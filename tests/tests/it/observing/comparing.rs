@@ -117,3 +117,24 @@ fn a_job_that_did_not_begin_in_one_run_has_no_other_inputs() {
     assert!(!line.contains("other inputs"), "{line}");
     assert!(line.contains("skipped"), "{line}");
 }
+
+#[test]
+fn without_numbers_the_latest_two_runs_of_a_plan_are_compared() {
+    let space = explained();
+    space.write("mill.toml", EXPLAINED);
+    let refused = space.run(&["compare"]);
+    assert_eq!(refused.code, 103, "{refused:?}");
+    space.run(&["run", "--quiet"]);
+    let alone = space.run(&["compare"]);
+    assert!(alone.stderr.contains("before run 1 is recorded"), "{alone:?}");
+    space.run(&["run", "--quiet"]);
+    space.write("other.toml", "name = \"other\"");
+    space.run(&["run", "other.toml", "--quiet"]);
+    space.run(&["run", "--quiet"]);
+    let runs = |args: &[&str]| {
+        let found = json(&space, args);
+        (found["before"]["id"].as_u64(), found["after"]["id"].as_u64())
+    };
+    assert_eq!(runs(&["compare"]), (Some(2), Some(4)), "run 3 is of another plan");
+    assert_eq!(runs(&["compare", "1"]), (Some(1), Some(4)));
+}

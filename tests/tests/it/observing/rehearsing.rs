@@ -85,7 +85,10 @@ fn a_dry_run_says_what_would_be_executed_and_why_and_what_looked_up_behind() {
     assert_eq!(lines[lines.len() - 2..], end);
 
     space.run(&["run", "-k", "-q"]);
-    assert_eq!(said(&space, &["run", "--dry-run"]), "0 jobs would be executed, 4 cached\n");
+    let known = space.run(&["run", "--dry-run"]);
+    let failure = "fail      bad: its failure is recorded: exited with code 4; `--retry-failed` executes it again\n";
+    assert_eq!(known.stdout, format!("{failure}0 jobs would be executed, 3 cached, 1 would fail\n"));
+    assert_eq!(known.code, 100, "as the run would end");
     space.write("leaf", "2");
     let second = said(&space, &["run", "--dry-run", "--retry-failed"]);
     assert!(second.starts_with("execute   first: ") || second.contains("\nexecute   first: "), "{second}");
@@ -102,7 +105,7 @@ fn what_a_dry_run_says_is_what_a_run_does() {
     space.run(&["run", "-k", "-q"]);
     space.write("leaf", "2").write("same", "other");
     let (code, dry) = space.events(&["run", "--dry-run"]);
-    assert_eq!(code, 0);
+    assert_eq!(code, 100);
     let (last, jobs) = dry.split_last().unwrap();
     assert!(jobs.iter().all(|line| line["event"] == "job-rehearsed"), "{dry:?}");
     assert_eq!((&last["event"], &last["execute"], &last["look_up"]), (&"run-rehearsed".into(), &2.into(), &1.into()));
@@ -111,7 +114,7 @@ fn what_a_dry_run_says_is_what_a_run_does() {
         jobs.sort_unstable();
         jobs
     };
-    assert_eq!((of("execute"), of("look-up")), (vec!["first", "same"], vec!["behind"]));
+    assert_eq!((of("execute"), of("look-up"), of("fail")), (vec!["first", "same"], vec!["behind"], vec!["bad"]));
     let ran = space.jobs(&["-k"]);
     assert_eq!(ran.executed(), ["behind", "first", "same"]);
 }
@@ -122,7 +125,7 @@ fn a_dry_run_says_what_is_different() {
     let space = rehearsed();
     space.run(&["run", "-k", "-q"]);
     space.write("leaf", "2");
-    let dry = said(&space, &["run", "--dry-run"]);
+    let dry = space.run(&["run", "--dry-run"]).stdout;
     assert!(dry.contains("execute   first: input /in/leaf changed: 6b86b273… → d4735e3a…\n"), "{dry}");
     assert!(dry.ends_with("  why: input /in/leaf changed (1)\n"), "{dry}");
     space.run(&["run", "-k", "-q"]);
@@ -146,7 +149,7 @@ fn a_dry_run_leaves_nothing() {
 
     let before = json(&space, &["store"]);
     space.write("leaf", "2").write("saved", "mine");
-    assert_eq!(space.run(&["run", "--dry-run"]).code, 0);
+    assert_eq!(space.run(&["run", "--dry-run", "--retry-failed"]).code, 0);
     let after = json(&space, &["store"]);
     assert_eq!((&before["actions"], &before["runs"]), (&after["actions"], &after["runs"]));
     assert_eq!(space.read("saved"), "mine");
@@ -160,7 +163,8 @@ fn a_dry_run_says_what_could_not_be_carried_out() {
     let dry = space.run(&["run", "--dry-run"]);
     assert_eq!(dry.code, 100, "{dry:?}");
     assert!(dry.stdout.contains("fail      first: "), "{dry:?}");
-    assert!(dry.stdout.contains("1 could not be carried out\n"), "{dry:?}");
+    assert!(dry.stdout.contains("skip      behind: job `first` did not succeed\n"), "{dry:?}");
+    assert!(dry.stdout.contains("0 cached, 1 would fail, 1 would be skipped\n"), "{dry:?}");
 }
 
 const RACE: &str = r#"
@@ -186,7 +190,7 @@ fn a_dry_run_names_the_candidates_of_a_race() {
     for line in ["execute   race[fail]: new job\n", "look-up   behind: "] {
         assert!(dry.stdout.contains(line), "{line} is not in {dry:?}");
     }
-    assert!(!dry.stdout.contains("could not be carried out"), "{dry:?}");
+    assert!(!dry.stdout.contains("would fail"), "{dry:?}");
     assert_eq!(space.run(&["run", "-q"]).code, 0);
     assert!(said(&space, &["run", "--dry-run"]).starts_with("0 jobs would be executed, "));
 }

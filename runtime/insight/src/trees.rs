@@ -1,0 +1,133 @@
+//! Which files of two directories differ.
+//!
+//! Owns: walking two Merkle trees at once, which visits only what differs. Does not know: whose directories they are.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use wasmill_model::port::BlobStore;
+use wasmill_model::{BlobRef, Directory};
+
+/// A file of a tree that has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TreeChange {
+    /// Where it lies in the tree.
+    pub path: String,
+    /// Its digest, or what its link leads to, before.
+    pub before: Option<String>,
+    /// The same, after.
+    pub after: Option<String>,
+}
+
+/// The files of two trees that differ, in the order of their paths, at most so many, and whether there are more. Trees that
+/// are not in the store any more have no files.
+pub fn tree_changes(
+    blobs: &dyn BlobStore,
+    before: Option<BlobRef>,
+    after: Option<BlobRef>,
+    at_most: usize,
+) -> (Vec<TreeChange>, bool) {
+    let mut found = Vec::new();
+    // One more than is wanted, to know whether there are more.
+    walk(blobs, before, after, "", at_most.saturating_add(1), 0, &mut found);
+    let has_more = found.len() > at_most;
+    found.truncate(at_most);
+    (found, has_more)
+}
+
+/// Trees are not deeper than this; what a damaged store says is.
+const DEPTH_MAX: usize = 1_024;
+
+fn walk(
+    blobs: &dyn BlobStore,
+    before: Option<BlobRef>,
+    after: Option<BlobRef>,
+    prefix: &str,
+    at_most: usize,
+    depth: usize,
+    found: &mut Vec<TreeChange>,
+) {
+    if before == after || depth > DEPTH_MAX {
+        return;
+    }
+    let read = |blob: Option<BlobRef>| {
+        blob.and_then(|blob| Directory::decode(&blobs.get(&blob).ok()?).ok()).unwrap_or_default()
+    };
+    let (old, new) = (Names::of(&read(before)), Names::of(&read(after)));
+    let mut names: Vec<&String> = old.0.keys().chain(new.0.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        if found.len() >= at_most {
+            return;
+        }
+        let (was, is) = (old.0.get(name), new.0.get(name));
+        if was == is {
+            continue;
+        }
+        let path = format!("{prefix}{name}");
+        let below = |node: Option<&Node>| match node {
+            Some(Node::Directory(blob)) => Some(*blob),
+            _ => None,
+        };
+        let said = |node: Option<&Node>| match node {
+            Some(Node::Leaf(said)) => Some(said.clone()),
+            _ => None,
+        };
+        if said(was).is_some() || said(is).is_some() {
+            found.push(TreeChange { path: path.clone(), before: said(was), after: said(is) });
+        }
+        walk(blobs, below(was), below(is), &format!("{path}/"), at_most, depth + 1, found);
+    }
+}
+
+/// The first file of two trees that differs, by its path, and whether there are more; none where that cannot be known, as not
+/// all of the trees is in the store.
+pub(crate) fn first_file(
+    blobs: &dyn BlobStore,
+    before: BlobRef,
+    after: BlobRef,
+    prefix: &str,
+    depth: usize,
+) -> Option<(String, bool)> {
+    if depth > DEPTH_MAX {
+        return None;
+    }
+    let read = |blob: BlobRef| Directory::decode(&blobs.get(&blob).ok()?).ok();
+    let (old, new) = (Names::of(&read(before)?), Names::of(&read(after)?));
+    let names = old.0.keys().chain(new.0.keys().filter(|name| !old.0.contains_key(*name)));
+    let mut differing: Vec<&String> = names.filter(|name| old.0.get(*name) != new.0.get(*name)).collect();
+    differing.sort_unstable();
+    let first = differing.first()?;
+    let more = differing.len() > 1;
+    let path = format!("{prefix}{first}");
+    match (old.0.get(*first), new.0.get(*first)) {
+        (Some(Node::Directory(before)), Some(Node::Directory(after))) => {
+            let (path, more_below) = first_file(blobs, *before, *after, &format!("{path}/"), depth + 1)?;
+            Some((path, more || more_below))
+        }
+        (Some(Node::Directory(_)), None) | (None, Some(Node::Directory(_))) => Some((format!("{path}/"), more)),
+        _ => Some((path, more)),
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Node {
+    /// A digest, or where a link leads.
+    Leaf(String),
+    Directory(BlobRef),
+}
+
+struct Names(BTreeMap<String, Node>);
+
+impl Names {
+    fn of(directory: &Directory) -> Self {
+        let files = directory.files.iter().map(|file| {
+            let mark = if file.is_executable { " (executable)" } else { "" };
+            (file.name.clone(), Node::Leaf(format!("{}{mark}", file.blob.digest)))
+        });
+        let directories = directory.directories.iter().map(|one| (one.name.clone(), Node::Directory(one.blob)));
+        let links = directory.symlinks.iter().map(|link| (link.name.clone(), Node::Leaf(format!("→ {}", link.target))));
+        Self(files.chain(directories).chain(links).collect())
+    }
+}
