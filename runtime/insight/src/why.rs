@@ -296,7 +296,7 @@ mod tests {
 
     use wasmill_model::port::StoreError;
     use wasmill_model::{
-        ActionKey, ActionResult, Digest, DirectoryNode, FileNode, GuestPath, JobStatus, Limits, Outcome,
+        ActionKey, ActionResult, Digest, Directory, DirectoryNode, FileNode, GuestPath, JobStatus, Limits, Outcome,
     };
 
     use super::*;
