@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use wasmill_model::port::{Remark, StoreError};
+use wasmill_model::port::{Growth, Remark, StoreError};
 use wasmill_model::{Event, JobReport, JobStatus, RunCounts, RunRecord, RunState, RunSummary};
 
 use crate::adapt::Adapt;
@@ -78,7 +78,7 @@ pub(crate) async fn carry_out(
     let jobs = graph.len();
     let plan = graph.name().to_owned();
     on_event(&Event::RunStarted { run, plan: plan.clone(), jobs, workers, setup: Box::new(setup.clone()) });
-    let added_before = ports.blobs.added_bytes();
+    let growth_before = ports.blobs.growth();
 
     let shared = Arc::new(Shared::new(graph, modules, ports, &options));
     let threads = start_threads(&shared, workers, options.lost_after)?;
@@ -104,7 +104,7 @@ pub(crate) async fn carry_out(
         workers: threads,
         shared,
         run: RunRecord { id: run, plan, started_unix_ms, snapshot, setup: Some(setup), state: RunState::Started },
-        added_before,
+        growth_before,
         traces: Traces::default(),
         on_event,
     };
@@ -161,8 +161,8 @@ struct Dispatcher<'a> {
     shared: Arc<Shared>,
     workers: Workers,
     run: RunRecord,
-    /// How much the store had grown when the run began.
-    added_before: u64,
+    /// What the store had been given when the run began.
+    growth_before: Growth,
     traces: Traces,
     counts: RunCounts,
     reported: usize,
@@ -571,7 +571,9 @@ impl Dispatcher<'_> {
         // Nothing was left to cancel.
         self.summary.cancelled &= self.counts.cancelled > 0;
         self.summary.wall_ns = self.shared.elapsed_ns();
-        self.summary.stored_bytes = self.shared.ports.blobs.added_bytes().saturating_sub(self.added_before);
+        let (growth, before) = (self.shared.ports.blobs.growth(), self.growth_before);
+        self.summary.stored_bytes = growth.added_bytes.saturating_sub(before.added_bytes);
+        self.summary.known_bytes = growth.known_bytes.saturating_sub(before.known_bytes);
         let record = RunRecord { state: RunState::Ended(self.summary.clone()), ..self.run.clone() };
         let inbox = Arc::clone(&self.shared.inbox);
         let answer: Arc<Inbox<Message>> = Arc::clone(&inbox);

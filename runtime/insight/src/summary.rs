@@ -44,8 +44,6 @@ pub struct Summary {
     pub slowest: Vec<Share>,
     /// The jobs that took shortest, the shortest first.
     pub fastest: Vec<Share>,
-    /// What the jobs wrote that the store had already, in bytes.
-    pub deduplicated_bytes: u64,
     /// Jobs that had a target.
     pub targets: Vec<Target>,
 }
@@ -102,7 +100,6 @@ impl Summary {
             store_ns: sum(|report| report.trace.phases.store_ns),
             slowest,
             fastest,
-            deduplicated_bytes: run.traffic.written_bytes.saturating_sub(run.stored_bytes),
             targets: targets(anatomy),
             run,
         }

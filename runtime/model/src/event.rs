@@ -241,6 +241,9 @@ pub struct RunSummary {
     /// By how much the store grew meanwhile, in bytes: what was written, without what it had already.
     #[serde(default)]
     pub stored_bytes: u64,
+    /// Content that the store was given meanwhile and had already, in bytes. Small content is not always looked for.
+    #[serde(default)]
+    pub known_bytes: u64,
 }
 
 impl RunSummary {

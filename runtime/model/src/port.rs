@@ -50,6 +50,15 @@ pub enum StoreError {
 /// Is called exactly once, when what was handed in with it is on disk or cannot get there.
 pub type OnDurable = Box<dyn FnOnce(Result<(), Arc<StoreError>>) + Send>;
 
+/// What came of what was handed in to a store, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Growth {
+    /// By how much the store grew, with what it notes beside content.
+    pub added_bytes: u64,
+    /// Content that was there already. Small content is not always looked for, and counts as new then.
+    pub known_bytes: u64,
+}
+
 /// Content by digest.
 ///
 /// What was put can be read at once. It becomes durable in the order of the calls, over all of the store's
@@ -100,9 +109,9 @@ pub trait BlobStore: Send + Sync {
         Ok(false)
     }
 
-    /// By how many bytes everything that was handed in here made the store grow, since it was opened; 0 where nobody counts.
-    fn added_bytes(&self) -> u64 {
-        0
+    /// What came of everything that was handed in here since the store was opened; nothing where nobody counts.
+    fn growth(&self) -> Growth {
+        Growth::default()
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use wasmill_model::port::{BlobStore, StoreError};
+use wasmill_model::port::{BlobStore, Growth, StoreError};
 use wasmill_model::{BlobRef, Digest};
 
 use crate::error::{failed, on_index};
@@ -67,8 +67,9 @@ impl BlobStore for Storage {
         }
     }
 
-    fn added_bytes(&self) -> u64 {
-        self.shared.log.added_bytes()
+    fn growth(&self) -> Growth {
+        let known_bytes = self.shared.known_bytes.load(Ordering::Relaxed);
+        Growth { added_bytes: self.shared.log.added_bytes(), known_bytes }
     }
 
     fn find(&self, digest: &Digest) -> Result<Option<BlobRef>, StoreError> {
@@ -99,7 +100,9 @@ impl BlobStore for Storage {
         if looks && known.is_some() {
             self.shared.new_in_a_row.store(0, Ordering::Relaxed);
         }
-        if known.is_none() {
+        if known.is_some() {
+            self.shared.known_bytes.fetch_add(blob.size_bytes, Ordering::Relaxed);
+        } else {
             let key = *blob.digest.as_bytes();
             let packed = self.packed(&bytes);
             let (kind, body) = packed.as_deref().map_or((Kind::Blob, bytes.as_ref()), |packed| (Kind::Packed, packed));
@@ -193,6 +196,7 @@ impl Storage {
     /// Adds a blob that is too large for the log, unless it is there.
     fn add_file(&self, (blob, temp): (BlobRef, TempFile)) -> Result<BlobRef, StoreError> {
         if self.rely_on_blob(&blob.digest)?.is_some() {
+            self.shared.known_bytes.fetch_add(blob.size_bytes, Ordering::Relaxed);
             return Ok(blob);
         }
         // A collection may be about to remove what has the same name: it does so under this lock.

@@ -149,6 +149,8 @@ struct Shared {
     helpers: Helpers,
     /// How many of the blobs that were put last were not there, of those lengths for which it matters.
     new_in_a_row: AtomicU32,
+    /// Content that was handed in and was there already, in bytes.
+    known_bytes: AtomicU64,
     /// The latest collection that this process's view of the index takes account of.
     epoch_seen: AtomicU64,
 }

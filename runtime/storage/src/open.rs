@@ -139,6 +139,7 @@ impl Storage {
             lease,
             helpers: Helpers::default(),
             new_in_a_row: AtomicU32::new(0),
+            known_bytes: AtomicU64::new(0),
         });
         let theirs = Arc::clone(&shared);
         let committer = thread::Builder::new()

@@ -112,9 +112,12 @@ pub(crate) fn encode_run(record: &RunRecord) -> Result<Vec<u8>, StoreError> {
     let (omitted, observed) = match &record.state {
         RunState::Ended(summary) => {
             let Traffic { read_bytes, written_bytes } = summary.traffic;
-            (summary.counts.omitted, [summary.retries, read_bytes, written_bytes, summary.stored_bytes])
+            (
+                summary.counts.omitted,
+                [summary.retries, read_bytes, written_bytes, summary.stored_bytes, summary.known_bytes],
+            )
         }
-        RunState::Started => (0, [0; 4]),
+        RunState::Started => (0, [0; 5]),
     };
     let later: LaterRow = (omitted, record.snapshot.map(|digest| *digest.as_bytes()));
     row = postcard::to_extend(&later, row).map_err(failed)?;
@@ -132,10 +135,10 @@ pub(crate) fn decode_run(run: RunId, row: &[u8]) -> Option<RunRecord> {
     // What was only observed is not worth the rest.
     let observed: Option<ObservedRow> = next(run, &mut later).flatten();
     let mut record = RunRecord { snapshot: snapshot.map(Digest::from_bytes), ..record_of(row, omitted) };
-    if let Some(([retries, read_bytes, written_bytes, stored_bytes], setup)) = observed {
+    if let Some(([retries, read_bytes, written_bytes, stored_bytes, known_bytes], setup)) = observed {
         record.setup = Some(setup);
         if let RunState::Ended(summary) = &mut record.state {
-            (summary.retries, summary.stored_bytes) = (retries, stored_bytes);
+            (summary.retries, summary.stored_bytes, summary.known_bytes) = (retries, stored_bytes, known_bytes);
             summary.traffic = Traffic { read_bytes, written_bytes };
         }
     }
@@ -155,8 +158,8 @@ fn next<T: DeserializeOwned>(run: RunId, row: &mut &[u8]) -> Option<Option<T>> {
 /// How many jobs were omitted, and what the run began with.
 type LaterRow = (usize, Option<[u8; 32]>);
 
-/// Retries, bytes read and written by jobs, and bytes by which the store grew; and how the run was carried out.
-type ObservedRow = ([u64; 4], RunSetup);
+/// Retries, bytes read and written by jobs, bytes by which the store grew, and bytes that it was given and had; and how the run was carried out.
+type ObservedRow = ([u64; 5], RunSetup);
 
 /// What a run's record was when it was first written: its number, the plan's name, when it started, and how it ended.
 type RunRow = (RunId, String, u64, Option<EndRow>);

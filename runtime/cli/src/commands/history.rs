@@ -125,6 +125,7 @@ fn runs_as_rows(runs: &[RunRecord]) -> String {
         "read_bytes",
         "written_bytes",
         "stored_bytes",
+        "known_bytes",
         "workers",
     ];
     let row = |run: &RunRecord| {
@@ -144,7 +145,8 @@ fn runs_as_rows(runs: &[RunRecord]) -> String {
             ];
             row.extend(counts.map(|count| count.to_string()));
             let traffic = summary.traffic;
-            let others = [summary.retries, traffic.read_bytes, traffic.written_bytes, summary.stored_bytes];
+            let stored = [summary.stored_bytes, summary.known_bytes];
+            let others = [summary.retries, traffic.read_bytes, traffic.written_bytes, stored[0], stored[1]];
             row.extend(others.map(|number| number.to_string()));
         }
         row.resize(header.len() - 1, String::new());

@@ -143,6 +143,7 @@ fn figures(anatomy: &Anatomy<'_>, summary: &Summary) -> Vec<Figure> {
         figure("read", size(run.traffic.read_bytes), "by jobs, of their inputs"),
         figure("written", size(run.traffic.written_bytes), "by jobs, in what they left and to their streams"),
         figure("stored", size(run.stored_bytes), "by how much the store grew"),
+        figure("deduplicated", size(run.known_bytes), "given to the store, which had it already"),
         figure("retries", run.retries.to_string(), "attempts that came to no result"),
     ];
     all.into_iter().chain(slowest).chain(targets).collect()

@@ -106,12 +106,13 @@ pub(crate) fn details(anatomy: &Anatomy<'_>, summary: &Summary) -> Vec<String> {
     }
     let traffic = summary.run.traffic;
     if traffic.read_bytes + traffic.written_bytes > 0 {
-        lines.push(format!(
-            "jobs read {} and wrote {}; the store grew by {}",
-            size(traffic.read_bytes),
-            size(traffic.written_bytes),
-            size(summary.run.stored_bytes)
-        ));
+        let (read, wrote) = (size(traffic.read_bytes), size(traffic.written_bytes));
+        let mut line =
+            format!("jobs read {read} and wrote {wrote}; the store grew by {}", size(summary.run.stored_bytes));
+        if summary.run.known_bytes > 0 {
+            line += &format!(" and had another {} already", size(summary.run.known_bytes));
+        }
+        lines.push(line);
     }
     if summary.run.retries > 0 {
         lines.push(if summary.run.retries == 1 {

@@ -133,3 +133,26 @@ fn advice_has_a_figure_a_change_and_the_jobs_that_it_is_about() {
     let first = format!("  advice: {}: ", advice[0]["title"].as_str().unwrap());
     assert!(run.stderr.contains(&first) && run.stderr.contains("; `wasmill analyze 2` says more\n"), "{run:?}");
 }
+
+#[test]
+fn what_the_store_had_already_is_said() {
+    let space = TestSpace::new();
+    let plan = r#"
+        [modules.copy]
+        file = "copy.wasm"
+        [jobs.each]
+        module = "copy"
+        for-each = { n = ["1", "2"] }
+        args = ["{n}"]
+        in = { "/in/leaf" = "large" }
+    "#;
+    space.guest("copy").write("mill.toml", plan).write("large", vec![7; 200_000]);
+    let run = space.run(&["run", "--jobs", "1"]);
+    // What each of them leaves is what it was given.
+    assert!(run.stderr.contains(" and had another "), "{run:?}");
+    let found = json(&space, &["analyze"]);
+    let bytes = |name: &str| found["summary"]["run"][name].as_u64().unwrap();
+    let known = bytes("known_bytes");
+    assert!(known >= 400_000 && (200_000..400_000).contains(&bytes("stored_bytes")), "{found}");
+    assert!(said(&space, &["runs", "--csv"]).contains(&format!(",{known},")));
+}
