@@ -308,6 +308,8 @@ fn every_line_of_a_single_job_is_valid() {
     let copy = ["exec", "copy.wasm", "--in", "/in/leaf=leaf", "--out"];
     let well = schema.check(&space, &[&copy[..], &["out"]].concat());
     assert_eq!(kinds(&well), ["job-finished", "job-started", "run-finished", "run-started", "saved"]);
+    let setup = well.iter().find_map(|line| line.get("setup")).expect("it says how it is carried out");
+    assert!(setup["memory_bytes"].is_null(), "there is no bound: {setup}");
     schema.check(&space, &[&copy[..], &["cached"]].concat());
     // Where it may not be written to.
     let refused = schema.check(&space, &[&copy[..], &["leaf"]].concat());

@@ -210,8 +210,8 @@ fn what_cannot_be_exported_is_said() {
     assert_eq!(space.run(&["export", "one"]).code, 101);
 }
 
-/// A run that was killed, exported.
-fn killed() -> TestSpace {
+/// A folder with a run that was killed, exported to `run.json`.
+pub(crate) fn killed() -> TestSpace {
     let space = TestSpace::new();
     let plan = "name = \"killed\"\n[modules.loop]\nfile = \"loop_forever.wasm\"\n[jobs.endless]\nmodule = \"loop\"\n";
     space.guest("loop_forever").write("mill.toml", plan);

@@ -8,6 +8,7 @@ mod rehearsing;
 mod reproducing;
 #[cfg(target_os = "linux")]
 mod terminal;
+mod texts;
 mod trends;
 mod why;
 

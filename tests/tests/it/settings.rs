@@ -16,16 +16,16 @@ fn said_with(space: &TestSpace, variables: &[(&str, &str)], args: &[&str]) -> Sa
     space.said(&command.output().expect("the program starts"))
 }
 
-/// Paths as they are written on Unix.
+/// Paths as they are written on Unix. On macOS, the folder that a program is in has a longer name than it was given.
 fn with_slashes(text: &str) -> String {
-    text.replace("\\\\", "/").replace('\\', "/")
+    text.replace("\\\\", "/").replace('\\', "/").replace("/private[dir]", "[dir]")
 }
 
 /// Each value with its origin, by its key.
 fn shown(space: &TestSpace, variables: &[(&str, &str)], args: &[&str]) -> BTreeMap<String, (String, String)> {
     let said = said_with(space, variables, &[&["config", "show", "--format", "json"], args].concat());
     assert_eq!(said.code, 0, "{said:?}");
-    let said: Value = serde_json::from_str(&said.stdout.replace("\\\\", "/")).expect("a line of JSON");
+    let said: Value = serde_json::from_str(&with_slashes(&said.stdout)).expect("a line of JSON");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let rows = said["values"].as_array().expect("values").iter();
     rows.map(|row| (text(&row["key"]), (text(&row["value"]), text(&row["origin"])))).collect()

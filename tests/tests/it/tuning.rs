@@ -259,7 +259,7 @@ fn a_plan_without_jobs_ends_well_or_is_refused() {
 }
 
 #[test]
-#[ignore = "BUG: `tune` recommends 1 worker and the profile `io-intensive` for a plan without jobs"]
+#[ignore = "BUG: `tune` recommends workers and a profile for a plan without jobs"]
 fn nothing_is_recommended_for_a_plan_without_jobs() {
     let space = space("name = \"empty\"\n");
     assert_eq!(tuned(&space, &["--workers", "1,2", "--repeats", "1"])["recommended"], Value::Null);

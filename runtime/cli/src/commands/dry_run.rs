@@ -67,9 +67,11 @@ pub(super) fn dry_run(
             }
             _ => Would::LookUp("jobs that it takes from would be executed first".to_owned()),
         };
-        say(global, report, &would);
         found.add(report, would);
     }
+    // In the order of the plan, whichever was looked at first.
+    found.jobs.sort_by_key(|(report, _)| report.trace.number);
+    found.jobs.iter().for_each(|(report, would)| say(global, report, would));
     let fails = found.fails > 0;
     conclude(global, found);
     Ok(if fails { exit_code::JOBS_FAILED } else { exit_code::SUCCESS })
@@ -78,8 +80,8 @@ pub(super) fn dry_run(
 /// What would become of all jobs.
 #[derive(Default)]
 struct Found<'a> {
+    jobs: Vec<(&'a JobReport, Would)>,
     cached: usize,
-    whys: Vec<Reason>,
     looked_up: usize,
     fails: usize,
     skipped: usize,
@@ -90,7 +92,7 @@ struct Found<'a> {
 impl<'a> Found<'a> {
     fn add(&mut self, report: &'a JobReport, would: Would) {
         match would {
-            Would::Execute(why) => self.whys.push(why),
+            Would::Execute(_) => {}
             Would::LookUp(_) => self.looked_up += 1,
             Would::Fail(_) => self.fails += 1,
             Would::Skip(_) => self.skipped += 1,
@@ -98,6 +100,7 @@ impl<'a> Found<'a> {
         if self.fails + self.skipped > self.lost.len() {
             self.lost.insert(&report.job);
         }
+        self.jobs.push((report, would));
     }
 
     fn is_behind_failure(&self, report: &JobReport) -> bool {
@@ -132,7 +135,9 @@ fn say(global: &Global, report: &JobReport, would: &Would) {
 }
 
 fn conclude(global: &Global, found: Found<'_>) {
-    let Found { cached, whys, looked_up, fails, skipped, .. } = found;
+    let Found { jobs, cached, looked_up, fails, skipped, .. } = found;
+    let why = |(_, would)| if let Would::Execute(why) = would { Some(why) } else { None };
+    let whys: Vec<Reason> = jobs.into_iter().filter_map(why).collect();
     if global.format == OutputFormat::Json {
         let said = json!({
             "event": "run-rehearsed", "execute": whys.len(), "cached": cached, "look_up": looked_up, "fail": fails,

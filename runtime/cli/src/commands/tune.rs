@@ -26,6 +26,9 @@ const WORTH: f64 = 0.05;
 /// Jobs that use the processor for less than this part of their time wait for something else.
 const WAITING_BELOW: f64 = 0.5;
 
+/// What takes less in all does not show what it waits for.
+const TELLING_NS: u64 = 100_000_000;
+
 /// What was found out about one number of workers.
 struct Measured {
     workers: usize,
@@ -65,7 +68,7 @@ pub(crate) fn tune(global: &Global, args: &TuneArgs) -> Result<u8, CliError> {
                 })
             });
             let rows: Vec<_> = rows.collect();
-            let recommended = best.map(|best| json!({ "workers": best.workers, "profile": profile(best) }));
+            let recommended = best.map(|best| json!({ "workers": best.workers, "profile": profile(&measured, best) }));
             format!("{}\n", json!({ "replay": args.replay, "measured": rows, "recommended": recommended }))
         }
         OutputFormat::Human => {
@@ -213,8 +216,15 @@ fn recommended(measured: &[Measured]) -> Option<&Measured> {
 }
 
 /// The profile that fits, and why.
-fn profile(best: &Measured) -> (&'static str, String) {
-    let cpu = best.cpu_ns as f64 / best.busy_ns.max(1) as f64;
+fn profile(measured: &[Measured], best: &Measured) -> (&'static str, String) {
+    // With few workers, as more of them than cores take turns, and wait for each other and not for the disk.
+    let Some(few) = measured.iter().find(|one| one.busy_ns >= TELLING_NS) else {
+        return (
+            "standard",
+            format!("jobs take less than {} in all, which is too little to tell", duration(TELLING_NS)),
+        );
+    };
+    let cpu = few.cpu_ns as f64 / few.busy_ns as f64;
     let share = format!("jobs use the processor for {:.0} % of their time", cpu * 100.0);
     match cpu {
         cpu if cpu < WAITING_BELOW => ("io-intensive", format!("{share}: they wait for the disk")),
@@ -226,7 +236,7 @@ fn profile(best: &Measured) -> (&'static str, String) {
 }
 
 fn said(measured: &[Measured], best: &Measured) -> String {
-    let (name, why) = profile(best);
+    let (name, why) = profile(measured, best);
     let fastest = measured.iter().map(Measured::median_ns).min().unwrap_or(0);
     let more =
         if best.median_ns() == fastest { "no other number is faster" } else { "others are less than 5 % faster" };

@@ -20,8 +20,13 @@ fn main() -> std::io::Result<()> {
             "nothing" => continue,
             "number" => format!("{number}"),
             "line" => format!("{line}\n"),
-            "spin" | "spin for long" => {
-                for number in 0..if content == "spin" { 3_000_000_u64 } else { 300_000_000 } {
+            "spin" | "spin for a while" | "spin for long" => {
+                let rounds = match content.as_str() {
+                    "spin" => 3_000_000_u64,
+                    "spin for a while" => 30_000_000,
+                    _ => 300_000_000,
+                };
+                for number in 0..rounds {
                     sum = black_box(sum ^ number);
                 }
                 content
