@@ -109,6 +109,16 @@ pub(crate) fn show_error(error: &CliError, format: OutputFormat) {
     };
 }
 
+/// The same of what does not keep the command from having done what it was for.
+pub(crate) fn show_warning(error: &CliError, format: OutputFormat) {
+    let _ = match format {
+        OutputFormat::Human => write!(anstream::stderr(), "{}", error.human_warning()),
+        OutputFormat::Json => {
+            return crate::report::show_json(&wasmill_model::Event::Warning { message: error.line() });
+        }
+    };
+}
+
 fn start_logging(verbose: u8) {
     let default = match verbose {
         0 => "warn",

@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wasmill_model::plan::{Engine, Jobs, Share};
 use wasmill_model::{Digest, RunId};
@@ -332,7 +333,7 @@ pub(crate) struct SettingArgs {
     #[arg(long, value_name = "TIME", env = "WASMILL_RUN_TIMEOUT", hide_env_values = true)]
     pub(crate) run_timeout: Option<String>,
     /// After a failure, go on with what does not depend on it
-    #[arg(long, short, env = "WASMILL_KEEP_GOING", hide_env_values = true)]
+    #[arg(long, short, env = "WASMILL_KEEP_GOING", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub(crate) keep_going: bool,
 }
 

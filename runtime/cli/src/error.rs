@@ -63,12 +63,27 @@ impl CliError {
 
     /// The message for a terminal; `anstream` takes the colours out where they are not wanted.
     pub(crate) fn human(&self) -> String {
-        if let Some(rendered) = &self.rendered {
-            return rendered.text.clone();
+        match &self.rendered {
+            Some(rendered) => rendered.text.clone(),
+            None => self.called("error", AnsiColor::Red),
         }
-        let error = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    }
+
+    /// The same of something that fails nothing.
+    pub(crate) fn human_warning(&self) -> String {
+        self.called("warning", AnsiColor::Yellow)
+    }
+
+    /// All of it in one line, but for the hints.
+    pub(crate) fn line(&self) -> String {
+        let causes = self.causes.iter().map(|cause| format!(": {cause}"));
+        causes.fold(self.headline.clone(), |line, cause| line + &cause)
+    }
+
+    fn called(&self, what: &str, colour: AnsiColor) -> String {
+        let style = Style::new().bold().fg_color(Some(colour.into()));
         let dim = Style::new().bold();
-        let mut text = format!("{error}error{error:#}: {}\n", harmless_lines(&self.headline));
+        let mut text = format!("{style}{what}{style:#}: {}\n", harmless_lines(&self.headline));
         for cause in &self.causes {
             let _ = writeln!(text, "  {dim}caused by{dim:#}: {}", indent(&harmless_lines(cause)));
         }

@@ -120,7 +120,9 @@ impl Past {
         let mut past = Self::default();
         let earlier = storage.runs(RUNS_LISTED).map_err(|error| CliError::store(&error))?.into_iter();
         let mut read = 0;
-        for record in earlier.filter(|record| record.id < run && record.plan == plan).take(RUNS_SEARCHED) {
+        for record in
+            earlier.filter(|record| record.id < run && record.plan == plan && !is_imported(record)).take(RUNS_SEARCHED)
+        {
             let jobs = storage.jobs(record.id).map_err(|error| CliError::store(&error))?;
             read += jobs.len();
             for report in jobs.into_iter().filter(|report| report.key.is_some()) {
@@ -174,6 +176,11 @@ impl Past {
         let action = if is_new { None } else { action() };
         explain(report, action.as_ref(), earlier.as_ref(), fresh, storage)
     }
+}
+
+/// Whether a run was carried out with another store: what it came to was never here.
+pub(crate) fn is_imported(record: &RunRecord) -> bool {
+    record.setup.as_ref().is_some_and(|setup| setup.imported.is_some())
 }
 
 /// What a job was asked to do, if that is still in the store.

@@ -89,7 +89,7 @@ impl Settings {
         let mut files: Vec<(PathBuf, &Profiles)> = Vec::new();
         files.extend(project.map(|(file, profiles)| (file.to_owned(), profiles)));
         files.extend(user_file.zip(user.as_ref()));
-        let profile = chosen(global, &files)?;
+        let profile = chosen(global, &files, project.is_some() || run.is_some())?;
         let layers = layers(&profile.value, &files);
         let finder = Finder { global, layers };
         let none = SettingArgs::default();
@@ -99,7 +99,8 @@ impl Settings {
         let memory = size("--compile-memory", global.compile_memory.as_deref())?;
         let compile_ms = time("--compile-time", global.compile_time.as_deref())?;
         let engine = global.engine.map(Engine::from);
-        let keeps = run.keep_going.then_some(true);
+        let is_said = run.keep_going || global.from_environment.iter().any(|id| id == "keep_going");
+        let keeps = is_said.then_some(run.keep_going);
         Ok(Self {
             jobs: finder.find("jobs", run.jobs, |profile| profile.jobs).or(Jobs::Percent(100)),
             memory: finder.find("memory-budget", run.memory_budget, |profile| profile.memory).or(Share::Percent(80)),
@@ -210,7 +211,7 @@ fn given_by(global: &Global, flag: &str) -> Origin {
 }
 
 /// Which profile counts.
-fn chosen(global: &Global, files: &[(PathBuf, &Profiles)]) -> Result<Setting<String>, CliError> {
+fn chosen(global: &Global, files: &[(PathBuf, &Profiles)], has_plan: bool) -> Result<Setting<String>, CliError> {
     let in_file = |(file, profiles): &(PathBuf, &Profiles)| {
         let value = profiles.default.clone()?;
         Some(Setting { value, origin: Origin::File(file.clone()) })
@@ -228,7 +229,12 @@ fn chosen(global: &Global, files: &[(PathBuf, &Profiles)]) -> Result<Setting<Str
     if names.contains(&chosen.value.as_str()) {
         return Ok(chosen);
     }
-    let error = CliError::new(exit_code::USAGE, format!("there is no profile `{}` ({})", chosen.value, chosen.origin));
+    if !has_plan && !matches!(chosen.origin, Origin::Flag(_)) {
+        // A plan may have it, and this command looks at none.
+        return Ok(Setting { value: BASE.to_owned(), origin: Origin::Default });
+    }
+    let code = if matches!(chosen.origin, Origin::File(_)) { exit_code::PLAN } else { exit_code::USAGE };
+    let error = CliError::new(code, format!("there is no profile `{}` ({})", chosen.value, chosen.origin));
     Err(match nearest(&chosen.value, names.iter().copied()) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => {

@@ -70,7 +70,9 @@ pub(crate) async fn carry_out(
     options: ExecuteOptions,
     on_event: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<(Arc<Graph>, RunSummary), ExecuteError> {
-    let started_unix_ms = now_unix_ms();
+    // The times of jobs count from when the plan began to be read.
+    let loaded_ms = u64::try_from(options.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let started_unix_ms = now_unix_ms().saturating_sub(loaded_ms);
     let snapshot = graph.keep_snapshot(&modules, ports.blobs.as_ref())?;
     let setup = traces::setup(&graph, &options, ports.runner.traits());
     let run = ports.runs.begin(graph.name(), started_unix_ms, snapshot, setup.clone())?;

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use wasmill_model::plan::{Bindings, Diagnostic, Format, InputSource, JobSpec, Stdin, parse};
+use wasmill_model::plan::{Bindings, Diagnostic, Format, InputSource, JobSpec, Plan, Stdin, parse};
 use wasmill_model::port::{ActionCache, BlobStore, StoreError};
 use wasmill_model::{
     Action, BlobRef, Digest, Directory, DirectoryNode, FileNode, GuestPath, JobReport, Mount, OutputPath,
@@ -238,6 +238,18 @@ impl PlanSnapshot {
         &self.text
     }
 
+    fn format(&self) -> Format {
+        if self.is_json { Format::Json } else { Format::Toml }
+    }
+
+    /// The plan.
+    ///
+    /// # Errors
+    /// This version of wasmill reads it otherwise, and finds something wrong with it.
+    pub fn plan(&self) -> Result<Plan, SnapshotError> {
+        parse(&self.text, self.format()).map_err(SnapshotError::Plan)
+    }
+
     /// The same graph as then, with the same modules.
     ///
     /// # Errors
@@ -273,11 +285,10 @@ impl PlanSnapshot {
                 return Err(SnapshotError::Module { name: name.clone(), digest: *digest });
             }
         }
-        let format = if self.is_json { Format::Json } else { Format::Toml };
-        let mut plan = parse(&self.text, format).map_err(SnapshotError::Plan)?;
+        let (format, mut plan) = (self.format(), self.plan()?);
         plan.jobs.iter_mut().for_each(change);
         let graph = expand_with(plan, Path::new(&self.base), self.lists).map_err(SnapshotError::Plan)?;
-        let written = Written { text: self.text, format, file: self.file.into() };
+        let written = Written { format, text: self.text, file: self.file.into() };
         let mut graph = graph.written_as(written);
         if !self.select.is_empty() {
             graph.select(&self.select).map_err(|unknown| SnapshotError::Damaged(unknown.to_string()))?;

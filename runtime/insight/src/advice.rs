@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::anatomy::Anatomy;
+use crate::anatomy::{Anatomy, total};
 use crate::path::CriticalPath;
 use crate::summary::{Summary, ratio};
 use crate::text::{count, duration, percent};
@@ -173,11 +173,12 @@ impl Known<'_> {
 
     /// One rule speaks of a family: it is uneven, or a few of its jobs stand out.
     fn uneven(&self, family: usize, jobs: &[usize]) -> Option<Advice> {
-        let total: u64 = jobs.iter().map(|job| self.wall(*job)).sum();
+        let sum = total(jobs.iter().map(|job| self.wall(*job)));
         let mut sorted: Vec<usize> = jobs.to_vec();
         sorted.sort_by_key(|job| std::cmp::Reverse(self.wall(*job)));
-        let (longest, mean) = (*sorted.first()?, total / jobs.len() as u64);
-        let excess: u64 = jobs.iter().map(|job| self.wall(*job).saturating_sub(mean.saturating_mul(3) / 2)).sum();
+        let (longest, mean) = (*sorted.first()?, sum / jobs.len() as u64);
+        let beyond = |job: &usize| self.wall(*job).saturating_sub(mean.saturating_mul(3) / 2);
+        let excess = total(jobs.iter().map(beyond));
         if jobs.len() < FAMILY_MIN || excess < WORTH_NS || mean == 0 {
             return None;
         }
@@ -258,7 +259,7 @@ impl Known<'_> {
         for (at, runs, waits) in steps {
             // Whoever has just ended one takes the next; who waits for that long is kept from it.
             if waiting > 0 && running > 0 && running < self.anatomy.workers() as i64 {
-                held_ns += at - since;
+                held_ns += at - since; // sorted: at most the last of them in all
             }
             (running, waiting, since) = (running + runs, waiting + waits, at);
         }
@@ -334,8 +335,8 @@ impl Known<'_> {
     }
 
     fn too_small(&self, family: usize, jobs: &[usize]) -> Option<Advice> {
-        let walls: u64 = jobs.iter().map(|job| self.wall(*job)).sum();
-        let in_hand: u64 = jobs.iter().map(|job| self.anatomy.took_ns(*job)).sum();
+        let walls = total(jobs.iter().map(|job| self.wall(*job)));
+        let in_hand = total(jobs.iter().map(|job| self.anatomy.took_ns(*job)));
         let mean = walls / (jobs.len() as u64).max(1);
         let around = in_hand.saturating_sub(walls);
         if jobs.len() < TINY_MIN || mean > TINY_NS || around < walls || around < WORTH_NS {

@@ -4,6 +4,9 @@
 
 use std::collections::HashMap;
 
+/// The most workers that there can be.
+const WORKERS_MAX: u32 = 4_096;
+
 use wasmill_model::{JobReport, RunRecord, RunState, RunSummary};
 
 /// A run's record with the graph of its jobs. Jobs are named by their places in `jobs`.
@@ -39,20 +42,21 @@ impl<'a> Anatomy<'a> {
             summary.counts.add(report.status, report.cached);
             summary.wall_ns = summary.wall_ns.max(report.ended_ns);
             if report.cached {
-                summary.saved_ns += report.usage.wall_ns;
+                summary.saved_ns = summary.saved_ns.saturating_add(report.usage.wall_ns);
             } else {
-                summary.cpu_ns += report.usage.cpu_ns;
-                summary.busy_ns += report.usage.wall_ns;
+                summary.cpu_ns = summary.cpu_ns.saturating_add(report.usage.cpu_ns);
+                summary.busy_ns = summary.busy_ns.saturating_add(report.usage.wall_ns);
             }
         }
         summary
     }
 
-    /// How many workers there were.
+    /// How many workers there were; at most [`WORKERS_MAX`], whatever the record says.
     pub fn workers(&self) -> usize {
         let noted = self.record.setup.as_ref().map(|setup| setup.workers);
-        let seen = || self.jobs.iter().filter_map(|report| report.trace.worker).max().map_or(1, |last| last + 1);
-        noted.unwrap_or_else(seen).max(1) as usize
+        let seen =
+            || self.jobs.iter().filter_map(|report| report.trace.worker).max().map_or(1, |last| last.saturating_add(1));
+        noted.unwrap_or_else(seen).clamp(1, WORKERS_MAX) as usize
     }
 
     /// From when jobs could begin until the last one had ended, in nanoseconds: without loading the plan, building modules, and
@@ -121,26 +125,28 @@ fn families(jobs: &[JobReport]) -> (Vec<String>, Vec<usize>) {
 
 fn needs(jobs: &[JobReport]) -> Vec<Vec<u32>> {
     let place = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
-    let by_number: HashMap<u32, u32> =
+    // By number, and each place with that. What a range says is looked for, not gone through: a record from elsewhere may
+    // name any numbers.
+    let mut by_number: Vec<(u32, u32)> =
         jobs.iter().enumerate().map(|(job, report)| (report.trace.number, place(job))).collect();
-    let mut opened: HashMap<u32, Vec<u32>> = HashMap::new();
-    for (job, report) in jobs.iter().enumerate() {
-        for opener in &report.trace.came_of {
-            opened.entry(*opener).or_default().push(place(job));
-        }
-    }
+    let mut opened: Vec<(u32, u32)> = jobs
+        .iter()
+        .enumerate()
+        .flat_map(|(job, report)| report.trace.came_of.iter().map(move |opener| (*opener, place(job))))
+        .collect();
+    by_number.sort_unstable();
+    opened.sort_unstable();
     let of = |report: &JobReport| {
         let mut needs = Vec::new();
-        for number in report.trace.needs.iter().flat_map(|(first, count)| *first..first.saturating_add(*count)) {
-            // A damaged record may name any number.
+        for (first, count) in &report.trace.needs {
             if needs.len() > jobs.len().saturating_mul(2) {
                 break;
             }
-            needs.extend(by_number.get(&number).copied());
+            let range = *first..first.saturating_add(*count);
+            needs.extend(within(&by_number, &range).iter().map(|(_, place)| *place));
             // Who came of the same job waits for that one itself, not for what it opened.
-            if !report.trace.came_of.contains(&number) {
-                needs.extend(opened.get(&number).into_iter().flatten().copied());
-            }
+            let others = within(&opened, &range).iter().filter(|(opener, _)| !report.trace.came_of.contains(opener));
+            needs.extend(others.map(|(_, place)| *place));
         }
         needs.sort_unstable();
         needs.dedup();
@@ -149,8 +155,21 @@ fn needs(jobs: &[JobReport]) -> Vec<Vec<u32>> {
     jobs.iter().map(of).collect()
 }
 
+/// Those of sorted pairs whose first number is in a range.
+fn within<'a>(sorted: &'a [(u32, u32)], range: &std::ops::Range<u32>) -> &'a [(u32, u32)] {
+    let from = sorted.partition_point(|(number, _)| *number < range.start);
+    let to = sorted.partition_point(|(number, _)| *number < range.end);
+    sorted.get(from..to).unwrap_or_default()
+}
+
+/// The sum; of what a record from elsewhere may say, at most the largest number.
+pub(crate) fn total(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
+    use proptest::prelude::*;
     use wasmill_model::{ActionResult, BlobRef, JobStatus, JobTrace, Outcome, RunId, Usage};
 
     use super::*;
@@ -190,6 +209,56 @@ pub(crate) mod tests {
         };
         record.state = RunState::Ended(Anatomy::of(&record, jobs).summary());
         record
+    }
+
+    prop_compose! {
+        /// What no run writes, and somebody may hand on.
+        fn any_job()(
+            numbers in prop::array::uniform8(prop_oneof![0..4_u32, any::<u32>()]),
+            times in prop::array::uniform12(prop_oneof![0..9_u64, any::<u64>()]),
+            is_executed in any::<bool>(),
+            has_worker in any::<bool>(),
+        ) -> JobReport {
+            let mut report = job(numbers[0], "a[x]", &[], 0, 0);
+            report.cached = !is_executed;
+            [report.ready_ns, report.started_ns, report.ended_ns, report.usage.wall_ns] =
+                [times[0], times[1], times[2], times[3]];
+            [report.usage.cpu_ns, report.usage.memory_peak_bytes] = [times[4], times[5]];
+            let trace = &mut report.trace;
+            trace.came_of = vec![numbers[1], numbers[2]];
+            trace.needs = vec![(numbers[3], numbers[4]), (numbers[5], numbers[6])];
+            trace.worker = has_worker.then_some(numbers[7]);
+            [trace.cpus, trace.attempts] = [numbers[4], numbers[5]];
+            [trace.phases.resolve_ns, trace.phases.prepare_ns, trace.phases.store_ns] = [times[6], times[7], times[8]];
+            trace.phases.durable_ns = times[9];
+            trace.traffic = wasmill_model::Traffic { read_bytes: times[10], written_bytes: times[11] };
+            report
+        }
+    }
+
+    proptest! {
+        /// Records come from other machines too. Whatever one says, it is read to its end, and soon.
+        #[test]
+        fn no_record_is_too_much(
+            jobs in prop::collection::vec(any_job(), 0..12),
+            workers in prop::option::of(any::<u32>()),
+            has_ended in any::<bool>(),
+        ) {
+            let mut record = record(&jobs, workers.unwrap_or(1));
+            if workers.is_none() {
+                record.setup = None;
+            }
+            if !has_ended {
+                record.state = RunState::Started;
+            }
+            let anatomy = Anatomy::of(&record, &jobs);
+            let path = crate::CriticalPath::in_full(&anatomy);
+            let summary = crate::Summary::of(&anatomy, &path);
+            crate::advise(&anatomy, &path, &summary);
+            anatomy.family_needs();
+            crate::compare((&record, &jobs), (&record, &jobs));
+            crate::trend(&[(record.clone(), jobs.clone()), (record.clone(), jobs.clone()), (record.clone(), jobs)]);
+        }
     }
 
     #[test]

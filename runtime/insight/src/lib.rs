@@ -22,5 +22,5 @@ pub use compare::{Comparison, JobChange, compare};
 pub use path::{CriticalPath, Step, WORKERS, Workers};
 pub use stats::{FamilyTrend, Quantiles, REGRESSION_BELOW, Regression, Trend, trend};
 pub use summary::{Share, Summary, Target};
-pub use trees::{TreeChange, tree_changes};
+pub use trees::{FirstFile, TreeChange, tree_changes};
 pub use why::{Change, Earlier, Reason, explain};

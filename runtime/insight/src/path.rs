@@ -6,7 +6,7 @@
 use serde::Serialize;
 use wasmill_executor::{JobId, Replayed, replay};
 
-use crate::anatomy::Anatomy;
+use crate::anatomy::{Anatomy, total};
 
 /// For how many workers it is said how long a run would take.
 pub const WORKERS: [usize; 5] = [1, 2, 4, 8, 16];
@@ -86,7 +86,7 @@ impl CriticalPath {
         steps.reverse();
         let actual = anatomy.workers();
         let workers = worker_counts(&jobs, counts, actual);
-        let work_ns = jobs.iter().map(|job| job.takes).sum();
+        let work_ns = total(jobs.iter().map(|job| job.takes));
         Self { steps, length_ns, work_ns, slack_ns, workers }
     }
 
@@ -158,7 +158,7 @@ fn worker_counts(jobs: &[Replayed], counts: &[usize], actual: usize) -> Vec<Work
     counts.sort_unstable();
     counts.dedup();
     // One worker has something to do all the time.
-    let alone: u64 = jobs.iter().map(|job| job.takes).sum();
+    let alone = total(jobs.iter().map(|job| job.takes));
     let of = |workers: usize| {
         let time_ns = replay(jobs, workers);
         let speed_up = if time_ns == 0 { 1.0 } else { alone as f64 / time_ns as f64 };

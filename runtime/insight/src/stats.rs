@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use wasmill_model::{JobReport, JobStatus, RunId, RunRecord};
 
-use crate::anatomy::{family_name, is_executed};
+use crate::anatomy::{family_name, is_executed, total};
 
 /// A run whose throughput is below this part of the mean of the runs before it is a regression.
 pub const REGRESSION_BELOW: f64 = 0.8;
@@ -124,7 +124,7 @@ pub fn trend(runs: &[(RunRecord, Vec<JobReport>)]) -> Trend {
         family: name.to_owned(),
         executed: times.len(),
         cached,
-        busy_ns: times.iter().sum(),
+        busy_ns: total(times.iter().copied()),
         wall: Quantiles::of(times),
         throughput,
     });

@@ -5,7 +5,7 @@
 use serde::Serialize;
 use wasmill_model::{JobStatus, RunSummary};
 
-use crate::anatomy::{Anatomy, is_executed};
+use crate::anatomy::{Anatomy, is_executed, total};
 use crate::path::CriticalPath;
 
 /// How many of the slowest and of the fastest jobs are named.
@@ -80,7 +80,7 @@ impl Summary {
         let run = anatomy.summary();
         let executed: Vec<usize> = (0..anatomy.jobs.len()).filter(|job| anatomy.is_executed(*job)).collect();
         let sum = |of: fn(&wasmill_model::JobReport) -> u64| -> u64 {
-            executed.iter().map(|job| of(&anatomy.jobs[*job])).sum()
+            total(executed.iter().map(|job| of(&anatomy.jobs[*job])))
         };
         let in_hand_ns = sum(|report| report.ended_ns.saturating_sub(report.started_ns));
         let known = run.counts.cached + executed.len();

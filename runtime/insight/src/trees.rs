@@ -81,7 +81,16 @@ fn walk(
     }
 }
 
-/// The first file of two trees that differs, by its path, and whether there are more; none where that cannot be known, as not
+/// The first file of two trees that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FirstFile {
+    /// Where it lies; with a slash at its end, a folder that only one of the trees has.
+    pub path: String,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// The first file of two trees that differs; none where that cannot be known, as not
 /// all of the trees is in the store.
 pub(crate) fn first_file(
     blobs: &dyn BlobStore,
@@ -89,7 +98,7 @@ pub(crate) fn first_file(
     after: BlobRef,
     prefix: &str,
     depth: usize,
-) -> Option<(String, bool)> {
+) -> Option<FirstFile> {
     if depth > DEPTH_MAX {
         return None;
     }
@@ -103,11 +112,13 @@ pub(crate) fn first_file(
     let path = format!("{prefix}{first}");
     match (old.0.get(*first), new.0.get(*first)) {
         (Some(Node::Directory(before)), Some(Node::Directory(after))) => {
-            let (path, more_below) = first_file(blobs, *before, *after, &format!("{path}/"), depth + 1)?;
-            Some((path, more || more_below))
+            let below = first_file(blobs, *before, *after, &format!("{path}/"), depth + 1)?;
+            Some(FirstFile { more: more || below.more, ..below })
         }
-        (Some(Node::Directory(_)), None) | (None, Some(Node::Directory(_))) => Some((format!("{path}/"), more)),
-        _ => Some((path, more)),
+        (Some(Node::Directory(_)), None) | (None, Some(Node::Directory(_))) => {
+            Some(FirstFile { path: path + "/", more })
+        }
+        _ => Some(FirstFile { path, more }),
     }
 }
 

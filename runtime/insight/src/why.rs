@@ -12,7 +12,7 @@ use wasmill_model::port::BlobStore;
 use wasmill_model::{Action, BlobRef, Floats, Input, JobReport, Mount, MountMode, RunId};
 
 use crate::text::size;
-use crate::trees::first_file;
+use crate::trees::{FirstFile, first_file};
 
 /// The last time that a job of that name had an action.
 #[derive(Debug, Clone)]
@@ -63,9 +63,9 @@ pub struct Change {
     pub before: Option<String>,
     /// What it is; none if it is not there any more.
     pub after: Option<String>,
-    /// Of two directories, the first file that differs, and whether there are more.
+    /// Of two directories, the first file that differs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<(String, bool)>,
+    pub file: Option<FirstFile>,
     /// The trees or files before and after, where it is an input.
     #[serde(skip)]
     pub content: Option<(Option<Mount>, Option<Mount>)>,
@@ -141,8 +141,8 @@ impl fmt::Display for Change {
         let Self { field, before, after, file, .. } = self;
         match (before, after) {
             _ if field == "module" => f.write_str("module changed"),
-            _ if let Some((file, more)) = file => {
-                write!(f, "{field} changed: {file}{}", if *more { " and more" } else { "" })
+            _ if let Some(FirstFile { path, more }) = file => {
+                write!(f, "{field} changed: {path}{}", if *more { " and more" } else { "" })
             }
             (Some(before), Some(after)) => write!(f, "{field} changed: {} → {}", short(before), short(after)),
             (Some(_), None) => write!(f, "{field} is gone"),

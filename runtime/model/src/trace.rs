@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::RunId;
+
 /// What was observed of a job while a run carried it out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobTrace {
@@ -88,4 +90,7 @@ pub struct RunSetup {
     pub keep_going: bool,
     /// The jobs that were asked for; all, if none is named.
     pub selected: Vec<String>,
+    /// The number that the run had in the store that it was imported from; none of one that was carried out here.
+    #[serde(default)]
+    pub imported: Option<RunId>,
 }

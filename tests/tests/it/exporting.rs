@@ -55,6 +55,8 @@ fn nothing_of_a_run_is_lost_on_its_way() {
     // What it began with stays where it is.
     record.as_object_mut().unwrap().remove("snapshot");
     record["id"] = 2.into();
+    // That is said, so that nothing is looked for here that never was.
+    record["setup"]["imported"] = 1.into();
     assert_eq!(imported[0], record);
     assert_eq!(imported[1..], here[1..], "every job, in the same order");
     let (_, of_runs) = space.events(&["runs"]);
@@ -66,7 +68,7 @@ fn what_is_said_of_it_is_the_same() {
     let space = exported();
     assert_eq!(there(&space, &["import", "run.json"]).code, 0);
     for args in [["show", "1", "--csv"].as_slice(), &["show", "1"], &["analyze", "1"], &["runs"], &["runs", "--csv"]] {
-        assert_eq!(space.run(args).stdout, there(&space, args).stdout, "{args:?}");
+        assert_eq!(space.run(args).stdout, there(&space, args).stdout.replace("; imported", ""), "{args:?}");
     }
     for args in [["analyze", "1"].as_slice(), &["stats"]] {
         assert_eq!(space.events(args).1, events_there(&space, args), "{args:?}");
@@ -147,7 +149,7 @@ fn a_store_with_an_imported_run_is_in_order() {
     assert_eq!(events_there(&space, &["runs"]).len(), 1, "it is kept as any other run");
     let refused = there(&space, &["run", "--resume", "1"]);
     assert_eq!(refused.code, 103);
-    assert!(refused.stderr.starts_with("error: run 1 cannot be resumed: its plan was not kept\n"), "{refused:?}");
+    assert!(refused.stderr.starts_with("error: run 1 cannot be resumed: it was imported, "), "{refused:?}");
     for args in [["show", "1", "one", "--reproduce"].as_slice(), &["plan", "graph", "--run", "1"]] {
         let refused = there(&space, args);
         assert!(refused.code == 103 && refused.stdout.is_empty(), "{args:?}: {refused:?}");
@@ -158,7 +160,6 @@ fn a_store_with_an_imported_run_is_in_order() {
 }
 
 #[test]
-#[ignore = "BUG: looking at a job of an imported run has the store note its output as lost, with a line of log"]
 fn looking_at_an_imported_job_loses_nothing() {
     let space = least();
     assert_eq!(there(&space, &["import", "run.json"]).code, 0);
@@ -169,7 +170,6 @@ fn looking_at_an_imported_job_loses_nothing() {
 
 /// It was never in this store, so nothing removed it.
 #[test]
-#[ignore = "BUG: a job that another machine's run had is said to be evicted where it is executed for the first time"]
 fn what_was_never_here_is_not_said_to_be_evicted() {
     let space = least();
     assert_eq!(there(&space, &["import", "run.json"]).code, 0);
@@ -247,7 +247,6 @@ fn a_run_that_did_not_end_has_not_ended_there_either() {
 }
 
 #[test]
-#[ignore = "BUG: an imported run that did not end is offered to be resumed, which is refused"]
 fn a_run_that_cannot_be_resumed_is_not_offered_to_be() {
     let space = killed();
     assert_eq!(there(&space, &["import", "run.json"]).code, 0);

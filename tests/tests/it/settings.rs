@@ -188,7 +188,6 @@ fn what_the_plan_says_of_standard_counts_for_every_profile_that_says_nothing_of_
 
 /// Whoever says no in the environment says more than a profile does.
 #[test]
-#[ignore = "BUG: WASMILL_KEEP_GOING=false counts less than a profile's `keep-going = true`"]
 fn the_environment_can_take_back_what_a_profile_says() {
     let space = TestSpace::new();
     let values = shown(&space, &[("WASMILL_KEEP_GOING", "false")], &["--profile", "thorough"]);

@@ -130,7 +130,6 @@ fn spans_have_the_figures_of_the_record() {
 
 /// What is over cannot end later than it is told.
 #[test]
-#[ignore = "BUG: spans are later by what loading the plan took: their times count from the command, their start is the run's"]
 fn nothing_ends_after_it_was_told() {
     let space = space();
     // A plan that takes a while to be read: its lists are looked through before the run begins.
@@ -223,7 +222,7 @@ fn not_told(space: &TestSpace, url: &str, code: i32) -> String {
     let said = run(space, &["run", "-q", "--otlp", url]);
     assert_eq!(said.code, code, "{said:?}");
     assert!(began.elapsed() < Duration::from_secs(60), "nobody waits for a collector for ever");
-    let start = format!("error: the run was not sent to {url}/v1/traces\n  caused by: ");
+    let start = format!("warning: the run was not sent to {url}/v1/traces\n  caused by: ");
     assert!(said.stderr.contains(&start), "{said:?}");
     let end = "\n  hint: the run itself is recorded; `wasmill analyze RUN --otlp URL` sends it again\n";
     assert!(said.stderr.ends_with(end), "{said:?}");
@@ -273,7 +272,6 @@ fn who_only_sends_fails_where_it_cannot() {
 
 /// A program reads the exit code in the last `error` (docs/events.md), and the run has another.
 #[test]
-#[ignore = "BUG: with `--format json` a run that is not sent says exit code 105 in its last line, and ends with 0"]
 fn programs_are_told_the_exit_code_that_there_is() {
     let said = run(&least(), &["run", "--format", "json", "--otlp", &nobody()]);
     let last: Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
@@ -297,7 +295,6 @@ fn a_place_that_is_none_is_refused_before_anything_runs() {
 }
 
 #[test]
-#[ignore = "BUG: an URL with a space, a port that is none or half an address is only found when the run is over"]
 fn a_place_that_only_looks_like_one_is_refused_before_anything_runs() {
     let space = least();
     for url in
@@ -330,7 +327,6 @@ fn a_run_that_is_cancelled_is_told_of() {
 }
 
 #[test]
-#[ignore = "BUG: a job that was cancelled while it ran has the status OK"]
 fn a_job_that_was_cancelled_did_not_go_well() {
     let space = TestSpace::new();
     let plan = "[modules.l]\nfile = \"loop_forever.wasm\"\n[jobs.endless]\nmodule = \"l\"\n";
@@ -341,7 +337,6 @@ fn a_job_that_was_cancelled_did_not_go_well() {
 
 /// Nobody knows whether it would have gone well.
 #[test]
-#[ignore = "BUG: the span of a run that was killed has the status OK"]
 fn a_run_that_did_not_end_did_not_go_well() {
     let trace = told(&crate::exporting::killed(), &["analyze", "1"], 0);
     assert_ne!(trace.root.status, 1, "{trace:#?}");

@@ -135,7 +135,6 @@ fn a_replay_is_of_the_latest_run_of_that_plan() {
 
 /// Whoever asks for some numbers of workers wants these and no others.
 #[test]
-#[ignore = "BUG: `tune --replay --workers` has a row for the workers that the run had as well"]
 fn a_replay_has_the_numbers_that_are_asked_for() {
     let space = space(PLAN);
     assert_eq!(space.run(&["run", "-q", "-j", "2"]).code, 0);
@@ -153,7 +152,6 @@ fn a_replay_of_a_run_that_executed_nothing_does_not_fail() {
 }
 
 #[test]
-#[ignore = "BUG: a replay of a run in which everything was cached recommends workers and a profile"]
 fn a_replay_of_a_run_that_executed_nothing_recommends_nothing() {
     let space = space(PLAN);
     space.run(&["run", "-q"]);
@@ -259,7 +257,6 @@ fn a_plan_without_jobs_ends_well_or_is_refused() {
 }
 
 #[test]
-#[ignore = "BUG: `tune` recommends workers and a profile for a plan without jobs"]
 fn nothing_is_recommended_for_a_plan_without_jobs() {
     let space = space("name = \"empty\"\n");
     assert_eq!(tuned(&space, &["--workers", "1,2", "--repeats", "1"])["recommended"], Value::Null);
@@ -277,7 +274,6 @@ fn it_keeps_to_profiles() {
 
 /// Names of profiles stay names where programs read them.
 #[test]
-#[ignore = "BUG: `recommended.profile` is a pair of the profile's name and the reason, as an array"]
 fn programs_are_told_the_name_of_the_profile() {
     let space = space(PLAN);
     let found = tuned(&space, &["--workers", "1", "--repeats", "1"]);

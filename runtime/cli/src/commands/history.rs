@@ -16,7 +16,7 @@ use crate::args::{Global, OutputFormat};
 use crate::error::CliError;
 use crate::exit_code;
 use crate::mill::Mill;
-use crate::recorded::{Past, Recorded, action_of};
+use crate::recorded::{Past, Recorded, action_of, is_imported};
 use crate::report::summary::{details, status, times, verdict};
 use crate::report::text::{duration, harmless, harmless_lines, size, time};
 use crate::report::{csv, describe_failure, print, show_json, stderr_tail};
@@ -55,10 +55,12 @@ pub(crate) fn runs(global: &Global, limit: usize, as_rows: bool) -> Result<u8, C
 
 fn result_of(run: &RunRecord) -> String {
     match &run.state {
+        RunState::Started if is_imported(run) => "not ended when it was exported; imported".to_owned(),
         // Another process may be at it.
         RunState::Started => {
             format!("not ended: it runs, or was killed before its end; `wasmill run --resume {}` goes on", run.id)
         }
+        RunState::Ended(summary) if is_imported(run) => format!("{}; imported", verdict(summary)),
         RunState::Ended(summary) => verdict(summary),
     }
 }
@@ -347,9 +349,12 @@ fn describe_action(text: &mut String, action: &Action) {
 }
 
 fn list_output(text: &mut String, mill: &Mill, output: wasmill_model::BlobRef) {
-    let directory = mill.storage.get(&output).ok().and_then(|bytes| Directory::decode(&bytes).ok());
+    // Reading what is not there would have it noted as lost, and it may never have been here.
+    let is_there = mill.storage.find(&output.digest).ok().flatten().is_some();
+    let read = || mill.storage.get(&output).ok();
+    let directory = is_there.then(read).flatten().and_then(|bytes| Directory::decode(&bytes).ok());
     let Some(directory) = directory else {
-        let _ = writeln!(text, "               (no longer in the store)");
+        let _ = writeln!(text, "               (not in the store)");
         return;
     };
     let below = directory.directories.iter().map(|below| (below.blob.digest, format!("{}/", below.name)));

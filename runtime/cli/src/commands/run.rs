@@ -2,6 +2,7 @@
 //!
 //! Owns: the steps from a plan's path to an exit code. Does not know: how anything of it is shown.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,13 +11,13 @@ use wasmill_model::port::{BlobStore, RunLog as _, StoreError};
 use wasmill_model::{Event, RunId};
 
 use super::dry_run::dry_run;
-use crate::app::show_error;
+use crate::app::{show_error, show_warning};
 use crate::args::{Global, OutputFormat, RunArgs};
 use crate::error::CliError;
 use crate::exit_code;
 use crate::mill::{How, Mill};
 use crate::plan_file;
-use crate::recorded::Recorded;
+use crate::recorded::{Recorded, is_imported};
 use crate::report::{Artifacts, Reporter};
 use crate::settings::Settings;
 
@@ -63,7 +64,7 @@ pub(super) fn carry_out(global: &Global, args: &RunArgs) -> Result<(u8, Option<R
         artifacts.write(&mill.storage, &recorded)?;
         if let Err(error) = artifacts.send(&recorded) {
             // The run is what it is, whoever hears of it.
-            show_error(&error, global.format);
+            show_warning(&error, global.format);
         }
     }
     mill.collect_if_due();
@@ -106,7 +107,7 @@ fn loaded(global: &Global, args: &RunArgs) -> Result<(Settings, Mill, Graph, Loa
 
 /// The plan as it was when a run of it began, with what its jobs had read.
 fn resumed(global: &Global, args: &RunArgs, run: RunId) -> Result<(Settings, Mill, Graph, LoadedModules), CliError> {
-    let settings = Settings::find(global, Some(&args.settings), None)?;
+    let settings = settings_of(global, args, run)?;
     let open = |snapshot: PlanSnapshot, blobs: &dyn BlobStore| snapshot.open_as(blobs, |job| settings.apply(job));
     let (mill, graph, modules) = as_it_began(global, &settings, run, open)?;
     if !global.quiet && global.format == OutputFormat::Human {
@@ -114,6 +115,40 @@ fn resumed(global: &Global, args: &RunArgs, run: RunId) -> Result<(Settings, Mil
         eprintln!("going on with run {run} as it began; {inputs} inputs that its jobs had read are as they were");
     }
     Ok((settings, mill, graph, modules))
+}
+
+/// How a run is gone on with, for which its plan is in the store.
+fn settings_of(global: &Global, args: &RunArgs, run: RunId) -> Result<Settings, CliError> {
+    let without_profile = Global { profile: None, ..global.clone() };
+    let mill = Mill::open(&without_profile)?;
+    let snapshot = snapshot_of(&mill, run)?;
+    let plan = snapshot.plan().map_err(|error| not_resumed(run, (snapshot.file(), snapshot.text()), error))?;
+    mill.close()?;
+    Settings::find(global, Some(&args.settings), Some((Path::new(snapshot.file()), &plan.profiles)))
+}
+
+fn cannot_resume(run: RunId, what: &str) -> CliError {
+    CliError::new(exit_code::INPUT, format!("run {run} cannot be resumed: {what}"))
+}
+
+const AGAIN: &str = "to go on with the plan as it is now, run it again: what is recorded is not executed again";
+
+fn not_resumed(run: RunId, (file, text): (&str, &str), error: SnapshotError) -> CliError {
+    match error {
+        SnapshotError::Plan(diagnostics) => plan_file::invalid(file, text, &diagnostics),
+        other => cannot_resume(run, &other.to_string()).hint(AGAIN),
+    }
+}
+
+/// What a run began with.
+fn snapshot_of(mill: &Mill, run: RunId) -> Result<PlanSnapshot, CliError> {
+    let record = mill.storage.run(run).map_err(|error| CliError::store(&error))?;
+    let record = record.ok_or_else(|| cannot_resume(run, "there is no such run").hint("`wasmill runs` lists them"))?;
+    let kept = record.snapshot.ok_or_else(|| match is_imported(&record) {
+        true => cannot_resume(run, "it was imported, and its inputs are where it comes from").hint(AGAIN),
+        false => cannot_resume(run, "its plan was not kept").hint(AGAIN),
+    })?;
+    PlanSnapshot::find(&kept, mill.storage.as_ref()).map_err(|error| cannot_resume(run, &error.to_string()).hint(AGAIN))
 }
 
 /// The graph that a run began with.
@@ -125,19 +160,10 @@ pub(super) fn as_it_began(
 ) -> Result<(Mill, Graph, LoadedModules), CliError> {
     let mill = Mill::open_as(global, settings)?;
     let store = |error: StoreError| CliError::store(&error);
-    let wrong = |what: &str| CliError::new(exit_code::INPUT, format!("run {run} cannot be resumed: {what}"));
-    let record = mill.storage.run(run).map_err(store)?;
-    let record = record.ok_or_else(|| wrong("there is no such run").hint("`wasmill runs` lists them"))?;
-    let again = "to go on with the plan as it is now, run it again: what is recorded is not executed again";
-    let snapshot = record.snapshot.ok_or_else(|| wrong("its plan was not kept").hint(again))?;
+    let snapshot = snapshot_of(&mill, run)?;
     let blobs = mill.storage.as_ref();
-    let failed = |error: SnapshotError| wrong(&error.to_string()).hint(again);
-    let snapshot = PlanSnapshot::find(&snapshot, blobs).map_err(failed)?;
     let (file, text) = (snapshot.file().to_owned(), snapshot.text().to_owned());
-    let (mut graph, modules) = open(snapshot, blobs).map_err(|error| match error {
-        SnapshotError::Plan(diagnostics) => plan_file::invalid(&file, &text, &diagnostics),
-        other => failed(other),
-    })?;
+    let (mut graph, modules) = open(snapshot, blobs).map_err(|error| not_resumed(run, (&file, &text), error))?;
     let reports = mill.storage.jobs(run).map_err(store)?;
     graph.take_inputs_of(&reports, blobs).map_err(store)?;
     Ok((mill, graph, modules))

@@ -34,6 +34,12 @@ struct Head {
     jobs: usize,
 }
 
+/// The part of the first line that every form has.
+#[derive(Deserialize)]
+struct Form {
+    wasmill_run: u32,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Line {
     #[serde(flatten)]
@@ -72,14 +78,20 @@ pub(crate) fn import(global: &Global, file: &Path) -> Result<u8, CliError> {
     let (head, jobs) = read(file)?;
     let mill = Mill::open(global)?;
     let store = |error| CliError::store(&error);
-    let setup = head.record.setup.clone().unwrap_or_else(RunSetup::default);
+    let mut setup = head.record.setup.clone().unwrap_or_else(RunSetup::default);
+    setup.imported = Some(head.record.id);
     // What it began with is in the store that it comes from.
-    let run = mill.storage.begin(&head.record.plan, head.record.started_unix_ms, None, setup).map_err(store)?;
+    let run = mill.storage.begin(&head.record.plan, head.record.started_unix_ms, None, setup.clone()).map_err(store)?;
     for reports in jobs.chunks(TOGETHER) {
         mill.storage.append(run, reports).map_err(store)?;
     }
     if let RunState::Ended(_) = head.record.state {
-        let record = RunRecord { id: run, snapshot: None, ..head.record.clone() };
+        let record = RunRecord {
+            id: run,
+            snapshot: None,
+            setup: head.record.setup.as_ref().map(|_| setup),
+            ..head.record.clone()
+        };
         let (done, waits) = mpsc::channel();
         mill.storage.end(&record, Box::new(move |durable| drop(done.send(durable)))).map_err(store)?;
         if let Ok(Err(error)) = waits.recv() {
@@ -112,19 +124,25 @@ fn read(file: &Path) -> Result<(Head, Vec<JobReport>), CliError> {
     };
     let mut lines = BufReader::new(File::open(file).map_err(failed)?).lines();
     let first = lines.next().transpose().map_err(failed)?.unwrap_or_default();
-    let head: Head = serde_json::from_str(&first).map_err(|error| wrong(1, &error))?;
-    if head.wasmill_run != FORMAT {
-        let why = format!("it has the form {}, and this wasmill reads {FORMAT}", head.wasmill_run);
-        return Err(wrong(1, &why));
+    // Its own line and column are those of a single line, and would be taken for the file's.
+    let parser = |error: serde_json::Error| error.to_string().split(" at line ").next().unwrap_or_default().to_owned();
+    let Form { wasmill_run: form } = serde_json::from_str(&first).map_err(|error| wrong(1, &parser(error)))?;
+    if form != FORMAT {
+        return Err(wrong(1, &format!("it has the form {form}, and this wasmill reads {FORMAT}")));
     }
+    let head: Head = serde_json::from_str(&first).map_err(|error| wrong(1, &parser(error)))?;
     let mut jobs = Vec::new();
     for (at, text) in lines.enumerate() {
         let text = text.map_err(failed)?;
-        let line: Line = serde_json::from_str(&text).map_err(|error| wrong(at + 2, &error))?;
+        let line: Line = serde_json::from_str(&text).map_err(|error| wrong(at + 2, &parser(error)))?;
         jobs.push(JobReport { log: line.log, ..line.report });
     }
     if jobs.len() != head.jobs {
-        return Err(wrong(jobs.len() + 1, &format!("it ends here, with {} of {} jobs", jobs.len(), head.jobs)));
+        let why = match jobs.len() < head.jobs {
+            true => format!("it ends here, with {} of {} jobs", jobs.len(), head.jobs),
+            false => format!("it has {} jobs, and its first line says {}", jobs.len(), head.jobs),
+        };
+        return Err(wrong(jobs.len() + 1, &why));
     }
     Ok((head, jobs))
 }

@@ -68,11 +68,15 @@ pub(crate) fn tune(global: &Global, args: &TuneArgs) -> Result<u8, CliError> {
                 })
             });
             let rows: Vec<_> = rows.collect();
-            let recommended = best.map(|best| json!({ "workers": best.workers, "profile": profile(&measured, best) }));
+            let recommended = best.map(|best| {
+                let (profile, why) = profile(&measured, best);
+                json!({ "workers": best.workers, "profile": profile, "why": why })
+            });
             format!("{}\n", json!({ "replay": args.replay, "measured": rows, "recommended": recommended }))
         }
         OutputFormat::Human => {
-            table(&measured, args.replay) + &best.map_or_else(String::new, |best| said(&measured, best))
+            let nothing = || "\nnothing was executed, so nothing is recommended\n".to_owned();
+            table(&measured, args.replay) + &best.map_or_else(nothing, |best| said(&measured, best))
         }
     };
     print(text.as_bytes());
@@ -183,7 +187,8 @@ fn replayed(global: &Global, args: &TuneArgs) -> Result<Vec<Measured>, CliError>
         cpu_ns: summary.cpu_ns,
         busy_ns: summary.busy_ns,
     };
-    Ok(path.workers.iter().map(one).collect())
+    let wanted = counts(args);
+    Ok(path.workers.iter().filter(|workers| wanted.contains(&workers.workers)).map(one).collect())
 }
 
 fn speed_up(measured: &[Measured], one: &Measured) -> f64 {
@@ -210,6 +215,9 @@ fn table(measured: &[Measured], is_replay: bool) -> String {
 
 /// The fewest workers that are nearly as fast as any other number.
 fn recommended(measured: &[Measured]) -> Option<&Measured> {
+    if measured.iter().all(|one| one.busy_ns == 0) {
+        return None; // nothing was executed
+    }
     let best = measured.iter().map(Measured::median_ns).min()?;
     let near = best as f64 * (1.0 + WORTH);
     measured.iter().find(|one| one.median_ns() as f64 <= near)

@@ -54,7 +54,11 @@ fn describe_outcome(outcome: &Outcome, who: &str) -> CliError {
         }
         Outcome::TimedOut { limit_ms } => {
             let cause = format!("its limit is {} of wall time", duration(limit_ms.saturating_mul(1_000_000)));
-            with(error, cause, "raise `limits.timeout` (`--timeout` of `wasmill exec`); this result is not cached")
+            with(
+                error,
+                cause,
+                "raise `limits.timeout`, or `timeout` of the profile (`--timeout` of `wasmill exec`); this result is not cached",
+            )
         }
         Outcome::OutputMissing { .. } => error.hint("outputs are paths below /out; leave `out` away to keep all of it"),
         Outcome::StackExhausted { .. } => {

@@ -8,8 +8,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use ureq::http::Uri;
 use wasmill_insight::Anatomy;
-use wasmill_model::{Digest, JobReport, JobStatus, RunRecord};
+use wasmill_model::{Digest, JobReport, JobStatus, RunRecord, RunState};
 
 use crate::error::CliError;
 use crate::exit_code;
@@ -18,17 +19,23 @@ use crate::recorded::Recorded;
 /// Spans in one request: collectors take a few megabytes at a time.
 const SPANS_MAX: usize = 1_000;
 
+/// Where collectors take spans.
+const PATH: &str = "/v1/traces";
+
 /// How long a collector may take for a request.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Statuses of OTLP.
+const UNSET: u8 = 0;
 const OK: u8 = 1;
 const ERROR: u8 = 2;
 
 /// Sends a run to the collector at `endpoint`, such as `http://localhost:4318`.
 pub(crate) fn send(endpoint: &str, recorded: &Recorded) -> Result<(), CliError> {
-    let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(ANSWERS_WITHIN)).build().into();
+    let base = endpoint.trim_end_matches('/');
+    let url = if base.ends_with(PATH) { base.to_owned() } else { format!("{base}{PATH}") };
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().proxy(None).timeout_global(Some(ANSWERS_WITHIN)).build().into();
     for body in requests(recorded) {
         let sent = agent.post(&url).header("content-type", "application/json").send(body.to_string());
         sent.map_err(|error| {
@@ -42,13 +49,22 @@ pub(crate) fn send(endpoint: &str, recorded: &Recorded) -> Result<(), CliError> 
 
 /// Whether a collector can be at a place of this name.
 pub(crate) fn check(endpoint: &str) -> Result<(), String> {
-    match endpoint.strip_prefix("http://") {
-        Some(host) if !host.trim_matches('/').is_empty() => Ok(()),
-        _ => Err(
-            "it has to begin with `http://`, such as http://localhost:4318 (a collector here can pass it on by TLS)"
-                .to_owned(),
-        ),
-    }
+    let Some(rest) = endpoint.strip_prefix("http://").filter(|rest| !rest.trim_matches('/').is_empty()) else {
+        let why =
+            "it has to begin with `http://`, such as http://localhost:4318 (a collector here can pass it on by TLS)";
+        return Err(why.to_owned());
+    };
+    let uri: Uri = endpoint.parse().map_err(|error| format!("`{endpoint}` is no address: {error}"))?;
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let port = authority.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+    let wrong = match () {
+        () if uri.host().is_none_or(str::is_empty) => "it names no host",
+        () if port.is_some_and(|port| port.parse::<u16>().is_err()) => "its port is no number up to 65535",
+        () if authority.contains('@') => "it names a user",
+        () if uri.query().is_some() || rest.contains('#') => "it has more than a path",
+        () => return Ok(()),
+    };
+    Err(format!("`{endpoint}` cannot be a collector's address: {wrong}"))
 }
 
 /// The bodies of the requests that send a run.
@@ -95,7 +111,11 @@ fn spans(recorded: &Recorded) -> Vec<Value> {
             number("wasmill.workers", anatomy.workers() as u64),
             number("wasmill.cpu_ns", summary.cpu_ns),
         ],
-        "status": { "code": if summary.is_success() { OK } else { ERROR } },
+        "status": { "code": match &record.state {
+            RunState::Started => UNSET,
+            RunState::Ended(_) if summary.is_success() => OK,
+            RunState::Ended(_) => ERROR,
+        } },
     })];
     for (place, report) in jobs.iter().enumerate().filter(|(_, report)| report.trace.worker.is_some()) {
         let family = &anatomy.families[anatomy.family_of[place]];
@@ -122,9 +142,14 @@ fn span(report: &JobReport, family: &str, (trace, root): (&str, &str), began_ns:
         number("wasmill.memory_peak_bytes", report.usage.memory_peak_bytes),
     ];
     attributes.extend(report.key.map(|key| text("wasmill.action", &key.to_string())));
-    let is_wrong = matches!(report.status, JobStatus::Failed | JobStatus::Error);
+    let code = match report.status {
+        JobStatus::Failed | JobStatus::Error => ERROR,
+        JobStatus::Succeeded => OK,
+        // Nobody knows whether it would have gone well.
+        JobStatus::Skipped | JobStatus::Cancelled | JobStatus::Omitted => UNSET,
+    };
     let outcome = report.result.as_ref().map(|result| result.outcome.to_string());
-    let message = outcome.filter(|_| is_wrong).or_else(|| report.error.first().cloned()).unwrap_or_default();
+    let message = outcome.filter(|_| code == ERROR).or_else(|| report.error.first().cloned()).unwrap_or_default();
     json!({
         "traceId": trace,
         "spanId": span_id(trace, Some(report.trace.number)),
@@ -134,7 +159,7 @@ fn span(report: &JobReport, family: &str, (trace, root): (&str, &str), began_ns:
         "startTimeUnixNano": at(report.started_ns),
         "endTimeUnixNano": at(report.ended_ns),
         "attributes": attributes,
-        "status": { "code": if is_wrong { ERROR } else { OK }, "message": message },
+        "status": { "code": code, "message": message },
     })
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn trace(recorded: &Recorded) -> String {
     let path = CriticalPath::of(&anatomy);
     let mut events = vec![named("process_name", 0, &format!("run {} of {}", record.id, record.plan))];
     events.extend(
-        (0..anatomy.workers()).map(|worker| named("thread_name", worker as u32 + 1, &format!("worker {worker}"))),
+        (0..anatomy.workers()).map(|worker| named("thread_name", worker as u64 + 1, &format!("worker {worker}"))),
     );
     for (place, report) in jobs.iter().enumerate() {
         events.extend(slices(&anatomy, &path, place, report));
@@ -31,7 +31,7 @@ pub(crate) fn trace(recorded: &Recorded) -> String {
     json!({ "displayTimeUnit": "ms", "traceEvents": events }).to_string()
 }
 
-fn named(what: &str, thread: u32, name: &str) -> Value {
+fn named(what: &str, thread: u64, name: &str) -> Value {
     json!({ "ph": "M", "name": what, "pid": PROCESS, "tid": thread, "args": { "name": name } })
 }
 
@@ -45,7 +45,7 @@ fn slices(anatomy: &Anatomy<'_>, path: &CriticalPath, place: usize, report: &Job
     let family = &anatomy.families[anatomy.family_of[place]];
     let slice = |name: &str, from_ns: u64, took_ns: u64, args: Value| {
         json!({
-            "ph": "X", "name": name, "cat": family, "pid": PROCESS, "tid": worker + 1,
+            "ph": "X", "name": name, "cat": family, "pid": PROCESS, "tid": u64::from(worker) + 1,
             "ts": us(from_ns), "dur": us(took_ns), "args": args,
         })
     };
@@ -80,7 +80,7 @@ fn slices(anatomy: &Anatomy<'_>, path: &CriticalPath, place: usize, report: &Job
 /// From one job of the critical path to the next.
 fn arrow(from: &JobReport, to: &JobReport, id: usize) -> Option<[Value; 2]> {
     let (one, other) = (from.trace.worker?, to.trace.worker?);
-    let half = |ph: &str, thread: u32, ns: u64| json!({ "ph": ph, "name": "critical path", "cat": "critical", "id": id, "bp": "e", "pid": PROCESS, "tid": thread + 1, "ts": us(ns) });
+    let half = |ph: &str, worker: u32, ns: u64| json!({ "ph": ph, "name": "critical path", "cat": "critical", "id": id, "bp": "e", "pid": PROCESS, "tid": u64::from(worker) + 1, "ts": us(ns) });
     Some([half("s", one, from.ended_ns.saturating_sub(1)), half("f", other, to.started_ns)])
 }
 

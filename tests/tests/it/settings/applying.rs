@@ -169,7 +169,6 @@ fn every_built_in_profile_can_be_run_and_comes_to_the_same() {
 
 /// The plan says how it is to be carried out, and a resumed run goes on with the plan as it was.
 #[test]
-#[ignore = "BUG: `run --resume` knows nothing of the profiles of the plan that it goes on with"]
 fn a_resumed_run_keeps_to_the_plan_s_profiles() {
     let space = endless("");
     assert_eq!(space.events(&["run", "--profile", "short", "-k", "--job", "endless"]).0, 100);
@@ -179,7 +178,6 @@ fn a_resumed_run_keeps_to_the_plan_s_profiles() {
 
 /// The same where the plan itself names its profile. Else the limit would be five minutes.
 #[test]
-#[ignore = "BUG: `run --resume` knows nothing of the profiles of the plan that it goes on with"]
 fn a_resumed_run_keeps_to_the_plan_s_default_profile() {
     let space = endless("");
     space.write("mill.toml", format!("default-profile = \"short\"\n{ENDLESS}"));
@@ -190,7 +188,6 @@ fn a_resumed_run_keeps_to_the_plan_s_default_profile() {
 
 /// Whose limit it was decides where it is raised.
 #[test]
-#[ignore = "BUG: the hint of a job that ran into its profile's timeout names `limits.timeout` only"]
 fn a_job_that_ran_into_its_profile_s_timeout_names_the_profile() {
     let space = endless("");
     let said = space.run(&["run", "--profile", "short", "--job", "endless"]);
