@@ -8,8 +8,9 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use tracing::Instrument as _;
 use wasmill_model::port::{Growth, Remark, StoreError};
 use wasmill_model::{Event, JobReport, JobStatus, RunCounts, RunRecord, RunState, RunSummary};
 
@@ -70,9 +71,7 @@ pub(crate) async fn carry_out(
     options: ExecuteOptions,
     on_event: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<(Arc<Graph>, RunSummary), ExecuteError> {
-    // The times of jobs count from when the plan began to be read.
-    let loaded_ms = u64::try_from(options.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let started_unix_ms = now_unix_ms().saturating_sub(loaded_ms);
+    let started_unix_ms = options.began_unix_ms();
     let snapshot = graph.keep_snapshot(&modules, ports.blobs.as_ref())?;
     let setup = traces::setup(&graph, &options, ports.runner.traits());
     let run = ports.runs.begin(graph.name(), started_unix_ms, snapshot, setup.clone())?;
@@ -82,7 +81,8 @@ pub(crate) async fn carry_out(
     on_event(&Event::RunStarted { run, plan: plan.clone(), jobs, workers, setup: Box::new(setup.clone()) });
     let growth_before = ports.blobs.growth();
 
-    let shared = Arc::new(Shared::new(graph, modules, ports, &options));
+    let span = tracing::info_span!("run", run = run.0, plan);
+    let shared = Arc::new(Shared::new(graph, modules, ports, &options, span.clone()));
     let threads = start_threads(&shared, workers, options.lost_after)?;
     let mut dispatcher = Dispatcher {
         counts: RunCounts { jobs, ..RunCounts::default() },
@@ -110,7 +110,7 @@ pub(crate) async fn carry_out(
         traces: Traces::default(),
         on_event,
     };
-    let ended = dispatcher.carry_out().await;
+    let ended = dispatcher.carry_out().instrument(span).await;
     let finished = match ended {
         Ok(()) => dispatcher.finish().await,
         Err(error) => Err(error),
@@ -126,11 +126,6 @@ pub(crate) async fn carry_out(
     dispatcher.shared.board.close();
     dispatcher.workers.join();
     finished.map(|summary| (Arc::clone(&dispatcher.shared.graph), summary))
-}
-
-fn now_unix_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn start_threads(shared: &Arc<Shared>, count: usize, lost_after: Duration) -> Result<Workers, ExecuteError> {
@@ -201,6 +196,7 @@ impl Dispatcher<'_> {
         let inbox = Arc::clone(&self.shared.inbox);
         let mut messages = Vec::new();
         let mut poll = tokio::time::interval(POLL);
+        tracing::debug!(jobs = self.counts.jobs, "begun");
         while self.reported < self.counts.jobs {
             tokio::select! {
                 biased;
@@ -573,9 +569,8 @@ impl Dispatcher<'_> {
         // Nothing was left to cancel.
         self.summary.cancelled &= self.counts.cancelled > 0;
         self.summary.wall_ns = self.shared.elapsed_ns();
-        let (growth, before) = (self.shared.ports.blobs.growth(), self.growth_before);
-        self.summary.stored_bytes = growth.added_bytes.saturating_sub(before.added_bytes);
-        self.summary.known_bytes = growth.known_bytes.saturating_sub(before.known_bytes);
+        let grown = self.shared.ports.blobs.growth().since(self.growth_before);
+        (self.summary.stored_bytes, self.summary.known_bytes) = (grown.added_bytes, grown.known_bytes);
         let record = RunRecord { state: RunState::Ended(self.summary.clone()), ..self.run.clone() };
         let inbox = Arc::clone(&self.shared.inbox);
         let answer: Arc<Inbox<Message>> = Arc::clone(&inbox);

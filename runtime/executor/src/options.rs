@@ -3,7 +3,7 @@
 //! Owns: the list of ports and of options, and what each means. Does not know: who keeps to them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wasmill_model::port::{ActionCache, BlobStore, Cancel, RunLog, Runner, StatCache};
 
@@ -56,4 +56,12 @@ pub struct ExecuteOptions {
     pub lost_after: Duration,
     /// When the run began, for those who loaded the plan before.
     pub began: Instant,
+}
+
+impl ExecuteOptions {
+    /// When the run began, in milliseconds since 1970, by the system's clock: the times of its jobs count from there.
+    pub(crate) fn began_unix_ms(&self) -> u64 {
+        let began = SystemTime::now().checked_sub(self.began.elapsed()).unwrap_or(UNIX_EPOCH);
+        u64::try_from(began.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+    }
 }

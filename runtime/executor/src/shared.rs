@@ -49,11 +49,19 @@ pub(crate) struct Shared {
     pub(crate) durations: OnceLock<Durations>,
     /// What of the runner can decide a result.
     pub(crate) traits: Traits,
+    /// What everything that is logged of the run is in; its number is that of the record.
+    pub(crate) span: tracing::Span,
 }
 
 impl Shared {
     /// What the threads of a run of `graph` begin with.
-    pub(crate) fn new(graph: Graph, modules: LoadedModules, ports: Ports, options: &ExecuteOptions) -> Self {
+    pub(crate) fn new(
+        graph: Graph,
+        modules: LoadedModules,
+        ports: Ports,
+        options: &ExecuteOptions,
+        span: tracing::Span,
+    ) -> Self {
         let budget = graph.budget(options.workers.max(1), options.memory_bytes);
         let scheduler = Scheduler::new(&graph, budget, options.keep_going, |id| graph.demand(id));
         Self {
@@ -75,6 +83,7 @@ impl Shared {
             started_ns: u64::try_from(options.began.elapsed().as_nanos()).unwrap_or(u64::MAX),
             workers: options.workers.max(1),
             durations: OnceLock::new(),
+            span,
             graph: Arc::new(graph),
         }
     }

@@ -239,7 +239,8 @@ pub(crate) fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Messa
     if shared.board.is_stopping() || shared.cancel.is_cancelled() {
         return ended;
     }
-    let _span = tracing::info_span!("job", number = job.0, job = shared.graph.job(job).name).entered();
+    let _span =
+        tracing::info_span!(parent: &shared.span, "job", number = job.0, job = shared.graph.job(job).name).entered();
     // A bug in one job's handling must not hang the run: whatever was locked is consistent or recovered.
     match catch_unwind(AssertUnwindSafe(|| play(shared, job, &mut ended, outbox))) {
         Ok(Ok(())) => {}
@@ -257,6 +258,7 @@ pub(crate) fn execute(shared: &Shared, job: JobId, outbox: &mut Outbox<'_, Messa
         }
     }
     ended.ended_ns = shared.elapsed_ns();
+    tracing::debug!(status = ?ended.status, cached = ended.cached, key = ended.key.map(tracing::field::display), "ended");
     ended
 }
 

@@ -59,6 +59,16 @@ pub struct Growth {
     pub known_bytes: u64,
 }
 
+impl Growth {
+    /// What has come since an earlier moment.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            added_bytes: self.added_bytes.saturating_sub(before.added_bytes),
+            known_bytes: self.known_bytes.saturating_sub(before.known_bytes),
+        }
+    }
+}
+
 /// Content by digest.
 ///
 /// What was put can be read at once. It becomes durable in the order of the calls, over all of the store's

@@ -59,7 +59,7 @@ fn what_is_missing_or_too_much_is_said_with_its_line() {
     }
     // More jobs than there are does not mean that it ends.
     let said = refused(&space, format!("{whole}{}\n", all[2]));
-    assert!(said.contains("3 of 2 jobs"), "{said}");
+    assert!(said.contains("it has 3 jobs, and its first line says 2"), "{said}");
 }
 
 /// A file of a later version may have more in its first line, and another form of everything.

@@ -278,3 +278,18 @@ fn nor_do_the_names_of_what_it_is_given() {
         assert!(!all.contains(|char: char| char.is_control() && char != '\n'), "{all:?}");
     }
 }
+
+/// What is logged names the run and the job as the record does.
+#[test]
+fn what_is_logged_of_a_job_has_the_numbers_of_the_record() {
+    let space = explained();
+    let said = space.run(&["run", "-v"]);
+    let (_, shown) = space.events(&["show", "1"]);
+    let number = &shown[1]["trace"]["number"];
+    let begins = "run{run=1 plan=\"explained\"}";
+    assert!(said.stderr.lines().any(|line| line.contains(begins) && line.contains(": begun jobs=1")), "{said:?}");
+    let span = format!("{begins}:job{{number={number} job=\"one\"}}");
+    let key = shown[1]["key"].as_str().unwrap();
+    let line = said.stderr.lines().find(|line| line.contains(&span)).unwrap_or_else(|| panic!("{said:?}"));
+    assert!(line.contains("ended status=Succeeded cached=false") && line.contains(key), "{line}");
+}
