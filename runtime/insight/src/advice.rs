@@ -174,14 +174,15 @@ impl Known<'_> {
     /// One rule speaks of a family: it is uneven, or a few of its jobs stand out.
     fn uneven(&self, family: usize, jobs: &[usize]) -> Option<Advice> {
         let sum = total(jobs.iter().map(|job| self.wall(*job)));
-        let mut sorted: Vec<usize> = jobs.to_vec();
-        sorted.sort_by_key(|job| std::cmp::Reverse(self.wall(*job)));
-        let (longest, mean) = (*sorted.first()?, sum / jobs.len() as u64);
+        let mean = sum / (jobs.len() as u64).max(1);
         let beyond = |job: &usize| self.wall(*job).saturating_sub(mean.saturating_mul(3) / 2);
         let excess = total(jobs.iter().map(beyond));
         if jobs.len() < FAMILY_MIN || excess < WORTH_NS || mean == 0 {
             return None;
         }
+        let mut sorted: Vec<usize> = jobs.to_vec();
+        sorted.sort_by_key(|job| std::cmp::Reverse(self.wall(*job)));
+        let longest = *sorted.first()?;
         let outliers: Vec<usize> = sorted
             .iter()
             .copied()
@@ -248,6 +249,9 @@ impl Known<'_> {
 
     /// For how long jobs waited that a worker was free for.
     fn held_back(&self) -> Option<Advice> {
+        if self.summary.span_ns < WORTH_NS {
+            return None;
+        }
         let mut steps: Vec<(u64, i64, i64)> = Vec::new();
         for report in self.anatomy.jobs.iter().filter(|report| report.trace.worker.is_some()) {
             steps.push((report.ready_ns, 0, 1));

@@ -117,13 +117,26 @@ pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
 
 fn extremes(anatomy: &Anatomy<'_>, mut executed: Vec<usize>, busy_ns: u64) -> (Vec<Share>, Vec<Share>) {
     let wall = |job: &usize| anatomy.jobs[*job].usage.wall_ns;
-    executed.sort_by_key(|job| (wall(job), *job));
     let share = |job: &usize| Share { job: *job, wall_ns: wall(job), share: ratio(wall(job), busy_ns) };
-    let slowest: Vec<Share> = executed.iter().rev().take(NAMED).map(share).collect();
+    let rank = |job: &usize| (wall(job), *job);
     // No job is both.
-    let others = executed.len().saturating_sub(slowest.len());
-    let fastest = executed.iter().take(NAMED.min(others)).map(share).collect();
+    let others = executed.len().saturating_sub(NAMED);
+    let few = lowest(&mut executed, others, rank);
+    let mut slowest = executed.split_off(few);
+    slowest.sort_unstable_by_key(|job| std::cmp::Reverse(rank(job)));
+    let few = lowest(&mut executed, NAMED, rank);
+    let fastest = &mut executed[..few];
+    fastest.sort_unstable_by_key(rank);
+    let (slowest, fastest) = (slowest.iter().map(share).collect(), fastest.iter().map(share).collect());
     (slowest, fastest)
+}
+
+/// Puts so many of the jobs with the lowest ranks first, in any order, without sorting all of them. How many there are.
+fn lowest<R: Ord>(jobs: &mut [usize], many: usize, rank: impl Fn(&usize) -> R) -> usize {
+    if (1..jobs.len()).contains(&many) {
+        jobs.select_nth_unstable_by_key(many, rank);
+    }
+    many.min(jobs.len())
 }
 
 fn targets(anatomy: &Anatomy<'_>) -> Vec<Target> {

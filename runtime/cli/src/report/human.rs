@@ -64,7 +64,7 @@ impl Human {
             log_level: log_level(quiet, verbose),
             failures: 0,
             saved: Vec::new(),
-            lines: Lines::new(),
+            lines: Lines::new(stderr),
         }
     }
 
@@ -215,7 +215,9 @@ impl Human {
     }
 
     fn line(&mut self, text: &str) {
-        self.write(&format!("{}\n", harmless(text)));
+        let mut line = harmless(text);
+        line.push('\n');
+        self.write(&line);
     }
 
     /// Writes something that stays: at once where there is a bar, else with what comes soon after it.
@@ -223,10 +225,14 @@ impl Human {
         if self.bar.is_hidden() {
             self.lines.add(text);
         } else {
-            // Nothing can be done for a reader that has closed the pipe.
-            self.bar.suspend(|| drop(anstream::stderr().write_all(text.as_bytes())));
+            self.bar.suspend(|| stderr(text.as_bytes()));
         }
     }
+}
+
+/// Nothing can be done for a reader that has closed the pipe.
+fn stderr(bytes: &[u8]) {
+    let _ = anstream::stderr().write_all(bytes);
 }
 
 /// What of jobs' logs is shown.

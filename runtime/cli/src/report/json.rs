@@ -10,7 +10,8 @@ use wasmill_insight::{Reason, is_executed};
 use wasmill_model::{Event, RunId};
 use wasmill_storage::Storage;
 
-use super::{print, show_json};
+use super::lines::Lines;
+use super::print;
 use crate::recorded::Past;
 
 /// An event with why its job was executed.
@@ -29,11 +30,12 @@ pub(crate) struct Json {
     fresh: bool,
     /// What earlier runs know, once something was executed.
     past: Option<Past>,
+    lines: Lines,
 }
 
 impl Json {
     pub(crate) fn new(storage: Arc<Storage>) -> Self {
-        Self { storage, plan: String::new(), run: RunId(0), fresh: false, past: None }
+        Self { storage, plan: String::new(), run: RunId(0), fresh: false, past: None, lines: Lines::new(print) }
     }
 
     pub(crate) fn on_event(&mut self, event: &Event) {
@@ -43,12 +45,22 @@ impl Json {
         }
         match (event, self.why(event)) {
             (Event::JobFinished(_), Some(why)) => {
-                if let Ok(line) = serde_json::to_string(&Explained { event, why }) {
-                    print(format!("{line}\n").as_bytes());
-                }
+                self.say(&Explained { event, why });
             }
-            _ => show_json(event),
+            _ => self.say(event),
         }
+    }
+
+    fn say(&mut self, line: &impl Serialize) {
+        if let Ok(mut line) = serde_json::to_string(line) {
+            line.push('\n');
+            self.lines.add(&line);
+        }
+    }
+
+    /// Writes what waits.
+    pub(crate) fn finish(&self) {
+        self.lines.flush();
     }
 
     fn why(&mut self, event: &Event) -> Option<Value> {

@@ -1,8 +1,7 @@
-//! Lines on standard error that come faster than anybody reads.
+//! Lines that come faster than anybody reads.
 //!
 //! Owns: that many of them are written at once, and none of them late. Does not know: what they say.
 
-use std::io::Write as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,10 +18,11 @@ pub(crate) struct Lines {
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// Writes bytes to where lines go.
+    write: fn(&[u8]),
 }
 
 #[derive(Default)]
@@ -46,20 +46,22 @@ impl Shared {
             }
             let waited = self.changed.wait_timeout_while(state, WAITS, |state| !state.is_over);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            write(&mut state.waiting);
+            self.write(&mut state);
+        }
+    }
+
+    fn write(&self, state: &mut State) {
+        if !state.waiting.is_empty() {
+            (self.write)(state.waiting.as_bytes());
+            state.waiting.clear();
         }
     }
 }
 
-/// Nothing can be done for a reader that has closed the pipe.
-fn write(waiting: &mut String) {
-    let _ = anstream::stderr().write_all(waiting.as_bytes());
-    waiting.clear();
-}
-
 impl Lines {
-    pub(crate) fn new() -> Self {
-        Self { shared: Arc::default(), thread: None }
+    pub(crate) fn new(write: fn(&[u8])) -> Self {
+        let shared = Shared { state: Mutex::default(), changed: Condvar::new(), write };
+        Self { shared: Arc::new(shared), thread: None }
     }
 
     /// Adds a text with a line feed at its end, to be written soon.
@@ -68,7 +70,7 @@ impl Lines {
         let was_empty = state.waiting.is_empty();
         state.waiting.push_str(text);
         if state.waiting.len() > WAITING_BYTES_MAX {
-            write(&mut state.waiting);
+            self.shared.write(&mut state);
         } else if was_empty {
             self.shared.changed.notify_one();
         }
@@ -85,7 +87,7 @@ impl Lines {
 
     /// Writes what waits.
     pub(crate) fn flush(&self) {
-        write(&mut self.shared.state().waiting);
+        self.shared.write(&mut self.shared.state());
     }
 }
 

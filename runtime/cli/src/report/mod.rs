@@ -50,8 +50,9 @@ impl Reporter {
 
     /// Clears what is not to stay on the screen.
     pub(crate) fn finish(&mut self) {
-        if let Reporter::Human(human) = self {
-            human.finish();
+        match self {
+            Reporter::Human(human) => human.finish(),
+            Reporter::Json(json) => json.finish(),
         }
     }
 }

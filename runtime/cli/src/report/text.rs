@@ -17,12 +17,20 @@ pub(crate) fn time(unix_ms: u64) -> String {
 /// A name or a line that somebody else chose, without what a terminal would obey: control characters, and those that
 /// turn the direction of writing. A guest must not move the cursor or make a line look like another.
 pub(crate) fn harmless(text: &str) -> String {
-    text.chars().map(|char| if is_harmful(char) || char == '\n' { '\u{fffd}' } else { char }).collect()
+    without(text, |char| is_harmful(char) || char == '\n')
 }
 
 /// The same for several lines.
 pub(crate) fn harmless_lines(text: &str) -> String {
-    text.chars().map(|char| if is_harmful(char) { '\u{fffd}' } else { char }).collect()
+    without(text, is_harmful)
+}
+
+fn without(text: &str, is_bad: impl Fn(char) -> bool) -> String {
+    // Nearly always there is nothing, and looking is cheaper than building the text anew.
+    if !text.chars().any(&is_bad) {
+        return text.to_owned();
+    }
+    text.chars().map(|char| if is_bad(char) { '\u{fffd}' } else { char }).collect()
 }
 
 fn is_harmful(char: char) -> bool {
