@@ -184,7 +184,7 @@ pub(crate) enum Command {
     },
     /// Say how the jobs of a plan did over its latest runs
     Stats {
-        /// The plan's name [default: that of the latest run]
+        /// The plan's name [default: that of the plan in this folder, or of the latest run]
         plan: Option<String>,
         /// How many runs
         #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]

@@ -2,6 +2,8 @@
 //!
 //! Owns: the default places, what Ctrl-C does, and what is said of errors. Does not know: commands.
 
+mod platform;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,6 +95,7 @@ impl Mill {
             keep_going: how.keep_going,
             retry_failed: how.retry_failed,
             fresh: how.fresh,
+            measuring: how.measuring,
             profile: how.profile.clone(),
             adaptive: how.workers_min.map(|workers_min| Adaptive { workers_min, memory }),
             lost_after: self.inner.lost_after(),
@@ -180,10 +183,14 @@ fn event_loop() -> Result<tokio::runtime::Runtime, CliError> {
         .map_err(|error| CliError::from_error(exit_code::HOST, &ExecuteError::Loop(error)))
 }
 
-/// Ctrl-C cancels; a second one ends the process.
+/// Ctrl-C cancels, and so does who asks the process to end; whoever asks twice ends it.
 async fn cancel_on_interrupt(cancel: Cancel) {
     let mut presses = 0;
-    while tokio::signal::ctrl_c().await.is_ok() {
+    loop {
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => if pressed.is_err() { return },
+            () = platform::asked_to_end() => {}
+        }
         presses += 1;
         cancel.cancel();
         if presses == 2 {
@@ -204,6 +211,8 @@ pub(crate) struct How {
     pub(crate) keep_going: bool,
     pub(crate) retry_failed: bool,
     pub(crate) fresh: bool,
+    /// Whether the run is only there to be measured.
+    pub(crate) measuring: bool,
     pub(crate) profile: Option<String>,
     pub(crate) began: Instant,
 }

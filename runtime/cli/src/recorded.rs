@@ -3,6 +3,7 @@
 //! Owns: which run and which job a name stands for, and which earlier run explains a job. Does not know: what is said of them.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use wasmill_executor::nearest;
 use wasmill_insight::{Earlier, Reason, explain, is_executed};
@@ -12,6 +13,7 @@ use wasmill_storage::Storage;
 
 use crate::error::CliError;
 use crate::exit_code;
+use crate::plan_file;
 
 /// How many runs are looked at for those of a plan.
 const RUNS_LISTED: usize = 1_000;
@@ -39,7 +41,10 @@ impl Recorded {
     /// Finds the latest run of a plan that has ended.
     pub(crate) fn latest_of(storage: &Storage, plan: &str) -> Result<Self, CliError> {
         let runs = storage.runs(RUNS_LISTED).map_err(|error| CliError::store(&error))?;
-        let is_over = |record: &&RunRecord| record.plan == plan && record.state != RunState::Started;
+        let is_over = |record: &&RunRecord| {
+            let is_for_itself = record.setup.as_ref().is_none_or(|setup| !setup.measuring);
+            record.plan == plan && record.state != RunState::Started && is_for_itself
+        };
         let run = runs.iter().find(is_over).map(|record| record.id);
         let none = || CliError::new(exit_code::INPUT, format!("no run of a plan `{plan}` is recorded"));
         Self::find(storage, Some(run.ok_or_else(none)?))
@@ -59,7 +64,9 @@ impl Recorded {
     pub(crate) fn job(&self, name: &str) -> Result<usize, CliError> {
         self.jobs.iter().position(|report| report.job == name).ok_or_else(|| {
             let run = self.record.id;
-            let error = CliError::new(exit_code::INPUT, format!("run {run} has no record of a job `{name}`"));
+            let plan = &self.record.plan;
+            let error =
+                CliError::new(exit_code::INPUT, format!("run {run} of `{plan}` has no record of a job `{name}`"));
             match nearest(name, self.jobs.iter().map(|report| report.job.as_str())) {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),
                 None => error.hint(format!("`wasmill show {run}` lists its jobs")),
@@ -68,12 +75,18 @@ impl Recorded {
     }
 }
 
-/// Finds a run's record; that of the latest, if none is named.
+/// Finds a run's record. If none is named, that of the latest run of the plan in this folder, or of any plan where that has none;
+/// imported ones come last.
 pub(crate) fn find_run(storage: &Storage, run: Option<RunId>) -> Result<RunRecord, CliError> {
     let store = |error| CliError::store(&error);
     let Some(run) = run else {
-        let latest = storage.runs(1).map_err(store)?.into_iter().next();
-        return latest
+        let mut runs = storage.runs(RUNS_LISTED).map_err(store)?;
+        let here = plan_here();
+        let is_of_here = |record: &RunRecord| here.as_ref().is_some_and(|plan| *plan == record.plan);
+        // The first of the best; runs are in descending order.
+        let best = (0..runs.len()).min_by_key(|at| (is_imported(&runs[*at]), !is_of_here(&runs[*at])));
+        return best
+            .map(|at| runs.swap_remove(at))
             .ok_or_else(|| CliError::new(exit_code::INPUT, "there is no run yet").hint("`wasmill run` makes one"));
     };
     if let Some(record) = storage.run(run).map_err(store)? {
@@ -85,6 +98,13 @@ pub(crate) fn find_run(storage: &Storage, run: Option<RunId>) -> Result<RunRecor
         Some(latest) => error.hint(format!("the latest is run {}; `wasmill runs` lists them", latest.id)),
         None => error.hint("no run is recorded in this store yet"),
     })
+}
+
+/// The name of the plan in this folder, if there is one that can be read.
+fn plan_here() -> Option<String> {
+    let here = Path::new(".");
+    let is_there = plan_file::is_there(here);
+    is_there.then(|| plan_file::read(here).ok()).flatten().map(|read| read.plan.name)
 }
 
 /// When jobs had actions last.
@@ -118,6 +138,9 @@ impl Past {
         mut is_wanted: impl FnMut(&str) -> Option<bool>,
     ) -> Result<Self, CliError> {
         let mut past = Self::default();
+        // Another process may be carrying out a run with a lower number: what had not ended yet says nothing.
+        let began = storage.run(run).map_err(|error| CliError::store(&error))?;
+        let began_ms = began.map_or(u64::MAX, |record| record.started_unix_ms);
         let earlier = storage.runs(RUNS_LISTED).map_err(|error| CliError::store(&error))?.into_iter();
         let mut read = 0;
         for record in
@@ -125,7 +148,9 @@ impl Past {
         {
             let jobs = storage.jobs(record.id).map_err(|error| CliError::store(&error))?;
             read += jobs.len();
-            for report in jobs.into_iter().filter(|report| report.key.is_some()) {
+            let had_ended =
+                |report: &JobReport| record.started_unix_ms.saturating_add(report.ended_ns / 1_000_000) <= began_ms;
+            for report in jobs.into_iter().filter(|report| report.key.is_some() && had_ended(report)) {
                 if past.by_job.contains_key(&report.job) {
                     continue;
                 }

@@ -71,6 +71,7 @@ fn measure(jobs: usize) -> Result<(), Failure> {
             keep_going: false,
             retry_failed: false,
             fresh: false,
+            measuring: false,
             profile: None,
             adaptive: None,
             lost_after: wasmill_executor::LOST_AFTER,

@@ -135,6 +135,7 @@ fn run(jobs: &str, attempts: &[(&str, &[Attempt])], keep_going: bool) -> Ran {
         keep_going,
         retry_failed: false,
         fresh: false,
+        measuring: false,
         profile: None,
         cancel: Cancel::new(),
         adaptive: None,

@@ -113,6 +113,7 @@ impl Mill {
             keep_going,
             retry_failed: false,
             fresh: false,
+            measuring: false,
             profile: None,
             adaptive: None,
             lost_after: crate::LOST_AFTER,

@@ -47,6 +47,8 @@ pub struct ExecuteOptions {
     pub retry_failed: bool,
     /// Whether recorded results are left aside altogether.
     pub fresh: bool,
+    /// Whether the run is only there to be measured, for the record.
+    pub measuring: bool,
     /// What somebody called all this, for the record.
     pub profile: Option<String>,
     /// Stops the run: running jobs are interrupted, nothing further starts, what was durable stays.

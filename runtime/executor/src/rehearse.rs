@@ -38,6 +38,7 @@ pub async fn rehearse(
         keep_going: true,
         retry_failed: accepts.retry_failed,
         fresh: accepts.fresh,
+        measuring: false,
         profile: None,
         cancel: Cancel::new(),
         lost_after: LOST_AFTER,

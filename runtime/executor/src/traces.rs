@@ -28,6 +28,7 @@ pub(crate) fn setup(graph: &Graph, options: &ExecuteOptions, traits: Traits) -> 
         retry_failed: options.retry_failed,
         keep_going: options.keep_going,
         selected: graph.asked_for.clone(),
+        measuring: options.measuring,
         imported: None,
     }
 }

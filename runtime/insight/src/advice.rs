@@ -26,6 +26,9 @@ const TINY_NS: u64 = 2_000_000;
 /// Fewer tiny jobs are not worth a batch.
 const TINY_MIN: usize = 100;
 
+/// The slowest disk that anybody waits for, in bytes per second.
+const DISK_BYTES_PER_SECOND: f64 = 4e6;
+
 /// The most outliers of a family that are named.
 const OUTLIERS_NAMED: usize = 3;
 
@@ -64,6 +67,8 @@ pub enum Kind {
     HeldBack,
     /// Attempts used the processor less than half of the time.
     IoBound,
+    /// Jobs had no processor for most of their time, and read and wrote little.
+    Crowded,
     /// Reading inputs took more than a fifth of the workers' time.
     Inputs,
     /// Handing results to the store took more than a tenth of the workers' time.
@@ -301,6 +306,12 @@ impl Known<'_> {
             })
         };
         let waits = summary.execute_ns.saturating_sub(summary.run.cpu_ns);
+        let traffic = summary.run.traffic;
+        let is_io = waits_for_disk(traffic.read_bytes.saturating_add(traffic.written_bytes), waits);
+        let doing = "attempts that did not use the processor";
+        let less = "read less, or try more workers than cores: `wasmill tune` measures what suits";
+        let fewer = "something else uses the machine, or there are more workers than cores: try `--jobs auto`, or fewer; \
+                     `wasmill tune` measures what suits";
         let all = [
             of(
                 Kind::Compile,
@@ -328,12 +339,13 @@ impl Known<'_> {
             ),
             of(
                 Kind::IoBound,
-                waits,
+                if is_io { waits } else { 0 },
                 0.5,
-                "jobs wait more than they compute",
-                "attempts that did not use the processor",
-                "they read and write more than they compute, or there are more workers than cores: read less, or try other numbers with `wasmill tune`",
+                "jobs wait for what they read and write",
+                doing,
+                less,
             ),
+            of(Kind::Crowded, if is_io { 0 } else { waits }, 0.5, "jobs wait for a processor", doing, fewer),
         ];
         all.into_iter().flatten().collect()
     }
@@ -360,6 +372,12 @@ impl Known<'_> {
             weight_ns: around / self.anatomy.workers() as u64,
         })
     }
+}
+
+/// Whether a disk can explain that jobs which moved so many bytes did not use the processor for so long. A guest waits for nothing
+/// else: there are no clocks and no network.
+pub fn waits_for_disk(bytes: u64, waits_ns: u64) -> bool {
+    bytes as f64 >= DISK_BYTES_PER_SECOND * (waits_ns as f64 / SECOND as f64)
 }
 
 fn whole(part: f64) -> String {
@@ -427,7 +445,12 @@ mod tests {
         assert_eq!(with(|report| report.trace.phases.prepare_ns = 2_000_000_000), [Kind::Compile]);
         assert_eq!(with(|report| report.trace.phases.resolve_ns = 2_000_000_000), [Kind::Inputs]);
         assert_eq!(with(|report| report.trace.phases.store_ns = 2_000_000_000), [Kind::StoreWrites]);
-        assert_eq!(with(|report| report.usage.cpu_ns = 100_000_000), [Kind::IoBound]);
+        assert_eq!(with(|report| report.usage.cpu_ns = 100_000_000), [Kind::Crowded]);
+        let reads = |report: &mut wasmill_model::JobReport| {
+            report.usage.cpu_ns = 100_000_000;
+            report.trace.traffic.read_bytes = 100_000_000;
+        };
+        assert_eq!(with(reads), [Kind::IoBound]);
     }
 
     #[test]

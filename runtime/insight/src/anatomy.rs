@@ -46,6 +46,9 @@ impl<'a> Anatomy<'a> {
             } else {
                 summary.cpu_ns = summary.cpu_ns.saturating_add(report.usage.cpu_ns);
                 summary.busy_ns = summary.busy_ns.saturating_add(report.usage.wall_ns);
+                let (sum, one) = (&mut summary.traffic, report.trace.traffic);
+                sum.read_bytes = sum.read_bytes.saturating_add(one.read_bytes);
+                sum.written_bytes = sum.written_bytes.saturating_add(one.written_bytes);
             }
         }
         summary

@@ -16,7 +16,7 @@ pub mod text;
 mod trees;
 mod why;
 
-pub use advice::{Advice, Kind, advise};
+pub use advice::{Advice, Kind, advise, waits_for_disk};
 pub use anatomy::{Anatomy, family_name, is_executed};
 pub use compare::{Comparison, JobChange, compare};
 pub use path::{CriticalPath, Step, WORKERS, Workers};

@@ -71,11 +71,23 @@ impl CriticalPath {
 
     /// The same, with these numbers of workers beside its own.
     pub fn with(anatomy: &Anatomy<'_>, counts: &[usize]) -> Self {
-        let jobs = replayed(anatomy);
-        let order = in_order(&jobs);
-        let (ends, before) = forwards(&jobs, &order);
+        Self::of_jobs(anatomy, counts, &replayed(anatomy))
+    }
+
+    /// The same of a run that finds its modules compiled, as the next one will.
+    pub fn warm(anatomy: &Anatomy<'_>, counts: &[usize]) -> Self {
+        let mut jobs = replayed(anatomy);
+        for (job, report) in jobs.iter_mut().zip(anatomy.jobs) {
+            job.takes = job.takes.saturating_sub(report.trace.phases.prepare_ns);
+        }
+        Self::of_jobs(anatomy, counts, &jobs)
+    }
+
+    fn of_jobs(anatomy: &Anatomy<'_>, counts: &[usize], jobs: &[Replayed]) -> Self {
+        let order = in_order(jobs);
+        let (ends, before) = forwards(jobs, &order);
         let length_ns = ends.iter().copied().max().unwrap_or(0);
-        let slack_ns = slack(&jobs, &order, &ends, length_ns);
+        let slack_ns = slack(jobs, &order, &ends, length_ns);
         let mut steps = Vec::new();
         // Of several that end last the first.
         let mut next = (0..jobs.len()).rev().max_by_key(|job| ends[*job]);
@@ -85,7 +97,7 @@ impl CriticalPath {
         }
         steps.reverse();
         let actual = anatomy.workers();
-        let workers = worker_counts(&jobs, counts, actual);
+        let workers = worker_counts(jobs, counts, actual);
         let work_ns = total(jobs.iter().map(|job| job.takes));
         Self { steps, length_ns, work_ns, slack_ns, workers }
     }

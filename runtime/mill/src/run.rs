@@ -108,6 +108,7 @@ impl Mill {
             keep_going,
             retry_failed,
             fresh,
+            measuring: false,
             profile: None,
             adaptive,
             lost_after: self.lost_after(),

@@ -90,6 +90,9 @@ pub struct RunSetup {
     pub keep_going: bool,
     /// The jobs that were asked for; all, if none is named.
     pub selected: Vec<String>,
+    /// Whether it was only there to be measured.
+    #[serde(default)]
+    pub measuring: bool,
     /// The number that the run had in the store that it was imported from; none of one that was carried out here.
     #[serde(default)]
     pub imported: Option<RunId>,

@@ -95,7 +95,7 @@ fn chain(anatomy: &Anatomy<'_>, path: &CriticalPath) -> String {
         return String::new();
     }
     let mut text = format!("\ncritical path: {} of {} in all jobs\n", duration(path.length_ns), duration(path.work_ns));
-    let _ = writeln!(text, "  {:>10}  {:>6}  {:>12}  JOB", "TOOK", "SHARE", "HALVED SAVES");
+    let _ = writeln!(text, "  {:>10}  {:>6}  {:>12}  JOB", "TOOK", "SHARE", "IF HALVED");
     let mut longest: Vec<usize> = (0..path.steps.len()).collect();
     longest.sort_by_key(|step| std::cmp::Reverse(path.steps[*step].took_ns));
     longest.truncate(PATH_SHOWN);

@@ -41,8 +41,12 @@ pub(crate) fn show(global: &Global, plan: Option<&Path>, args: &SettingArgs) -> 
             }
             let _ = writeln!(text, "{:16}  {}", "store", store.display());
             let is_there = user.as_ref().is_some_and(|file| file.exists());
-            let user = user.map_or_else(|| "-".to_owned(), |file| file.display().to_string());
-            let _ = writeln!(text, "{:16}  {user}{}", "your config", if is_there { "" } else { " (not there)" });
+            let user = match user {
+                Some(file) if is_there => file.display().to_string(),
+                Some(file) => format!("{} (not there)", file.display()),
+                None => "none".to_owned(),
+            };
+            let _ = writeln!(text, "{:16}  {user}", "your config");
             text
         }
     };

@@ -62,6 +62,7 @@ pub(crate) fn exec(global: &Global, args: ExecArgs) -> Result<u8, CliError> {
         keep_going: false,
         retry_failed: false,
         fresh,
+        measuring: false,
         began,
         profile: None,
     };

@@ -102,6 +102,10 @@ pub(crate) fn reproduce(global: &Global, id: RunId, job: &str) -> Result<u8, Cli
     }
     let engine = recorded.record.setup.as_ref().map(|setup| setup.engine.as_str());
     command.extend(engine.filter(|engine| *engine != "cranelift").map(|engine| format!("--engine={engine}")));
+    // Of other limits the action says itself; this is none that decides a result.
+    if let Some(Outcome::TimedOut { limit_ms }) = report.result.as_ref().map(|result| &result.outcome) {
+        command.push(format!("--timeout={limit_ms}ms"));
+    }
     let line = shlex::try_join(command.iter().map(String::as_str)).unwrap_or_else(|_| command.join(" "));
     print(format!("{line}\n").as_bytes());
     Ok(exit_code::SUCCESS)

@@ -46,6 +46,7 @@ pub(super) fn carry_out(global: &Global, args: &RunArgs) -> Result<(u8, Option<R
         keep_going: settings.keep_going.value,
         retry_failed: args.retry_failed,
         fresh: args.fresh,
+        measuring: false,
         profile: settings.profile_named(),
         began,
     };

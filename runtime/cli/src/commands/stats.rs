@@ -12,6 +12,7 @@ use crate::args::{Global, OutputFormat};
 use crate::error::CliError;
 use crate::exit_code;
 use crate::mill::Mill;
+use crate::recorded::find_run;
 use crate::report::text::{count, duration, harmless};
 use crate::report::{csv, print};
 
@@ -32,15 +33,14 @@ pub(crate) fn stats(
     let mill = Mill::open(global)?;
     let store = |error| CliError::store(&error);
     let all = mill.storage.runs(RUNS_LISTED).map_err(store)?;
-    let plan = match (plan, all.first()) {
-        (Some(plan), _) => plan.to_owned(),
-        (None, Some(latest)) => latest.plan.clone(),
-        (None, None) => {
-            return Err(CliError::new(exit_code::INPUT, "there is no run yet").hint("`wasmill run` makes one"));
-        }
+    let plan = match plan {
+        Some(plan) => plan.to_owned(),
+        None => find_run(&mill.storage, None)?.plan,
     };
     let names = all.iter().map(|record| record.plan.clone()).collect::<Vec<_>>();
-    let is_over = |record: &RunRecord| matches!(record.state, RunState::Ended(_));
+    // What was only measured had other numbers of workers.
+    let is_for_itself = |record: &RunRecord| record.setup.as_ref().is_none_or(|setup| !setup.measuring);
+    let is_over = |record: &RunRecord| matches!(record.state, RunState::Ended(_)) && is_for_itself(record);
     let mut runs: Vec<(RunRecord, Vec<JobReport>)> = Vec::new();
     for record in all.into_iter().filter(|record| record.plan == plan && is_over(record)).take(limit) {
         let jobs = mill.storage.jobs(record.id).map_err(store)?;

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use serde_json::json;
 use wasmill_executor::BuildOutput;
-use wasmill_insight::{Anatomy, CriticalPath, WORKERS};
-use wasmill_model::{Event, RunId};
+use wasmill_insight::{Anatomy, CriticalPath, WORKERS, waits_for_disk};
+use wasmill_model::{Event, RunId, RunSummary};
 
 use crate::args::{Global, OutputFormat, TuneArgs};
 use crate::error::{CliError, usage};
@@ -34,9 +34,10 @@ struct Measured {
     workers: usize,
     /// From when jobs could begin until the last had ended, for each repetition, ascending, in nanoseconds.
     times_ns: Vec<u64>,
-    /// CPU time and wall time of all attempts together.
+    /// CPU time and wall time of all attempts together, and what they read and wrote.
     cpu_ns: u64,
     busy_ns: u64,
+    bytes: u64,
 }
 
 impl Measured {
@@ -100,7 +101,7 @@ fn executed(global: &Global, args: &TuneArgs) -> Result<Vec<Measured>, CliError>
     let counts = counts(args);
     let mut measured: Vec<Measured> = counts
         .iter()
-        .map(|workers| Measured { workers: *workers, times_ns: Vec::new(), cpu_ns: 0, busy_ns: 0 })
+        .map(|workers| Measured { workers: *workers, times_ns: Vec::new(), cpu_ns: 0, busy_ns: 0, bytes: 0 })
         .collect();
     let read = plan_file::read(&args.plan)?;
     let settings = Settings::find(global, None, Some((&read.file, &read.plan.profiles)))?;
@@ -113,10 +114,11 @@ fn executed(global: &Global, args: &TuneArgs) -> Result<Vec<Measured>, CliError>
             if global.format == OutputFormat::Human && !global.quiet {
                 eprintln!("round {round} of {}: {}", args.repeats, count(one.workers, "worker"));
             }
-            let (time_ns, cpu_ns, busy_ns) = execute(global, args, &mill, &settings, one.workers)?;
+            let (time_ns, summary) = execute(global, args, &mill, &settings, one.workers)?;
             one.times_ns.push(time_ns);
-            one.cpu_ns += cpu_ns;
-            one.busy_ns += busy_ns;
+            one.cpu_ns += summary.cpu_ns;
+            one.busy_ns += summary.busy_ns;
+            one.bytes += summary.traffic.read_bytes + summary.traffic.written_bytes;
         }
     }
     measured.iter_mut().for_each(|one| one.times_ns.sort_unstable());
@@ -124,14 +126,14 @@ fn executed(global: &Global, args: &TuneArgs) -> Result<Vec<Measured>, CliError>
     Ok(measured)
 }
 
-/// Executes everything once, and saves nothing: how long all jobs took, and their CPU time and wall time.
+/// Executes everything once, and saves nothing: how long all jobs took together, and the run in numbers.
 fn execute(
     global: &Global,
     args: &TuneArgs,
     mill: &Mill,
     settings: &Settings,
     workers: usize,
-) -> Result<(u64, u64, u64), CliError> {
+) -> Result<(u64, RunSummary), CliError> {
     let mut read = plan_file::read(&args.plan)?;
     for job in &mut read.plan.jobs {
         settings.apply(job);
@@ -149,6 +151,7 @@ fn execute(
         keep_going: settings.keep_going.value,
         retry_failed: false,
         fresh: true,
+        measuring: true,
         profile: settings.profile_named(),
         began: Instant::now(),
     };
@@ -170,7 +173,7 @@ fn execute(
     }
     let recorded = Recorded::find(&mill.storage, id)?;
     let anatomy = Anatomy::of(&recorded.record, &recorded.jobs);
-    Ok((anatomy.span_ns(), summary.cpu_ns, summary.busy_ns))
+    Ok((anatomy.span_ns(), summary))
 }
 
 /// Replays the latest run of the plan, or of any if none is named.
@@ -180,12 +183,13 @@ fn replayed(global: &Global, args: &TuneArgs) -> Result<Vec<Measured>, CliError>
     let recorded = Recorded::latest_of(&mill.storage, &name)?;
     let anatomy = Anatomy::of(&recorded.record, &recorded.jobs);
     let summary = anatomy.summary();
-    let path = CriticalPath::with(&anatomy, &counts(args));
+    let path = CriticalPath::warm(&anatomy, &counts(args));
     let one = |workers: &wasmill_insight::Workers| Measured {
         workers: workers.workers,
         times_ns: vec![workers.time_ns],
         cpu_ns: summary.cpu_ns,
         busy_ns: summary.busy_ns,
+        bytes: summary.traffic.read_bytes.saturating_add(summary.traffic.written_bytes),
     };
     let wanted = counts(args);
     Ok(path.workers.iter().filter(|workers| wanted.contains(&workers.workers)).map(one).collect())
@@ -223,9 +227,9 @@ fn recommended(measured: &[Measured]) -> Option<&Measured> {
     measured.iter().find(|one| one.median_ns() as f64 <= near)
 }
 
-/// The profile that fits, and why.
+/// The built-in profile that fits, and why.
 fn profile(measured: &[Measured], best: &Measured) -> (&'static str, String) {
-    // With few workers, as more of them than cores take turns, and wait for each other and not for the disk.
+    // Of the fewest workers, as more of them than cores take turns, and wait for each other and not for the disk.
     let Some(few) = measured.iter().find(|one| one.busy_ns >= TELLING_NS) else {
         return (
             "standard",
@@ -233,9 +237,12 @@ fn profile(measured: &[Measured], best: &Measured) -> (&'static str, String) {
         );
     };
     let cpu = few.cpu_ns as f64 / few.busy_ns as f64;
-    let share = format!("jobs use the processor for {:.0} % of their time", cpu * 100.0);
+    let share = format!("jobs use the processor for {:.0} % of their time", (cpu * 100.0).min(100.0));
+    let waits_ns = few.busy_ns.saturating_sub(few.cpu_ns);
     match cpu {
-        cpu if cpu < WAITING_BELOW => ("io-intensive", format!("{share}: they wait for the disk")),
+        cpu if cpu < WAITING_BELOW && waits_for_disk(few.bytes, waits_ns) => {
+            ("io-intensive", format!("{share}, and wait for what they read and write else"))
+        }
         _ if best.workers >= default_workers() => {
             ("cpu-intensive", format!("{share}, and each core is worth a worker"))
         }
@@ -245,16 +252,18 @@ fn profile(measured: &[Measured], best: &Measured) -> (&'static str, String) {
 
 fn said(measured: &[Measured], best: &Measured) -> String {
     let (name, why) = profile(measured, best);
-    let fastest = measured.iter().map(Measured::median_ns).min().unwrap_or(0);
-    let more =
-        if best.median_ns() == fastest { "no other number is faster" } else { "others are less than 5 % faster" };
+    let first = measured.first().map_or(1, |first| first.workers);
+    let times = speed_up(measured, best);
+    let what = match measured.iter().map(Measured::median_ns).min().unwrap_or(0) {
+        _ if best.workers == first => "more are no faster".to_owned(),
+        fastest if best.median_ns() == fastest => format!("{times:.2} times as fast as {first}"),
+        _ => format!("{times:.2} times as fast as {first}; others are less than 5 % faster"),
+    };
+    let workers = count(best.workers, "worker");
+    // Both can be had: a profile in a plan changes of a built-in one what it says.
+    let (name, why) = (harmless(name), harmless(&why));
     format!(
-        "\nrecommended: {} ({:.2} times as fast as {}; {more}) and profile `{}`: {}\n\n[profile.tuned]\njobs = {}\n",
-        count(best.workers, "worker"),
-        speed_up(measured, best),
-        measured.first().map_or(1, |first| first.workers),
-        harmless(name),
-        why,
+        "\nrecommended: {workers} ({what}) and profile `{name}`: {why}\n\n[profile.{name}]\njobs = {}\n",
         best.workers
     )
 }

@@ -171,6 +171,8 @@ impl Found {
         match () {
             () if self.different + self.failed > 0 => exit_code::NOT_REPRODUCED,
             () if self.cancelled > 0 => exit_code::CANCELLED,
+            // Nothing was shown.
+            () if self.skipped > 0 && self.same == 0 => exit_code::NOT_REPRODUCED,
             () => exit_code::SUCCESS,
         }
     }

@@ -158,7 +158,9 @@ impl Human {
         let stderr = report.result.as_ref().and_then(|result| stderr_tail(self.storage.as_ref(), result.stderr));
         let mut error = describe_failure(report, &format!("job `{}`", report.job), stderr);
         if report.cached {
-            error = error.hint("this failure is recorded; `--retry-failed` executes the job again");
+            error = error.hint(
+                "this failure is recorded, and would be the same again; `--retry-failed` executes the job all the same",
+            );
         }
         let text = error.human();
         self.write(&text);

@@ -110,7 +110,7 @@ pub(crate) fn details(anatomy: &Anatomy<'_>, summary: &Summary) -> Vec<String> {
         let mut line =
             format!("jobs read {read} and wrote {wrote}; the store grew by {}", size(summary.run.stored_bytes));
         if summary.run.known_bytes > 0 {
-            line += &format!(" and had another {} already", size(summary.run.known_bytes));
+            line += &format!("; it had another {} already", size(summary.run.known_bytes));
         }
         lines.push(line);
     }

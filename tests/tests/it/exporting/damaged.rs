@@ -180,7 +180,9 @@ fn all_look_at(change: impl Fn(&mut Vec<Value>)) {
         &["run", "-q", "--jobs", "2"],
     ] {
         let said = said_in_time(&space, args).unwrap_or_else(|| panic!("{args:?} does not end"));
-        assert!([0, 103].contains(&said.code), "{args:?}: {said:?}");
+        // What it was asked to do is not here, so nothing of it can be verified.
+        let is_verified = args[0] == "verify" && said.code == 106;
+        assert!([0, 103].contains(&said.code) || is_verified, "{args:?}: {said:?}");
     }
 }
 

@@ -149,7 +149,7 @@ fn what_the_store_had_already_is_said() {
     space.guest("copy").write("mill.toml", plan).write("large", vec![7; 200_000]);
     let run = space.run(&["run", "--jobs", "1"]);
     // What each of them leaves is what it was given.
-    assert!(run.stderr.contains(" and had another "), "{run:?}");
+    assert!(run.stderr.contains("; it had another "), "{run:?}");
     let found = json(&space, &["analyze"]);
     let bytes = |name: &str| found["summary"]["run"][name].as_u64().unwrap();
     let known = bytes("known_bytes");

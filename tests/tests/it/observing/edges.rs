@@ -1,5 +1,8 @@
 //! What is asked for and is not there, files that cannot be written, and readers that have seen enough.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Command;
+
 use super::{explained, said};
 use crate::support::TestSpace;
 
@@ -40,7 +43,7 @@ fn an_unknown_job_names_the_nearest() {
     space.run(&["run", "-q"]);
     for args in [["why", "onee"].as_slice(), &["show", "1", "onee"], &["show", "1", "onee", "--reproduce"]] {
         let refused = space.run(args);
-        let expected = "error: run 1 has no record of a job `onee`\n  hint: did you mean `one`?\n";
+        let expected = "error: run 1 of `explained` has no record of a job `onee`\n  hint: did you mean `one`?\n";
         assert_eq!((refused.code, refused.stderr.as_str()), (103, expected), "{args:?}");
     }
     let far = space.run(&["why", "something else"]);
@@ -292,4 +295,23 @@ fn what_is_logged_of_a_job_has_the_numbers_of_the_record() {
     let key = shown[1]["key"].as_str().unwrap();
     let line = said.stderr.lines().find(|line| line.contains(&span)).unwrap_or_else(|| panic!("{said:?}"));
     assert!(line.contains("ended status=Succeeded cached=false") && line.contains(key), "{line}");
+}
+
+/// Whoever is asked to end by a signal ends as after Ctrl-C, and its run has ended too.
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_asked_to_end_has_ended() {
+    let space = TestSpace::new();
+    let plan = "[modules.l]\nfile = \"loop_forever.wasm\"\n[jobs.endless]\nmodule = \"l\"\n";
+    space.guest("loop_forever").write("mill.toml", plan);
+    let mut run = space.command(&["run", "--format", "json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut events = BufReader::new(run.stdout.take().unwrap()).lines();
+    assert!(events.any(|line| line.unwrap().contains("job-started")));
+    assert!(Command::new("kill").args(["-TERM", &run.id().to_string()]).status().unwrap().success());
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    assert!(
+        said(&space, &["runs"]).contains("0 of 1 job succeeded, 1 not finished, cancelled"),
+        "{}",
+        said(&space, &["runs"])
+    );
 }

@@ -63,7 +63,8 @@ fn only_runs_of_the_plan_count() {
         .write("other/mill.toml", FAMILIES.replace("\"families\"", "\"another\"").replace("\"batched", "\"../batched"));
     space.write("other/leaf", "another").write("other/line", space.read("line"));
     assert_eq!(space.run(&["run", "-q", "other"]).code, 0);
-    assert_eq!(json(&space, &["stats"])["plan"], "another", "that of the latest run");
+    assert_eq!(json(&space, &["stats"])["plan"], "families", "that of the plan in this folder");
+    assert_eq!(json(&space, &["stats", "another"])["plan"], "another");
     assert_eq!(json(&space, &["stats", "families"])["trend"]["runs"], serde_json::json!([1]));
     let refused = space.run(&["stats", "familes"]);
     assert_eq!(refused.code, 103);

@@ -227,3 +227,17 @@ fn what_a_job_read_of_another_is_an_input_too() {
     let change = format!("input /in/leaf changed: {} → {}", short("1"), short("2"));
     assert_eq!(said(&space, &["why"]), format!("first: {change}\nsecond: {change}\n"));
 }
+
+/// One store, many projects: what is asked for without a number is about the plan in this folder.
+#[test]
+fn the_latest_run_is_that_of_the_plan_in_this_folder() {
+    let space = explained();
+    assert_eq!(space.run(&["run", "-q"]).code, 0);
+    space.write("other/mill.toml", "name = \"other\"\n");
+    assert_eq!(space.run(&["run", "-q", "other"]).code, 0);
+    assert_eq!(said(&space, &["why", "one"]), "one was executed in run 1: new job\n");
+    assert!(said(&space, &["analyze"]).starts_with("run 1 of explained: "));
+    assert_eq!(json(&space, &["stats"])["plan"], "explained");
+    std::fs::remove_file(space.path("mill.toml")).unwrap();
+    assert!(said(&space, &["analyze"]).starts_with("run 2 of other: "));
+}

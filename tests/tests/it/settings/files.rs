@@ -16,7 +16,7 @@ fn said_of(config: impl AsRef<[u8]>) -> Said {
 #[test]
 fn a_variable_that_is_empty_says_that_there_is_none() {
     let said = TestSpace::new().run(&["config", "show"]);
-    assert!(said.code == 0 && said.stdout.ends_with("\nyour config       - (not there)\n"), "{said:?}");
+    assert!(said.code == 0 && said.stdout.ends_with("\nyour config       none\n"), "{said:?}");
 }
 
 #[test]
