@@ -122,7 +122,7 @@ impl Past {
         names: impl Iterator<Item = &'a str>,
     ) -> Result<Self, CliError> {
         let mut wanted: HashSet<&str> = names.collect();
-        Self::find(storage, plan, run, |name| wanted.remove(name).then(|| wanted.is_empty()))
+        Self::find(storage, plan, run, |name| wanted.remove(name).then_some(wanted.is_empty()))
     }
 
     /// The same for all jobs that earlier runs had.

@@ -143,7 +143,7 @@ impl Project {
         match tool {
             Tool::Wasmill => project.write("mill.json", &listed_plan(dag).to_string())?,
             Tool::WasmillForEach | Tool::WasmillLines | Tool::WasmillJson => {
-                project.write("mill.json", &for_each_plan().to_string())?
+                project.write("mill.json", &for_each_plan().to_string())?;
             }
             Tool::Make => project.write("Makefile", &makefile(dag))?,
             Tool::Ninja => project.write("build.ninja", &ninja_file(dag))?,

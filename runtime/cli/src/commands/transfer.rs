@@ -102,7 +102,7 @@ pub(crate) fn import(global: &Global, file: &Path) -> Result<u8, CliError> {
     let plan = harmless(&head.record.plan);
     match global.format {
         OutputFormat::Json => {
-            print(format!("{}\n", serde_json::json!({ "run": run, "was": head.record.id })).as_bytes())
+            print(format!("{}\n", serde_json::json!({ "run": run, "was": head.record.id })).as_bytes());
         }
         OutputFormat::Human if global.quiet => {}
         OutputFormat::Human => {

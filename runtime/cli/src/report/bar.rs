@@ -119,7 +119,9 @@ impl Bar {
     }
 
     pub(crate) fn ended(&mut self, job: &str) {
-        self.with(|screen| drop(screen.running.remove(job)));
+        self.with(|screen| {
+            screen.running.remove(job);
+        });
     }
 
     /// How far a job is.
