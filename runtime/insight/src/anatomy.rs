@@ -54,7 +54,7 @@ impl<'a> Anatomy<'a> {
         summary
     }
 
-    /// How many workers there were; at most [`WORKERS_MAX`], whatever the record says.
+    /// How many workers there were; at most 4,096, whatever the record says.
     pub fn workers(&self) -> usize {
         let noted = self.record.setup.as_ref().map(|setup| setup.workers);
         let seen =

@@ -415,7 +415,7 @@ mod tests {
         assert_eq!(reason(|action| action.mounts.clear()), "input /in/text is gone");
         let text = |bytes: &[u8]| Mount::File { blob: BlobRef::of(bytes), is_executable: false };
         let set = |action: &mut Action, mount: Mount| {
-            action.mounts.values_mut().for_each(|input| input.content = mount.clone())
+            action.mounts.values_mut().for_each(|input| input.content = mount.clone());
         };
         assert_eq!(reason(|action| set(action, text(b"new"))), "input /in/text changed: 982d9e3e… → 11507a0e…");
         assert_eq!(
