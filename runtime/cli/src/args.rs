@@ -36,10 +36,24 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "NAME", env = "WASMILL_PROFILE", hide_env_values = true)]
     pub(crate) profile: Option<String>,
     /// Most memory to compile a module with [default: 2GiB]
-    #[arg(long, global = true, value_name = "SIZE", env = "WASMILL_COMPILE_MEMORY", hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SIZE",
+        env = "WASMILL_COMPILE_MEMORY",
+        hide_short_help = true,
+        help_heading = "Tuning"
+    )]
     pub(crate) compile_memory: Option<String>,
     /// Most CPU time to compile a module in [default: 2m]
-    #[arg(long, global = true, value_name = "TIME", env = "WASMILL_COMPILE_TIME", hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        env = "WASMILL_COMPILE_TIME",
+        hide_short_help = true,
+        help_heading = "Tuning"
+    )]
     pub(crate) compile_time: Option<String>,
     #[command(flatten)]
     pub(crate) tuning: StoreTuning,
@@ -58,16 +72,37 @@ pub(crate) struct Global {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StoreTuning {
     /// Compress blobs where that pays: less space, but large ones are then unpacked and not mapped
-    #[arg(long, global = true, env = "WASMILL_STORE_COMPRESS", hide_short_help = true)]
+    #[arg(long, global = true, env = "WASMILL_STORE_COMPRESS", hide_short_help = true, help_heading = "Tuning")]
     pub(crate) store_compress: bool,
     /// Memory for small blobs that were read [default: 512MiB]
-    #[arg(long, global = true, value_name = "SIZE", env = "WASMILL_STORE_CACHE", hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SIZE",
+        env = "WASMILL_STORE_CACHE",
+        hide_short_help = true,
+        help_heading = "Tuning"
+    )]
     pub(crate) store_cache: Option<String>,
     /// How large a file of a new store's log becomes, 4KiB to 1GiB [default: 64MiB]
-    #[arg(long, global = true, value_name = "SIZE", env = "WASMILL_STORE_SEGMENT", hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SIZE",
+        env = "WASMILL_STORE_SEGMENT",
+        hide_short_help = true,
+        help_heading = "Tuning"
+    )]
     pub(crate) store_segment: Option<String>,
     /// The largest blob that goes into a new store's log, at most a quarter of a segment [default: 1MiB]
-    #[arg(long, global = true, value_name = "SIZE", env = "WASMILL_STORE_LOGGED", hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SIZE",
+        env = "WASMILL_STORE_LOGGED",
+        hide_short_help = true,
+        help_heading = "Tuning"
+    )]
     pub(crate) store_logged: Option<String>,
 }
 

@@ -20,6 +20,9 @@ const DRAWN_HZ: u8 = 10;
 /// Names of running jobs below the bar.
 const RUNNING_SHOWN: usize = 3;
 
+/// For how many jobs have ended, of how many, where there is no bar.
+const NUMBERS_COLUMNS: usize = 12;
+
 /// On fewer columns there is no bar, only figures.
 const BAR_COLUMNS_MIN: u16 = 72;
 
@@ -42,7 +45,8 @@ struct Shown {
 struct Screen {
     figures: ProgressBar,
     names: ProgressBar,
-    is_narrow: bool,
+    /// How many columns there are for figures, where there is no bar.
+    columns: Option<usize>,
     counts: RunCounts,
     running: BTreeMap<String, Running>,
     began: Instant,
@@ -68,7 +72,8 @@ impl Bar {
             return;
         }
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWN_HZ));
-        let is_narrow = console::Term::stderr().size().1 < BAR_COLUMNS_MIN;
+        let columns = console::Term::stderr().size().1;
+        let is_narrow = columns < BAR_COLUMNS_MIN;
         let template = if is_narrow {
             "{pos}/{len} {wide_msg}"
         } else {
@@ -82,7 +87,7 @@ impl Bar {
         let screen = Arc::new(Mutex::new(Screen {
             figures,
             names,
-            is_narrow,
+            columns: is_narrow.then(|| usize::from(columns).saturating_sub(NUMBERS_COLUMNS)),
             counts: RunCounts { jobs, ..RunCounts::default() },
             running: BTreeMap::new(),
             began: now,
@@ -191,25 +196,24 @@ impl Screen {
         if now.duration_since(self.rate_from[1].0) > RATE_OVER {
             self.rate_from = [self.rate_from[1], (now, ended)];
         }
-        let mut parts = vec![seconds(now.duration_since(self.began))];
-        if self.is_narrow {
-            return parts.concat();
-        }
+        // What matters most comes first where there is not room for all of it.
+        let mut parts = vec![(0, seconds(now.duration_since(self.began)))];
         if let Some((at, left, run)) = self.estimate {
             let left = left.saturating_sub(now.duration_since(at));
             if left > Duration::ZERO {
-                parts.push(format!("{} left (as in run {run})", seconds(left)));
+                parts.push((2, format!("{} left (as in run {run})", seconds(left))));
             }
         }
         let (since, before) = self.rate_from[0];
         let rate = (ended - before.min(ended)) as f64 / now.duration_since(since).as_secs_f64().max(0.1);
         if rate >= 0.1 {
-            parts.push(if rate < 10.0 { format!("{rate:.1}/s") } else { format!("{rate:.0}/s") });
+            parts.push((4, if rate < 10.0 { format!("{rate:.1}/s") } else { format!("{rate:.0}/s") }));
         }
         let failed = counts.failed + counts.errors;
-        let others = [(failed, "failed"), (counts.cached, "cached")];
-        parts.extend(others.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")));
-        parts.join(" · ")
+        let others = [(1, failed, "failed"), (3, counts.cached, "cached")];
+        let others = others.iter().filter(|(_, number, _)| *number > 0);
+        parts.extend(others.map(|(rank, number, what)| (*rank, format!("{number} {what}"))));
+        fitting(parts, self.columns.unwrap_or(usize::MAX))
     }
 
     fn named(&self, now: Instant) -> String {
@@ -229,10 +233,39 @@ impl Screen {
     }
 }
 
+/// The parts with the lowest ranks that fit, in the order in which they are given.
+fn fitting(mut parts: Vec<(u8, String)>, columns: usize) -> String {
+    const BETWEEN: &str = " · ";
+    loop {
+        let text = parts.iter().map(|(_, part)| part.as_str()).collect::<Vec<_>>().join(BETWEEN);
+        let last = (0..parts.len()).max_by_key(|at| parts[*at].0);
+        match last {
+            Some(last) if parts.len() > 1 && console::measure_text_width(&text) > columns => drop(parts.remove(last)),
+            _ => return text,
+        }
+    }
+}
+
 fn seconds(time: Duration) -> String {
     match time.as_secs() {
         0..10 => format!("{:.1} s", time.as_secs_f64()),
         whole @ 10..60 => format!("{whole} s"),
         whole => duration(whole.saturating_mul(1_000_000_000)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fitting;
+
+    #[test]
+    fn what_matters_least_is_left_out_first() {
+        let parts = || {
+            vec![(0, "1.2 s".to_owned()), (2, "3 s left".to_owned()), (4, "9/s".to_owned()), (1, "1 failed".to_owned())]
+        };
+        assert_eq!(fitting(parts(), 100), "1.2 s · 3 s left · 9/s · 1 failed");
+        assert_eq!(fitting(parts(), 30), "1.2 s · 3 s left · 1 failed");
+        assert_eq!(fitting(parts(), 20), "1.2 s · 1 failed");
+        assert_eq!(fitting(parts(), 3), "1.2 s");
     }
 }
