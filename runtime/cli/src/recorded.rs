@@ -2,7 +2,7 @@
 //!
 //! Owns: which run and which job a name stands for, and which earlier run explains a job. Does not know: what is said of them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 
 use wasmill_executor::nearest;
@@ -107,73 +107,63 @@ fn plan_here() -> Option<String> {
     is_there.then(|| plan_file::read(here).ok()).flatten().map(|read| read.plan.name)
 }
 
-/// When jobs had actions last.
+/// When jobs of a plan had actions last, before a run. Earlier runs are read as far back as is asked for.
 #[derive(Default)]
 pub(crate) struct Past {
     by_job: HashMap<String, (RunId, JobReport)>,
+    /// Runs that were not read yet, the latest first.
+    unread: VecDeque<RunRecord>,
+    /// When the run began, in milliseconds since 1970.
+    began_ms: u64,
+    /// How many reports were read.
+    read: usize,
 }
 
 impl Past {
-    /// Looks up when jobs of these names had actions last, before a run of a plan.
-    pub(crate) fn before<'a>(
-        storage: &Storage,
-        plan: &str,
-        run: RunId,
-        names: impl Iterator<Item = &'a str>,
-    ) -> Result<Self, CliError> {
-        let mut wanted: HashSet<&str> = names.collect();
-        Self::find(storage, plan, run, |name| wanted.remove(name).then_some(wanted.is_empty()))
-    }
-
-    /// The same for all jobs that earlier runs had.
-    pub(crate) fn of_all(storage: &Storage, plan: &str, run: RunId) -> Result<Self, CliError> {
-        Self::find(storage, plan, run, |_| Some(false))
-    }
-
-    /// Looks for jobs that are wanted, for which it is said whether they are the last.
-    fn find(
-        storage: &Storage,
-        plan: &str,
-        run: RunId,
-        mut is_wanted: impl FnMut(&str) -> Option<bool>,
-    ) -> Result<Self, CliError> {
-        let mut past = Self::default();
-        // Another process may be carrying out a run with a lower number: what had not ended yet says nothing.
-        let began = storage.run(run).map_err(|error| CliError::store(&error))?;
-        let began_ms = began.map_or(u64::MAX, |record| record.started_unix_ms);
-        let earlier = storage.runs(RUNS_LISTED).map_err(|error| CliError::store(&error))?.into_iter();
-        let mut read = 0;
-        for record in
-            earlier.filter(|record| record.id < run && record.plan == plan && !is_imported(record)).take(RUNS_SEARCHED)
-        {
-            let jobs = storage.jobs(record.id).map_err(|error| CliError::store(&error))?;
-            read += jobs.len();
-            let had_ended =
-                |report: &JobReport| record.started_unix_ms.saturating_add(report.ended_ns / 1_000_000) <= began_ms;
-            for report in jobs.into_iter().filter(|report| report.key.is_some() && had_ended(report)) {
-                if past.by_job.contains_key(&report.job) {
-                    continue;
-                }
-                let Some(is_last) = is_wanted(&report.job) else { continue };
-                past.by_job.insert(report.job.clone(), (record.id, JobReport { log: Vec::new(), ..report }));
-                if is_last {
-                    return Ok(past);
-                }
-            }
-            if read > REPORTS_SEARCHED {
-                break;
-            }
-        }
-        Ok(past)
+    /// What was before a run of a plan, or until now if there is no such run.
+    pub(crate) fn before(storage: &Storage, plan: &str, run: RunId) -> Result<Self, CliError> {
+        let store = |error| CliError::store(&error);
+        let began = storage.run(run).map_err(store)?;
+        let earlier = storage.runs(RUNS_LISTED).map_err(store)?.into_iter();
+        let unread = earlier.filter(|record| record.id < run && record.plan == plan && !is_imported(record));
+        Ok(Self {
+            unread: unread.take(RUNS_SEARCHED).collect(),
+            began_ms: began.map_or(u64::MAX, |record| record.started_unix_ms),
+            ..Self::default()
+        })
     }
 
     /// The last time before that a job of this name had an action.
-    pub(crate) fn report(&self, job: &str) -> Option<(RunId, &JobReport)> {
+    pub(crate) fn report(&mut self, storage: &Storage, job: &str) -> Option<(RunId, &JobReport)> {
+        while !self.by_job.contains_key(job) && self.read_next(storage) {}
         self.by_job.get(job).map(|(run, report)| (*run, report))
     }
 
+    /// Reads a run, if there is another one.
+    fn read_next(&mut self, storage: &Storage) -> bool {
+        if self.read > REPORTS_SEARCHED {
+            return false;
+        }
+        let Some(record) = self.unread.pop_front() else { return false };
+        let jobs = storage.jobs(record.id).unwrap_or_else(|error| {
+            tracing::warn!(run = record.id.0, %error, "nothing is known of an earlier run");
+            Vec::new()
+        });
+        self.read += jobs.len();
+        // Another process may be carrying out a run with a lower number: what had not ended yet says nothing.
+        let began_ms = self.began_ms;
+        let had_ended =
+            |report: &JobReport| record.started_unix_ms.saturating_add(report.ended_ns / 1_000_000) <= began_ms;
+        for report in jobs.into_iter().filter(|report| report.key.is_some() && had_ended(report)) {
+            if !self.by_job.contains_key(&report.job) {
+                self.by_job.insert(report.job.clone(), (record.id, JobReport { log: Vec::new(), ..report }));
+            }
+        }
+        true
+    }
+
     /// Why a job was executed in `run`; none if it was not.
-    pub(crate) fn why(&self, storage: &Storage, run: &RunRecord, report: &JobReport) -> Option<Reason> {
+    pub(crate) fn why(&mut self, storage: &Storage, run: &RunRecord, report: &JobReport) -> Option<Reason> {
         if !is_executed(report) {
             return None;
         }
@@ -181,19 +171,19 @@ impl Past {
     }
 
     /// Why a job is executed whose result is not taken from the store.
-    pub(crate) fn reason(&self, storage: &Storage, fresh: bool, report: &JobReport) -> Reason {
+    pub(crate) fn reason(&mut self, storage: &Storage, fresh: bool, report: &JobReport) -> Reason {
         self.reason_for(storage, fresh, report, || action_of(storage, report))
     }
 
     /// The same, where what it is asked to do may not be in the store.
     pub(crate) fn reason_for(
-        &self,
+        &mut self,
         storage: &Storage,
         fresh: bool,
         report: &JobReport,
         action: impl FnOnce() -> Option<Action>,
     ) -> Reason {
-        let earlier = self.report(&report.job).map(|(run, before)| {
+        let earlier = self.report(storage, &report.job).map(|(run, before)| {
             let is_same = before.key == report.key;
             Earlier { run, report: before, action: if is_same { None } else { action_of(storage, before) } }
         });

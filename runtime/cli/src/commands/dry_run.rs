@@ -39,7 +39,7 @@ pub(super) fn dry_run(
     graph: Graph,
     modules: LoadedModules,
 ) -> Result<u8, CliError> {
-    let past = Past::of_all(&mill.storage, graph.name(), RunId(u64::MAX))?;
+    let mut past = Past::before(&mill.storage, graph.name(), RunId(u64::MAX))?;
     let accepts = Accepts { retry_failed: args.retry_failed, fresh: args.fresh };
     let (mut cached, mut open) = (0, Vec::new());
     let rehearsed = mill.rehearse(graph, modules, accepts, &mut |event| {

@@ -204,8 +204,7 @@ fn jobs_as_rows(jobs: &[JobReport]) -> String {
 
 fn show_run(mill: &Mill, recorded: &Recorded) -> Result<(), CliError> {
     let Recorded { record: run, jobs } = recorded;
-    let executed = jobs.iter().filter(|report| !report.cached).map(|report| report.job.as_str());
-    let past = Past::before(&mill.storage, &run.plan, run.id, executed)?;
+    let mut past = Past::before(&mill.storage, &run.plan, run.id)?;
     let mut text = String::new();
     let _ = writeln!(text, "run {} of {}, started {}", run.id, harmless(&run.plan), time(run.started_unix_ms));
     let _ = writeln!(text, "{}", result_of(run));
@@ -224,7 +223,7 @@ fn show_run(mill: &Mill, recorded: &Recorded) -> Result<(), CliError> {
             "  {:9}  {took:>10}  {}{}",
             status(report.status),
             harmless(&report.job),
-            harmless(&wrong(report).or_else(|| because(&mill.storage, &past, run, report)).unwrap_or_default())
+            harmless(&wrong(report).or_else(|| because(&mill.storage, &mut past, run, report)).unwrap_or_default())
         );
     }
     let _ = writeln!(text, "where the time went: wasmill analyze {}", run.id);
@@ -233,7 +232,7 @@ fn show_run(mill: &Mill, recorded: &Recorded) -> Result<(), CliError> {
 }
 
 /// Why a job was executed, in brackets.
-fn because(storage: &Storage, past: &Past, run: &RunRecord, report: &JobReport) -> Option<String> {
+fn because(storage: &Storage, past: &mut Past, run: &RunRecord, report: &JobReport) -> Option<String> {
     past.why(storage, run, report).map(|why| format!(" ({why})"))
 }
 
@@ -268,7 +267,7 @@ fn show_job(global: &Global, mill: &Mill, run: &RunRecord, report: &JobReport) -
             let _ = writeln!(text, "  {}", harmless_lines(line));
         }
     }
-    let past = Past::before(&mill.storage, &run.plan, run.id, std::iter::once(report.job.as_str()))?;
+    let mut past = Past::before(&mill.storage, &run.plan, run.id)?;
     if let Some(why) = past.why(&mill.storage, run, report) {
         let _ = writeln!(text, "  why          {}", harmless(&why.to_string()));
     }

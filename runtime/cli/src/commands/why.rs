@@ -25,16 +25,15 @@ pub(crate) fn why(global: &Global, job: Option<&str>, run: Option<RunId>) -> Res
     let recorded = Recorded::find(&mill.storage, run)?;
     let chosen = job.map(|job| recorded.job(job)).transpose()?;
     let jobs = chosen.map_or(recorded.jobs.as_slice(), |at| &recorded.jobs[at..=at]);
-    let names = jobs.iter().map(|report| report.job.as_str());
-    let past = Past::before(&mill.storage, &recorded.record.plan, recorded.record.id, names)?;
+    let mut past = Past::before(&mill.storage, &recorded.record.plan, recorded.record.id)?;
     let (mut text, mut quiet) = (String::new(), 0);
     for report in jobs {
         let reason = past.why(&mill.storage, &recorded.record, report);
         match (global.format, chosen) {
             (OutputFormat::Json, _) => {
-                let _ = writeln!(text, "{}", as_json(&mill, &past, report, reason.as_ref()));
+                let _ = writeln!(text, "{}", as_json(&mill, &mut past, report, reason.as_ref()));
             }
-            (_, Some(_)) => text.push_str(&in_full(&mill, &past, recorded.record.id, report, reason.as_ref())),
+            (_, Some(_)) => text.push_str(&in_full(&mill, &mut past, recorded.record.id, report, reason.as_ref())),
             (_, None) => match reason {
                 Some(reason) => {
                     let _ = writeln!(text, "{}: {}", harmless(&report.job), harmless(&reason.to_string()));
@@ -55,7 +54,7 @@ fn not_executed(report: &JobReport) -> &'static str {
     if report.cached { "not executed: its result was known" } else { "not executed" }
 }
 
-fn in_full(mill: &Mill, past: &Past, run: RunId, report: &JobReport, reason: Option<&Reason>) -> String {
+fn in_full(mill: &Mill, past: &mut Past, run: RunId, report: &JobReport, reason: Option<&Reason>) -> String {
     let mut text = String::new();
     let Some(reason) = reason else {
         let why = not_executed(report);
@@ -63,7 +62,7 @@ fn in_full(mill: &Mill, past: &Past, run: RunId, report: &JobReport, reason: Opt
     };
     let _ = writeln!(text, "{} was executed in run {run}: {}", harmless(&report.job), harmless(&reason.to_string()));
     let key = |report: &JobReport| report.key.map_or_else(|| "-".to_owned(), |key| key.to_string());
-    if let Some((before, was)) = past.report(&report.job) {
+    if let Some((before, was)) = past.report(&mill.storage, &report.job) {
         let _ = writeln!(text, "  key in run {before}  {}", key(was));
         let _ = writeln!(text, "  key in run {run}  {}", key(report));
     }
@@ -105,8 +104,8 @@ fn files_of(mill: &Mill, change: &Change) -> (Vec<TreeChange>, bool) {
     }
 }
 
-fn as_json(mill: &Mill, past: &Past, report: &JobReport, reason: Option<&Reason>) -> serde_json::Value {
-    let before = past.report(&report.job);
+fn as_json(mill: &Mill, past: &mut Past, report: &JobReport, reason: Option<&Reason>) -> serde_json::Value {
+    let before = past.report(&mill.storage, &report.job);
     let files = match reason {
         Some(Reason::Changed { changes }) => changes
             .iter()

@@ -145,9 +145,9 @@ impl Human {
         }
         let run = self.run?;
         if self.past.is_none() {
-            self.past = Some(Past::of_all(&self.storage, &self.plan, run).unwrap_or_default());
+            self.past = Some(Past::before(&self.storage, &self.plan, run).unwrap_or_default());
         }
-        Some(self.past.as_ref()?.reason(&self.storage, self.fresh, report).to_string())
+        Some(self.past.as_mut()?.reason(&self.storage, self.fresh, report).to_string())
     }
 
     fn show_failure(&mut self, report: &JobReport) {
@@ -209,7 +209,7 @@ impl Human {
         if !self.bar.is_hidden() {
             // Elsewhere each job has said it.
             let executed = jobs.iter().filter(|report| !report.cached).take(REASONS_MAX);
-            let past = Past::of_all(&self.storage, &self.plan, run).ok()?;
+            let mut past = Past::before(&self.storage, &self.plan, run).ok()?;
             lines.extend(reasons(executed.filter_map(|report| past.why(&self.storage, &record, report))));
         }
         lines.extend(advise(&anatomy, &path, &summary).first().map(|first| advice(first, run)));
@@ -234,7 +234,11 @@ impl Human {
 
 /// Nothing can be done for a reader that has closed the pipe.
 fn stderr(bytes: &[u8]) {
-    let _ = anstream::stderr().write_all(bytes);
+    // Most lines have no colours that could have to be taken out.
+    let _ = match bytes.contains(&0x1b) {
+        true => anstream::stderr().write_all(bytes),
+        false => std::io::stderr().write_all(bytes),
+    };
 }
 
 /// What of jobs' logs is shown.

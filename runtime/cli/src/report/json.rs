@@ -69,9 +69,9 @@ impl Json {
             return None;
         }
         if self.past.is_none() {
-            self.past = Some(Past::of_all(&self.storage, &self.plan, self.run).unwrap_or_default());
+            self.past = Some(Past::before(&self.storage, &self.plan, self.run).unwrap_or_default());
         }
-        let reason = self.past.as_ref()?.reason(&self.storage, self.fresh, report);
+        let reason = self.past.as_mut()?.reason(&self.storage, self.fresh, report);
         Some(explained(&reason))
     }
 }

@@ -175,8 +175,7 @@ fn environment(recorded: &Recorded) -> Vec<(&'static str, String)> {
 /// Why jobs were executed: the reasons, and which of them each job had.
 fn whys(storage: &Storage, recorded: &Recorded) -> Result<(Vec<String>, Vec<Option<usize>>), CliError> {
     let Recorded { record, jobs } = recorded;
-    let executed = jobs.iter().filter(|report| !report.cached).map(|report| report.job.as_str());
-    let past = Past::before(storage, &record.plan, record.id, executed)?;
+    let mut past = Past::before(storage, &record.plan, record.id)?;
     let (mut all, mut places) = (Vec::new(), HashMap::new());
     let of = |report: &JobReport| {
         let said = past.why(storage, record, report)?.to_string();
