@@ -201,7 +201,7 @@ impl Finder<'_> {
 }
 
 /// Whether it was the flag or the variable that gave a value.
-fn given_by(global: &Global, flag: &str) -> Origin {
+pub(crate) fn given_by(global: &Global, flag: &str) -> Origin {
     let id = flag.replace('-', "_");
     if global.from_environment.contains(&id) {
         Origin::Variable(format!("WASMILL_{}", id.to_uppercase()))

@@ -12,11 +12,11 @@ use wasmill_model::plan::{Profile, Share, built_in};
 use crate::args::{Global, OutputFormat, SettingArgs};
 use crate::error::CliError;
 use crate::exit_code;
-use crate::mill::store_dir;
+use crate::mill::{store_dir, store_options};
 use crate::plan_file;
 use crate::report::print;
 use crate::report::text::{duration, size};
-use crate::settings::{Setting, Settings, user_file};
+use crate::settings::{Origin, Setting, Settings, given_by, user_file};
 
 /// `wasmill config show`.
 pub(crate) fn show(global: &Global, plan: Option<&Path>, args: &SettingArgs) -> Result<u8, CliError> {
@@ -25,7 +25,8 @@ pub(crate) fn show(global: &Global, plan: Option<&Path>, args: &SettingArgs) -> 
     let read = if plan.is_some() || plan_file::is_there(path) { Some(plan_file::read(path)?) } else { None };
     let project = read.as_ref().map(|read| (read.file.as_path(), &read.plan.profiles));
     let settings = Settings::find(global, Some(args), project)?;
-    let rows = rows(&settings);
+    let mut rows = rows(&settings);
+    rows.extend(store_rows(global, &settings)?);
     let (store, user) = (store_dir(global)?, user_file());
     let text = match global.format {
         OutputFormat::Json => {
@@ -39,7 +40,6 @@ pub(crate) fn show(global: &Global, plan: Option<&Path>, args: &SettingArgs) -> 
             for (key, value, origin) in &rows {
                 let _ = writeln!(text, "{key:16}  {value:24}  {origin}");
             }
-            let _ = writeln!(text, "{:16}  {}", "store", store.display());
             let is_there = user.as_ref().is_some_and(|file| file.exists());
             let user = match user {
                 Some(file) if is_there => file.display().to_string(),
@@ -87,6 +87,23 @@ fn rows(settings: &Settings) -> Vec<(&'static str, String, String)> {
         row("compile-memory", &settings.compile_memory_bytes, bytes("2 GiB")),
         row("compile-time", &settings.compile_time, time("2 min")),
     ]
+}
+
+/// Where the store is, and how it is tuned, which no profile says.
+fn store_rows(global: &Global, settings: &Settings) -> Result<[(&'static str, String, String); 4], CliError> {
+    let origin = |flag: &str, is_given: bool| {
+        let origin = if is_given { given_by(global, flag) } else { Origin::Default };
+        origin.to_string()
+    };
+    let (tuning, options) = (&global.tuning, store_options(global, settings)?);
+    let (segment, logged) = (options.layout.segment_bytes, options.layout.logged_bytes_max);
+    let of_new = |bytes: u32| format!("{} (new stores)", size(u64::from(bytes)));
+    Ok([
+        ("store-compress", tuning.store_compress.to_string(), origin("store-compress", tuning.store_compress)),
+        ("store-segment", of_new(segment), origin("store-segment", tuning.store_segment.is_some())),
+        ("store-logged", of_new(logged), origin("store-logged", tuning.store_logged.is_some())),
+        ("store", store_dir(global)?.display().to_string(), origin("store", global.store.is_some())),
+    ])
 }
 
 /// `wasmill config profiles`.

@@ -25,11 +25,15 @@ const FAILURES_SHOWN: usize = 10;
 /// For so many jobs it is said, as they end, why they were executed; `wasmill why` says it of all.
 const REASONS_MAX: usize = 1_000;
 
+/// On a terminal, jobs have lines of their own in runs of so many, or with `-v`.
+const LINES_ON_TERMINAL_MAX: usize = 100;
+
 /// Of larger runs only the first lines are said: what follows from all of their jobs takes a while to find out.
 const DETAILED_JOBS_MAX: usize = 20_000;
 
 pub(crate) struct Human {
     quiet: bool,
+    verbose: bool,
     storage: Arc<Storage>,
     bar: Bar,
     plan: String,
@@ -52,6 +56,7 @@ impl Human {
     pub(crate) fn new(quiet: bool, verbose: u8, storage: Arc<Storage>) -> Self {
         Self {
             quiet,
+            verbose: verbose > 0,
             storage,
             bar: Bar::hidden(),
             plan: String::new(),
@@ -119,13 +124,18 @@ impl Human {
         self.keep(report);
         match report.status {
             JobStatus::Failed | JobStatus::Error => self.show_failure(report),
-            JobStatus::Succeeded if is_executed && !self.quiet && self.bar.is_hidden() => {
+            JobStatus::Succeeded if is_executed && !self.quiet && self.says_each() => {
                 let took = duration(report.usage.wall_ns);
                 let why = self.why(report).map_or_else(String::new, |why| format!(" ({why})"));
                 self.line(&format!("[{}/{}] {} in {took}{why}", self.counts.ended(), self.counts.jobs, report.job));
             }
             _ => {}
         }
+    }
+
+    /// Whether each job that is executed has a line: not where a bar shows how far it is, and there would be screens of them.
+    fn says_each(&self) -> bool {
+        self.bar.is_hidden() || self.verbose || self.counts.jobs <= LINES_ON_TERMINAL_MAX
     }
 
     /// Keeps a report for the end. Where nothing is executed there is nothing to say, and what was known comes first; then
@@ -206,8 +216,7 @@ impl Human {
         let path = CriticalPath::of(&anatomy);
         let summary = Summary::of(&anatomy, &path);
         let mut lines = details(&anatomy, &summary);
-        if !self.bar.is_hidden() {
-            // Elsewhere each job has said it.
+        if !self.says_each() {
             let executed = jobs.iter().filter(|report| !report.cached).take(REASONS_MAX);
             let mut past = Past::before(&self.storage, &self.plan, run).ok()?;
             lines.extend(reasons(executed.filter_map(|report| past.why(&self.storage, &record, report))));
