@@ -307,7 +307,8 @@ fn a_run_that_is_asked_to_end_has_ended() {
     let mut run = space.command(&["run", "--format", "json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut events = BufReader::new(run.stdout.take().unwrap()).lines();
     assert!(events.any(|line| line.unwrap().contains("job-started")));
-    assert!(Command::new("kill").args(["-TERM", &run.id().to_string()]).status().unwrap().success());
+    let asks = format!("kill -TERM {}", run.id());
+    assert!(Command::new("sh").args(["-c", &asks]).status().unwrap().success());
     assert_eq!(run.wait().unwrap().code(), Some(130));
     assert!(
         said(&space, &["runs"]).contains("0 of 1 job succeeded, 1 not finished, cancelled"),
