@@ -13,6 +13,7 @@ mod model;
 mod opening;
 mod packing;
 mod ports;
+mod rows;
 mod sharing;
 
 use std::path::Path;

@@ -156,3 +156,30 @@ fn what_the_store_had_already_is_said() {
     assert!(known >= 400_000 && (200_000..400_000).contains(&bytes("stored_bytes")), "{found}");
     assert!(said(&space, &["runs", "--csv"]).contains(&format!(",{known},")));
 }
+
+/// While there is still time to do something about it, so this takes as long as that does.
+#[test]
+fn workers_that_wait_for_one_job_are_warned_of_while_it_runs() {
+    let space = TestSpace::new();
+    let plan = r#"
+        [modules.loop]
+        file = "loop_forever.wasm"
+        [modules.copy]
+        file = "copy.wasm"
+        [jobs.endless]
+        module = "loop"
+        limits = { timeout = "13s" }
+        [jobs.behind]
+        module = "copy"
+        in = { "/in/leaf" = { job = "endless", path = "x" } }
+    "#;
+    space.guest("loop_forever").guest("copy").write("mill.toml", plan);
+    let (code, events) = space.events(&["run", "--jobs", "4"]);
+    assert_eq!(code, 100);
+    let at =
+        |name: &str| events.iter().position(|event| event["event"] == name).unwrap_or_else(|| panic!("{events:?}"));
+    let said = events[at("warning")]["message"].as_str().unwrap();
+    assert!(said.starts_with("3 of 4 workers have had nothing to do for 1"), "{said}");
+    assert!(said.ends_with(" s: 1 job waits for `endless`"), "{said}");
+    assert!(at("job-started") < at("warning") && at("warning") < at("job-finished"), "{events:?}");
+}

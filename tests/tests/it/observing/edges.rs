@@ -1,4 +1,5 @@
-//! What is asked for and is not there, files that cannot be written, and readers that have seen enough.
+//! What is asked for and is not there, files that cannot be written, readers that have seen enough, whoever asks a run to end, and what is
+//! logged of it.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Command;
