@@ -43,7 +43,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Test { plan } => commands::project::test(&cli.global, &plan),
         Command::Debug(args) => commands::debug::debug(&cli.global, &args),
         Command::Inspect { module } => commands::inspect::inspect(&cli.global, &module),
-        Command::Runs { limit, csv } => commands::history::runs(&cli.global, limit, csv),
+        Command::Runs { limit, csv } => commands::history::runs(&cli.global, limit as usize, csv),
         Command::Show { run, job: Some(job), reproduce: true, .. } => {
             commands::history::reproduce(&cli.global, run, &job)
         }

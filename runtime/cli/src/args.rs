@@ -176,8 +176,8 @@ pub(crate) enum Command {
     /// List the latest runs
     Runs {
         /// How many
-        #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT")]
-        limit: usize,
+        #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
         /// As comma-separated values
         #[arg(long, conflicts_with = "format")]
         csv: bool,

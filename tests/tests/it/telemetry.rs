@@ -268,6 +268,7 @@ fn who_only_sends_fails_where_it_cannot() {
     let collector = Collector::start(Answer::Status(503));
     let said = run(&space, &["analyze", "--otlp", &collector.url()]);
     assert!(said.code == 105 && said.stderr.contains("503"), "{said:?}");
+    assert!(said.stdout.contains("critical path"), "what it was asked for is said all the same: {said:?}");
 }
 
 /// A program reads the exit code in the last `error` (docs/events.md), and the run has another.

@@ -37,14 +37,13 @@ pub(crate) fn analyze(global: &Global, run: Option<RunId>, asked_for: &ArtifactA
     let summary = Summary::of(&anatomy, &path);
     let advice = advise(&anatomy, &path, &summary);
     artifacts.write(&mill.storage, &recorded)?;
-    artifacts.send(&recorded)?;
     let text = match global.format {
         OutputFormat::Json => {
             let names: Vec<&str> = path.steps.iter().map(|step| recorded.jobs[step.job].job.as_str()).collect();
             let said = json!({
                 "run": recorded.record.id, "plan": recorded.record.plan, "summary": summary,
                 "critical_path": { "jobs": names, "steps": path.steps, "length_ns": path.length_ns },
-                "workers": path.workers, "advice": advice,
+                "slack_ns": slack(&anatomy, &path).collect::<Vec<_>>(), "workers": path.workers, "advice": advice,
             });
             format!("{said}\n")
         }
@@ -69,6 +68,8 @@ pub(crate) fn analyze(global: &Global, run: Option<RunId>, asked_for: &ArtifactA
         }
     };
     print(harmless_lines(&text).as_bytes());
+    // Whoever cannot be told keeps nobody else from reading it.
+    artifacts.send(&recorded)?;
     Ok(exit_code::SUCCESS)
 }
 
@@ -95,7 +96,7 @@ fn chain(anatomy: &Anatomy<'_>, path: &CriticalPath) -> String {
         return String::new();
     }
     let mut text = format!("\ncritical path: {} of {} in all jobs\n", duration(path.length_ns), duration(path.work_ns));
-    let _ = writeln!(text, "  {:>10}  {:>6}  {:>12}  JOB", "TOOK", "SHARE", "IF HALVED");
+    let _ = writeln!(text, "  {:>10}  {:>6}  {:>15}  JOB", "TOOK", "SHARE", "SAVED IF HALVED");
     let mut longest: Vec<usize> = (0..path.steps.len()).collect();
     longest.sort_by_key(|step| std::cmp::Reverse(path.steps[*step].took_ns));
     longest.truncate(PATH_SHOWN);
@@ -103,24 +104,26 @@ fn chain(anatomy: &Anatomy<'_>, path: &CriticalPath) -> String {
     for step in longest.iter().map(|step| &path.steps[*step]) {
         let saves = step.halved_saves_ns.map_or_else(|| "-".to_owned(), duration);
         let (took, share) = (duration(step.took_ns), percent(step.took_ns, path.length_ns));
-        let _ = writeln!(text, "  {took:>10}  {share:>6}  {saves:>12}  {}", harmless(&anatomy.jobs[step.job].job));
+        let _ = writeln!(text, "  {took:>10}  {share:>6}  {saves:>15}  {}", harmless(&anatomy.jobs[step.job].job));
     }
     if path.steps.len() > longest.len() {
         let _ = writeln!(text, "  … and {}", count(path.steps.len() - longest.len(), "shorter job"));
     }
-    let free = path.slack_ns.iter().filter(|slack| **slack > 0).count();
-    if free > 0 {
-        let mut slack: Vec<u64> = path.slack_ns.iter().copied().filter(|slack| *slack > 0).collect();
-        slack.sort_unstable();
-        let middle = slack[slack.len() / 2];
-        let _ = writeln!(
-            text,
-            "  {} beside it could have ended later, half of them by {} or more",
-            count(free, "job"),
-            duration(middle)
-        );
+    let mut slack: Vec<(u64, &str)> =
+        slack(anatomy, path).filter(|(_, slack_ns)| *slack_ns > 0).map(|(job, ns)| (ns, job)).collect();
+    slack.sort_unstable();
+    if let Some((middle, _)) = slack.get(slack.len() / 2) {
+        let (free, half) = (count(slack.len(), "job"), duration(*middle));
+        let _ = writeln!(text, "  {free} beside it could have ended later, half of them by {half} or more");
+        let least = slack.iter().take(JOBS_NAMED).map(|(ns, job)| format!("{} {}", harmless(job), duration(*ns)));
+        let _ = writeln!(text, "  least slack: {}", least.collect::<Vec<_>>().join(", "));
     }
     text
+}
+
+/// Each job, with how much later it could have ended without a longer chain, in nanoseconds.
+fn slack<'a>(anatomy: &'a Anatomy<'_>, path: &'a CriticalPath) -> impl Iterator<Item = (&'a str, u64)> {
+    anatomy.jobs.iter().map(|report| report.job.as_str()).zip(path.slack_ns.iter().copied())
 }
 
 fn workers(path: &CriticalPath, is_known: bool) -> String {

@@ -49,6 +49,11 @@ fn the_critical_path_is_the_longest_chain() {
     assert_eq!((&found["run"], &found["plan"]), (&2.into(), &"chain".into()));
     let path = &found["critical_path"];
     assert_eq!(path["jobs"], serde_json::json!(STEPS));
+    for pair in found["slack_ns"].as_array().unwrap() {
+        let is_step = STEPS.contains(&pair[0].as_str().unwrap());
+        assert_eq!(pair[1] == 0, is_step, "only what is beside the chain has slack: {pair}");
+    }
+    assert!(said(&space, &["analyze"]).contains("\n  least slack: "), "people see who has least");
     let steps = path["steps"].as_array().unwrap();
     let took: f64 = steps.iter().map(|step| number(&step["took_ns"])).sum();
     assert!((took - number(&path["length_ns"])).abs() < 1.0, "{path}");
@@ -91,7 +96,8 @@ fn people_read_the_same_in_a_few_tables() {
     let text = said(&space, &["analyze"]);
     let text = text.split("\nadvice\n").next().unwrap().replace("\nno advice: nothing stands out\n", "");
     // Which of equal jobs was slowest is a matter of luck.
-    let lines = text.lines().filter(|line| !["  slowest: ", "  fastest: "].iter().any(|start| line.starts_with(start)));
+    const LUCK: [&str; 3] = ["  slowest: ", "  fastest: ", "  least slack: "];
+    let lines = text.lines().filter(|line| !LUCK.iter().any(|start| line.starts_with(start)));
     let text = masked(&lines.collect::<Vec<_>>().join("\n"));
     insta::with_settings!({ snapshot_path => "../snapshots" }, { insta::assert_snapshot!(text) });
 }
