@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use wasmill::LazySandbox;
 use wasmill_executor::{
     Accepts, Adaptive, BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, Loaded, LoadedModules, Memory,
-    ModuleLoadError, Recorded, Rehearsed, Toolchain, Verdict, VerifyPorts, execute,
+    ModuleLoadError, ReadPlan, Recorded, Rehearsed, Repeat, Sought, Toolchain, Verdict, VerifyPorts, execute,
 };
 use wasmill_model::plan::{Engine, parse_size};
 use wasmill_model::port::{Cancel, Execution, Request, Runner as _, RunnerError};
@@ -71,23 +71,57 @@ impl Mill {
         self.inner.importer()
     }
 
-    /// Gets the modules that `graph` needs.
-    pub(crate) fn load_modules(&self, graph: &Graph, output: BuildOutput) -> Result<Loaded, Vec<CliError>> {
-        self.inner.load_modules(graph, output).map_err(|errors| errors.iter().map(module_error).collect())
+    /// Gets the modules that `graph` needs and that are not `known`.
+    pub(crate) fn load_modules(
+        &self,
+        graph: &Graph,
+        output: BuildOutput,
+        known: Loaded,
+    ) -> Result<Loaded, Vec<CliError>> {
+        self.inner.load_modules(graph, output, known).map_err(|errors| errors.iter().map(module_error).collect())
     }
 
-    /// Executes `graph`, telling `on_event` what happens. Ctrl-C stops the run; a second one ends the process.
+    /// Looks for an earlier run that one of `plan`, of which these jobs are asked for, would only repeat.
+    pub(crate) fn find_repeat(
+        &self,
+        plan: &ReadPlan,
+        select: &[String],
+        output: BuildOutput,
+        how: &How,
+    ) -> Result<Sought, CliError> {
+        let options = self.options(how, Cancel::new());
+        self.inner.find_repeat(plan, select, output, &options).map_err(|error| CliError::store(&error))
+    }
+
+    /// Carries some work out, telling `on_event` what happens. Ctrl-C stops it; a second one ends the process.
     pub(crate) fn execute(
         &self,
-        graph: Graph,
-        modules: LoadedModules,
+        work: Work,
         how: &How,
         on_event: &mut (dyn FnMut(&Event) + Send),
     ) -> Result<RunSummary, CliError> {
         let runtime = event_loop()?;
         let cancel = Cancel::new();
-        let ports = self.inner.ports(how.workers);
-        let options = ExecuteOptions {
+        let options = self.options(how, cancel.clone());
+        let result = runtime.block_on(async {
+            tokio::spawn(cancel_on_interrupt(cancel));
+            match work {
+                Work::Graph(graph, modules) => {
+                    execute(*graph, modules, self.inner.ports(how.workers), options, on_event).await
+                }
+                Work::Repeat(repeat) => repeat.tell(self.storage.as_ref(), &options, how.tells_each, on_event).await,
+            }
+        });
+        self.importer().remember().map_err(|error| CliError::store(&error))?;
+        result.map_err(|error| match &error {
+            ExecuteError::Store(_) | ExecuteError::Keep(_) => CliError::store(&error)
+                .hint("everything that was reported is safe; run again once the store can be written"),
+            ExecuteError::Thread(_) | ExecuteError::Loop(_) => CliError::from_error(exit_code::HOST, &error),
+        })
+    }
+
+    fn options(&self, how: &How, cancel: Cancel) -> ExecuteOptions {
+        ExecuteOptions {
             workers: how.workers,
             memory_bytes: how.memory_bytes,
             machine: None,
@@ -99,19 +133,9 @@ impl Mill {
             profile: how.profile.clone(),
             adaptive: how.workers_min.map(|workers_min| Adaptive { workers_min, memory }),
             lost_after: self.inner.lost_after(),
-            cancel: cancel.clone(),
+            cancel,
             began: how.began,
-        };
-        let result = runtime.block_on(async {
-            tokio::spawn(cancel_on_interrupt(cancel));
-            execute(graph, modules, ports, options, on_event).await
-        });
-        self.importer().remember().map_err(|error| CliError::store(&error))?;
-        result.map_err(|error| match &error {
-            ExecuteError::Store(_) | ExecuteError::Keep(_) => CliError::store(&error)
-                .hint("everything that was reported is safe; run again once the store can be written"),
-            ExecuteError::Thread(_) | ExecuteError::Loop(_) => CliError::from_error(exit_code::HOST, &error),
-        })
+        }
     }
 
     /// Executes an action, whatever is recorded, and records nothing.
@@ -200,7 +224,14 @@ async fn cancel_on_interrupt(cancel: Cancel) {
     }
 }
 
-/// How a graph is executed.
+/// What there is to carry out.
+pub(crate) enum Work {
+    Graph(Box<Graph>, LoadedModules),
+    /// Nothing has changed.
+    Repeat(Box<Repeat>),
+}
+
+/// How it is carried out.
 #[derive(Debug, Clone)]
 pub(crate) struct How {
     pub(crate) workers: usize,
@@ -214,6 +245,8 @@ pub(crate) struct How {
     /// Whether the run is only there to be measured.
     pub(crate) measuring: bool,
     pub(crate) profile: Option<String>,
+    /// Whether each job is told of where nothing has changed, and not the run alone.
+    pub(crate) tells_each: bool,
     pub(crate) began: Instant,
 }
 

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wasmill_executor::{Graph, Written, expand};
+use wasmill_executor::{Graph, ReadPlan, Written};
 use wasmill_model::plan::{Diagnostic, Format, Plan, parse};
 
 use crate::error::{CliError, Rendered};
@@ -32,12 +32,30 @@ pub(crate) struct Read {
 }
 
 impl Read {
-    /// Expands it.
-    pub(crate) fn expand(self) -> Result<Graph, CliError> {
+    /// Reads what it iterates over.
+    pub(crate) fn prepare(self) -> Prepared {
         let Self { plan, file, shown, text, format } = self;
         let base = file.parent().unwrap_or(Path::new(".")).to_owned();
-        let graph = expand(plan, &base).map_err(|wrong| invalid(&shown, &text, &wrong))?;
-        Ok(graph.written_as(Written { file, text, format }))
+        Prepared { plan: ReadPlan::new(plan, base, Written { file, text, format }), shown }
+    }
+
+    /// Expands it.
+    pub(crate) fn expand(self) -> Result<Graph, CliError> {
+        self.prepare().expand()
+    }
+}
+
+/// A plan that can be expanded.
+pub(crate) struct Prepared {
+    pub(crate) plan: ReadPlan,
+    shown: String,
+}
+
+impl Prepared {
+    /// Expands it.
+    pub(crate) fn expand(self) -> Result<Graph, CliError> {
+        let written = self.plan.written().clone();
+        self.plan.expand().map_err(|wrong| invalid(&self.shown, &written.text, &wrong))
     }
 }
 

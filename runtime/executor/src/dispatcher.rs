@@ -23,10 +23,11 @@ use crate::inbox::Inbox;
 use crate::logs::Logs;
 use crate::modules::LoadedModules;
 use crate::options::{ExecuteOptions, Ports};
+use crate::repeat::Beginning;
 use crate::scheduler::Command;
 use crate::shared::Shared;
 use crate::targets::{self, Targets};
-use crate::traces::{self, Traces};
+use crate::traces::Traces;
 use crate::watch::{Standing, Watch};
 use crate::worker::{self, Ended, Message, Task};
 use crate::workers::{How, Workers};
@@ -60,28 +61,24 @@ pub async fn execute(
     options: ExecuteOptions,
     on_event: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<RunSummary, ExecuteError> {
-    carry_out(graph, modules, ports, options, on_event).await.map(|(_, summary)| summary)
+    let beginning = Beginning::of(&graph, &modules, &ports, &options)?;
+    carry_out(graph, modules, beginning, ports, options, on_event).await.map(|(_, summary)| summary)
 }
 
 /// The same, and what has become of the graph.
 pub(crate) async fn carry_out(
     graph: Graph,
     modules: LoadedModules,
+    beginning: Beginning,
     ports: Ports,
     options: ExecuteOptions,
     on_event: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<(Arc<Graph>, RunSummary), ExecuteError> {
-    let started_unix_ms = options.began_unix_ms();
-    let snapshot = graph.keep_snapshot(&modules, ports.blobs.as_ref())?;
-    let setup = traces::setup(&graph, &options, ports.runner.traits());
-    let run = ports.runs.begin(graph.name(), started_unix_ms, snapshot, setup.clone())?;
-    let workers = options.workers.max(1);
-    let jobs = graph.len();
-    let plan = graph.name().to_owned();
-    on_event(&Event::RunStarted { run, plan: plan.clone(), jobs, workers, setup: Box::new(setup.clone()) });
+    let (workers, jobs) = (options.workers.max(1), graph.len());
+    let run = beginning.begin(graph.name(), jobs, ports.runs.as_ref(), on_event)?;
     let growth_before = ports.blobs.growth();
 
-    let span = tracing::info_span!("run", run = run.0, plan);
+    let span = tracing::info_span!("run", run = run.id.0, plan = run.plan);
     let shared = Arc::new(Shared::new(graph, modules, ports, &options, span.clone()));
     let threads = start_threads(&shared, workers, options.lost_after)?;
     let mut dispatcher = Dispatcher {
@@ -105,7 +102,7 @@ pub(crate) async fn carry_out(
         keep_going: options.keep_going,
         workers: threads,
         shared,
-        run: RunRecord { id: run, plan, started_unix_ms, snapshot, setup: Some(setup), state: RunState::Started },
+        run,
         growth_before,
         traces: Traces::default(),
         on_event,
@@ -402,10 +399,7 @@ impl Dispatcher<'_> {
                 Err(ExecuteError::Keep(error))
             }
             Message::Saved(job, paths, error) => {
-                let name = &self.shared.graph.job(job).name;
-                for path in paths {
-                    (self.on_event)(&Event::Saved { job: name.clone(), path });
-                }
+                paths.into_iter().for_each(|path| self.hear_saved(job, path));
                 let failed = error.is_some();
                 if let Some(pending) = self.pending.get_mut(&job) {
                     pending.awaits_save = false;
@@ -418,6 +412,12 @@ impl Dispatcher<'_> {
                 if failed && !self.keep_going { self.stop() } else { Ok(()) }
             }
         }
+    }
+
+    fn hear_saved(&mut self, job: JobId, path: String) {
+        let job = self.shared.graph.job(job).name.clone();
+        self.shared.importer.sights().told(&job, &path);
+        (self.on_event)(&Event::Saved { job, path });
     }
 
     fn hear_retried(&mut self, job: JobId, attempt: u32, wait: Duration, error: Vec<String>) {
@@ -571,7 +571,8 @@ impl Dispatcher<'_> {
         self.summary.wall_ns = self.shared.elapsed_ns();
         let grown = self.shared.ports.blobs.growth().since(self.growth_before);
         (self.summary.stored_bytes, self.summary.known_bytes) = (grown.added_bytes, grown.known_bytes);
-        let record = RunRecord { state: RunState::Ended(self.summary.clone()), ..self.run.clone() };
+        let footprint = self.shared.footprint(&self.run, &self.summary)?;
+        let record = RunRecord { footprint, state: RunState::Ended(self.summary.clone()), ..self.run.clone() };
         let inbox = Arc::clone(&self.shared.inbox);
         let answer: Arc<Inbox<Message>> = Arc::clone(&inbox);
         let on_durable = Box::new(move |durable: Result<(), Arc<StoreError>>| {

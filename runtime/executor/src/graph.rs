@@ -291,6 +291,11 @@ impl Graph {
         &self.scopes[self.job(id).scope as usize]
     }
 
+    /// Whether some inputs are to be as an earlier run found them.
+    pub(crate) fn is_resumed(&self) -> bool {
+        !self.inputs_before.is_empty() || !self.stdins_before.is_empty()
+    }
+
     /// The jobs that are there from the beginning, in the order of the plan.
     pub fn ids(&self) -> impl Iterator<Item = JobId> + '_ {
         self.nodes().take_while(|id| !matches!(self.job(*id).role, Role::Close { .. }))

@@ -17,6 +17,7 @@ use wasmill_model::port::{BlobStore, Stamp, StatCache, StoreError};
 use wasmill_model::{BlobRef, Directory, DirectoryNode, FileNode, Mount, SymlinkNode, check_name};
 
 use crate::error::ImportError;
+use crate::footprint::Sights;
 use crate::glob::Glob;
 use crate::platform;
 
@@ -74,12 +75,18 @@ pub struct Importer {
     blobs: Arc<dyn BlobStore>,
     stats: Arc<dyn StatCache>,
     noted: Mutex<Vec<(String, Stamp, BlobRef)>>,
+    sights: Sights,
 }
 
 impl Importer {
     /// An importer into a store.
     pub fn new(blobs: Arc<dyn BlobStore>, stats: Arc<dyn StatCache>) -> Self {
-        Self { blobs, stats, noted: Mutex::new(Vec::new()) }
+        Self { blobs, stats, noted: Mutex::new(Vec::new()), sights: Sights::new() }
+    }
+
+    /// What was seen of the host so far.
+    pub(crate) fn sights(&self) -> &Sights {
+        &self.sights
     }
 
     /// Imports a file or a directory with everything in it, and puts all of it into the store.
@@ -111,13 +118,19 @@ impl Importer {
     /// Imports a file or a directory. Files go into the store where they are not known to be in it; what has no
     /// file of its own (the directories) is staged.
     pub(crate) fn path(&self, path: &Path, staged: &mut Staged, trust: Trust) -> Result<Mount, ImportError> {
+        let asked_ns = now_ns();
         let metadata = std::fs::metadata(path).map_err(|source| read_error(path, source))?;
         if metadata.is_dir() {
-            let mut files = Vec::new();
-            let root = walk(path, 0, &mut files)?;
-            return Ok(Mount::Directory { blob: root.stage(&self.files(&files, trust)?, staged) });
+            let listing = Listing::of(path)?;
+            let blobs = self.files(&listing.files, trust)?;
+            self.sights.folder(path, &listing, asked_ns);
+            return Ok(Mount::Directory { blob: listing.root.stage(&blobs, staged) });
         }
-        let blob = self.file(path, &metadata, trust)?;
+        let (stamp, blob) = match self.recall(path, &metadata, trust)? {
+            Some(blob) => (platform::stamp(&metadata), blob),
+            None => self.read_and_note(path, &metadata)?,
+        };
+        self.sights.file(path, stamp, asked_ns);
         Ok(Mount::File { blob, is_executable: platform::is_executable(&metadata) })
     }
 
@@ -129,21 +142,11 @@ impl Importer {
         staged: &mut Staged,
         trust: Trust,
     ) -> Result<Mount, ImportError> {
-        let fail =
-            |error: &dyn std::fmt::Display| ImportError::Glob { pattern: pattern.to_owned(), wrong: error.to_string() };
-        let glob = Glob::new(pattern).map_err(|error| fail(&error))?;
-        let folder = glob.folder(base);
-        let (mut root, mut files) = (Branch::default(), Vec::new());
-        for relative in glob.expand(base).map_err(|error| fail(&error))? {
-            let path = folder.join(&relative);
-            let metadata = std::fs::metadata(&path).map_err(|source| read_error(&path, source))?;
-            // A directory that matches is there through the files in it that match, as for every other tool.
-            if !metadata.is_dir() {
-                root.insert(&relative, files.len(), platform::is_executable(&metadata));
-                files.push((path, metadata));
-            }
-        }
-        Ok(Mount::Directory { blob: root.stage(&self.files(&files, trust)?, staged) })
+        let asked_ns = now_ns();
+        let listing = Listing::matching(base, pattern)?;
+        let blobs = self.files(&listing.files, trust)?;
+        self.sights.glob(base, pattern, &listing, asked_ns);
+        Ok(Mount::Directory { blob: listing.root.stage(&blobs, staged) })
     }
 
     /// The blobs of files, in their order. Those that have to be read are read by several threads, if that is worth while.
@@ -166,7 +169,7 @@ impl Importer {
         let read = || {
             let mut done = Vec::new();
             while let Some((at, path, metadata)) = unknown.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let blob = self.read_and_note(path, metadata);
+                let blob = self.read_and_note(path, metadata).map(|(_, blob)| blob);
                 let has_failed = blob.is_err();
                 done.push((*at, blob));
                 if has_failed {
@@ -193,14 +196,6 @@ impl Importer {
         Ok(blobs)
     }
 
-    /// The blob of a regular file whose metadata were just read.
-    pub(crate) fn file(&self, path: &Path, metadata: &Metadata, trust: Trust) -> Result<BlobRef, ImportError> {
-        match self.recall(path, metadata, trust)? {
-            Some(blob) => Ok(blob),
-            None => self.read_and_note(path, metadata),
-        }
-    }
-
     /// The remembered blob of a regular file whose metadata were just read.
     fn recall(&self, path: &Path, metadata: &Metadata, trust: Trust) -> Result<Option<BlobRef>, ImportError> {
         if !metadata.is_file() {
@@ -218,14 +213,15 @@ impl Importer {
     }
 
     /// Reads a file whose metadata were just read.
-    fn read_and_note(&self, path: &Path, metadata: &Metadata) -> Result<BlobRef, ImportError> {
+    fn read_and_note(&self, path: &Path, metadata: &Metadata) -> Result<(Stamp, BlobRef), ImportError> {
+        let asked_ns = now_ns();
         let (stamp, blob) = self.read(path, metadata)?;
         if let Some(name) = path.to_str()
-            && is_settled(&stamp)
+            && is_settled(&stamp, asked_ns)
         {
             self.note(name.to_owned(), stamp, blob);
         }
-        Ok(blob)
+        Ok((stamp, blob))
     }
 
     /// Keeps in mind that a file has a content, until [`Importer::remember`].
@@ -258,13 +254,17 @@ impl std::fmt::Debug for Importer {
     }
 }
 
-/// Whether a later change of the file would change its stamp.
-fn is_settled(stamp: &Stamp) -> bool {
+/// The time in nanoseconds since 1970, by the clock that stamps are of.
+pub(crate) fn now_ns() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now_ns = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Whether a change of the file after it was asked for would change its stamp.
+pub(crate) fn is_settled(stamp: &Stamp, asked_ns: i64) -> bool {
     let tick_ns = if stamp.mtime_ns % 1_000_000_000 == 0 { COARSE_TICK_NS } else { TICK_NS };
     // Either: a file that is changed and has its old time of modification put back is a changed one.
-    now_ns.saturating_sub(stamp.mtime_ns.max(stamp.ctime_ns)) > tick_ns
+    asked_ns.saturating_sub(stamp.mtime_ns.max(stamp.ctime_ns)) > tick_ns
 }
 
 fn read_error(path: &Path, source: std::io::Error) -> ImportError {
@@ -279,12 +279,51 @@ fn link_target(path: &Path) -> Result<String, ImportError> {
     }
 }
 
+/// What is in a folder, or what a glob matched, before any of it was read.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) root: Branch,
+    pub(crate) files: Vec<(PathBuf, Metadata)>,
+}
+
+impl Listing {
+    /// Everything in a folder.
+    pub(crate) fn of(folder: &Path) -> Result<Self, ImportError> {
+        let mut files = Vec::new();
+        let root = walk(folder, 0, &mut files)?;
+        Ok(Self { root, files })
+    }
+
+    /// What a pattern matches. A directory that matches is there through the files in it that match, as for every other tool.
+    pub(crate) fn matching(base: &Path, pattern: &str) -> Result<Self, ImportError> {
+        let fail =
+            |error: &dyn std::fmt::Display| ImportError::Glob { pattern: pattern.to_owned(), wrong: error.to_string() };
+        let glob = Glob::new(pattern).map_err(|error| fail(&error))?;
+        let folder = glob.folder(base);
+        let mut listing = Self::default();
+        for relative in glob.expand(base).map_err(|error| fail(&error))? {
+            let path = folder.join(&relative);
+            let metadata = std::fs::metadata(&path).map_err(|source| read_error(&path, source))?;
+            if !metadata.is_dir() {
+                listing.root.insert(&relative, listing.files.len(), platform::is_executable(&metadata));
+                listing.files.push((path, metadata));
+            }
+        }
+        Ok(listing)
+    }
+
+    /// Whether a change of any of the files after they were asked for would change its stamp.
+    pub(crate) fn is_settled(&self, asked_ns: i64) -> bool {
+        self.files.iter().all(|(_, metadata)| is_settled(&platform::stamp(metadata), asked_ns))
+    }
+}
+
 /// A directory before its files were read: they are known by their place in a list.
 #[derive(Debug, Default)]
-struct Branch {
-    files: Vec<(String, usize, bool)>,
-    branches: BTreeMap<String, Branch>,
-    symlinks: Vec<SymlinkNode>,
+pub(crate) struct Branch {
+    pub(crate) files: Vec<(String, usize, bool)>,
+    pub(crate) branches: BTreeMap<String, Branch>,
+    pub(crate) symlinks: Vec<SymlinkNode>,
 }
 
 impl Branch {

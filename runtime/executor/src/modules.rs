@@ -32,7 +32,8 @@ pub struct Loaded {
 }
 
 impl Graph {
-    /// Puts the modules that the selected jobs run into the store, building what has to be built.
+    /// Puts the modules that the selected jobs run into the store, but for those that are `known` to be there, building what has to be
+    /// built.
     ///
     /// # Errors
     /// Every module that cannot be had.
@@ -42,31 +43,14 @@ impl Graph {
         blobs: &dyn BlobStore,
         toolchain: &Toolchain,
         output: BuildOutput,
+        known: Loaded,
     ) -> Result<Loaded, Vec<ModuleLoadError>> {
-        let mut loaded = Loaded::default();
-        let mut errors = Vec::new();
-        for (name, source) in self.sources_used() {
-            let digest = match self.module_file(source, toolchain, output) {
-                Ok(Some(file)) => load_file(&file, importer, blobs).inspect(|_| match interface(&file) {
-                    Ok(found) => loaded.interfaces.extend(found.map(|interface| (name.clone(), interface))),
-                    // It decides nothing about how a job runs.
-                    Err(error) => {
-                        tracing::warn!(module = name, error = &error as &dyn Error, "its jobs are not checked");
-                    }
-                }),
-                Ok(None) => match source {
-                    ModuleSource::Digest(digest) => stored(*digest, blobs),
-                    // Only a plan that is yielded has others.
-                    _ => continue,
-                },
-                Err(kind) => Err(kind),
-            };
-            match digest {
-                Ok(digest) => drop(loaded.modules.insert(name.clone(), digest)),
-                Err(kind) => errors.push(ModuleLoadError { module: name.clone(), kind }),
-            }
-        }
-        if errors.is_empty() { Ok(loaded) } else { Err(errors) }
+        let mut all = known;
+        let unknown = self.sources_used().filter(|(name, _)| !all.modules.contains_key(*name));
+        let loaded = load(unknown, &self.scopes[0].base, importer, blobs, toolchain, output)?;
+        all.modules.extend(loaded.modules);
+        all.interfaces.extend(loaded.interfaces);
+        Ok(all)
     }
 
     /// What the modules say of themselves that the selected jobs run, building what has to be built. There may be others, of which
@@ -75,7 +59,7 @@ impl Graph {
         let mut interfaces = Interfaces::new();
         let mut errors = Vec::new();
         for (name, source) in self.sources_used() {
-            let found = self.module_file(source, toolchain, output).and_then(|file| match file {
+            let found = module_file(source, &self.scopes[0].base, toolchain, output).and_then(|file| match file {
                 Some(file) => interface(&file),
                 None => Ok(None),
             });
@@ -128,22 +112,56 @@ impl Graph {
         let sources = self.modules.iter().filter(move |(name, _)| used.contains(name.as_str()));
         sources.map(|(name, source)| (name, &source.value))
     }
+}
 
-    /// The file of a module that is on the host, or is built from what is.
-    fn module_file(
-        &self,
-        source: &ModuleSource,
-        toolchain: &Toolchain,
-        output: BuildOutput,
-    ) -> Result<Option<PathBuf>, ModuleLoadErrorKind> {
-        let base = &self.scopes[0].base;
-        match source {
-            ModuleSource::Digest(_) | ModuleSource::Output { .. } => Ok(None),
-            ModuleSource::File { path } | ModuleSource::Python { interpreter: path, .. } => Ok(Some(base.join(path))),
-            ModuleSource::Crate { path, bin, profile } => {
-                let what = What { folder: &base.join(path), bin: bin.as_deref(), profile: profile.as_deref() };
-                Ok(Some(build_guest(what, toolchain, output)?))
-            }
+/// Puts some modules into the store, building what has to be built; relative paths start from `base`.
+pub(crate) fn load<'a>(
+    sources: impl Iterator<Item = (&'a String, &'a ModuleSource)>,
+    base: &Path,
+    importer: &Importer,
+    blobs: &dyn BlobStore,
+    toolchain: &Toolchain,
+    output: BuildOutput,
+) -> Result<Loaded, Vec<ModuleLoadError>> {
+    let mut loaded = Loaded::default();
+    let mut errors = Vec::new();
+    for (name, source) in sources {
+        let digest = match module_file(source, base, toolchain, output) {
+            Ok(Some(file)) => load_file(&file, importer, blobs).inspect(|_| match interface(&file) {
+                Ok(found) => loaded.interfaces.extend(found.map(|interface| (name.clone(), interface))),
+                // It decides nothing about how a job runs.
+                Err(error) => {
+                    tracing::warn!(module = name, error = &error as &dyn Error, "its jobs are not checked");
+                }
+            }),
+            Ok(None) => match source {
+                ModuleSource::Digest(digest) => stored(*digest, blobs),
+                // Only a plan that is yielded has others.
+                _ => continue,
+            },
+            Err(kind) => Err(kind),
+        };
+        match digest {
+            Ok(digest) => drop(loaded.modules.insert(name.clone(), digest)),
+            Err(kind) => errors.push(ModuleLoadError { module: name.clone(), kind }),
+        }
+    }
+    if errors.is_empty() { Ok(loaded) } else { Err(errors) }
+}
+
+/// The file of a module that is on the host, or is built from what is.
+fn module_file(
+    source: &ModuleSource,
+    base: &Path,
+    toolchain: &Toolchain,
+    output: BuildOutput,
+) -> Result<Option<PathBuf>, ModuleLoadErrorKind> {
+    match source {
+        ModuleSource::Digest(_) | ModuleSource::Output { .. } => Ok(None),
+        ModuleSource::File { path } | ModuleSource::Python { interpreter: path, .. } => Ok(Some(base.join(path))),
+        ModuleSource::Crate { path, bin, profile } => {
+            let what = What { folder: &base.join(path), bin: bin.as_deref(), profile: profile.as_deref() };
+            Ok(Some(build_guest(what, toolchain, output)?))
         }
     }
 }

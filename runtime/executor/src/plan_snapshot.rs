@@ -19,7 +19,7 @@ use wasmill_model::{
 use crate::batches;
 use crate::expand::expand_with;
 use crate::graph::{Graph, JobId, Scope};
-use crate::items::HostLists;
+use crate::items::{HostLists, values_of};
 use crate::modules::LoadedModules;
 use crate::resolve::{Found, find_in_tree};
 
@@ -41,6 +41,61 @@ pub struct Written {
     pub format: Format,
     /// The file.
     pub file: PathBuf,
+}
+
+/// A plan that was read, with what it iterates over on the host, and is not expanded yet.
+#[derive(Debug)]
+pub struct ReadPlan {
+    plan: Plan,
+    base: PathBuf,
+    written: Written,
+    lists: HostLists,
+}
+
+impl ReadPlan {
+    /// Reads what the plan iterates over, relative paths starting from `base`.
+    pub fn new(plan: Plan, base: PathBuf, written: Written) -> Self {
+        let mut lists = HostLists::default();
+        let sources =
+            plan.jobs.iter().flat_map(|job| &job.for_each).filter(|(_, items)| items.value.from_run().is_none());
+        // What cannot be read is tried once more when the plan is expanded, which says so.
+        sources.for_each(|(_, items)| drop(values_of(items, &base, &mut lists)));
+        Self { plan, base, written, lists }
+    }
+
+    /// Expands it.
+    ///
+    /// # Errors
+    /// As of [`crate::expand()`].
+    pub fn expand(self) -> Result<Graph, Vec<Diagnostic>> {
+        let Self { plan, base, written, lists } = self;
+        Ok(expand_with(plan, &base, lists)?.written_as(written))
+    }
+
+    /// How it is written.
+    pub fn written(&self) -> &Written {
+        &self.written
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub(crate) fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// Whether a run of it for which these jobs are asked for would begin with what another began with, if the modules are the
+    /// same.
+    pub(crate) fn is_as_in(&self, snapshot: &PlanSnapshot, select: &[String]) -> bool {
+        let Written { text, format, file } = &self.written;
+        *text == snapshot.text
+            && *format == snapshot.format()
+            && file.to_string_lossy() == snapshot.file
+            && self.base.to_str() == Some(&snapshot.base)
+            && *select == snapshot.select
+            && self.lists == snapshot.lists
+    }
 }
 
 /// What a run began with.
@@ -236,6 +291,11 @@ impl PlanSnapshot {
     /// The plan's text, which diagnostics point into.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The digest of each module that its jobs run.
+    pub(crate) fn modules(&self) -> &LoadedModules {
+        &self.modules
     }
 
     fn format(&self) -> Format {

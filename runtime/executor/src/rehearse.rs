@@ -14,6 +14,7 @@ use crate::error::ExecuteError;
 use crate::graph::{Graph, JobId, Role};
 use crate::modules::LoadedModules;
 use crate::options::{ExecuteOptions, LOST_AFTER, Ports};
+use crate::repeat::Beginning;
 use crate::scheduler::Needs as _;
 
 /// Lets a graph grow as it did in a run whose results are recorded. What is not recorded is not executed: `on_event` hears of
@@ -46,7 +47,8 @@ pub async fn rehearse(
     };
     let nobody = Arc::clone(&runner);
     let ports = Ports { runner, runs: Arc::new(NoHistory), ..ports };
-    let (graph, _) = carry_out(graph, modules, ports, options, on_event).await?;
+    let beginning = Beginning::of(&graph, &modules, &ports, &options)?;
+    let (graph, _) = carry_out(graph, modules, beginning, ports, options, on_event).await?;
     let mut asked = nobody.asked.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(Rehearsed { graph, unrecorded: std::mem::take(&mut asked) })
 }

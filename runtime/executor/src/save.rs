@@ -28,6 +28,21 @@ const READ_BYTES: usize = 256 << 10;
 /// # Errors
 /// The tree has no such part, or a symbolic link in it leads outside of it; something else is in the way; the host refuses.
 pub fn export(blobs: &dyn BlobStore, root: BlobRef, path: Option<&OutputPath>, target: &Path) -> Result<(), SaveError> {
+    export_and_note(blobs, root, path, target, &mut |_, _| {})
+}
+
+/// Is told of each file, folder and link that something was saved to, and what was there before; of a file only if that was right
+/// already.
+pub(crate) type Note<'a> = &'a mut dyn FnMut(&Path, Option<&fs::Metadata>);
+
+/// The same, which says what it finds.
+pub(crate) fn export_and_note(
+    blobs: &dyn BlobStore,
+    root: BlobRef,
+    path: Option<&OutputPath>,
+    target: &Path,
+    note: Note<'_>,
+) -> Result<(), SaveError> {
     let found = match path {
         None => Some(Found::Directory(root)),
         Some(path) => find_in_tree(blobs, root, path).map_err(|error| match error {
@@ -42,14 +57,14 @@ pub fn export(blobs: &dyn BlobStore, root: BlobRef, path: Option<&OutputPath>, t
     match found {
         None => Err(SaveError::NoSuchOutput { path: shown }),
         Some(Found::Link) => Err(SaveError::Link { path: shown }),
-        Some(Found::File(file)) => write_file(blobs, &file, target),
+        Some(Found::File(file)) => write_file(blobs, &file, target, note),
         // The folder itself is the user's own choice and may be a link of theirs; nothing below it may be.
         Some(Found::Directory(blob)) => {
             let links = Links::of(blobs, blob)?;
             fs::create_dir_all(target).map_err(|source| write_error(target, source))?;
-            write_directory(blobs, blob, target)?;
+            write_directory(blobs, blob, target, note)?;
             // Last, so that nothing is ever written through one.
-            links.iter().try_for_each(|(path, to)| write_link(target, path, to))
+            links.iter().try_for_each(|(path, to)| write_link(target, path, to, note))
         }
     }
 }
@@ -59,13 +74,14 @@ pub fn export(blobs: &dyn BlobStore, root: BlobRef, path: Option<&OutputPath>, t
 /// # Errors
 /// Something else is in the way; the store or the host refuses.
 pub fn export_file(blobs: &dyn BlobStore, blob: BlobRef, target: &Path) -> Result<(), SaveError> {
-    write_file(blobs, &FileNode { name: String::new(), blob, is_executable: false }, target)
+    write_file(blobs, &FileNode { name: String::new(), blob, is_executable: false }, target, &mut |_, _| {})
 }
 
-fn write_directory(blobs: &dyn BlobStore, blob: BlobRef, target: &Path) -> Result<(), SaveError> {
+fn write_directory(blobs: &dyn BlobStore, blob: BlobRef, target: &Path, note: Note<'_>) -> Result<(), SaveError> {
+    note(target, fs::symlink_metadata(target).ok().as_ref());
     let directory = Directory::decode(&blobs.get(&blob)?)?;
     for file in &directory.files {
-        write_file(blobs, file, &target.join(host_name(&file.name)?))?;
+        write_file(blobs, file, &target.join(host_name(&file.name)?), note)?;
     }
     for below in &directory.directories {
         let path = target.join(host_name(&below.name)?);
@@ -74,17 +90,18 @@ fn write_directory(blobs: &dyn BlobStore, blob: BlobRef, target: &Path) -> Resul
             Ok(metadata) => return Err(SaveError::InTheWay { path, kind: describe(&metadata) }),
             Err(_) => fs::create_dir(&path).map_err(|source| write_error(&path, source))?,
         }
-        write_directory(blobs, below.blob, &path)?;
+        write_directory(blobs, below.blob, &path, note)?;
     }
     Ok(())
 }
 
 /// Makes a link below `root`; one that is there is replaced, unless it is the same.
-fn write_link(root: &Path, path: &[String], to: &str) -> Result<(), SaveError> {
+fn write_link(root: &Path, path: &[String], to: &str, note: Note<'_>) -> Result<(), SaveError> {
     let mut target = root.to_owned();
     for name in path {
         target.push(host_name(name)?);
     }
+    note(&target, None);
     match fs::symlink_metadata(&target) {
         Ok(metadata) if metadata.is_dir() => {
             return Err(SaveError::InTheWay { path: target, kind: describe(&metadata) });
@@ -104,12 +121,15 @@ fn write_link(root: &Path, path: &[String], to: &str) -> Result<(), SaveError> {
     write().map_err(|source| write_error(&target, source))
 }
 
-fn write_file(blobs: &dyn BlobStore, file: &FileNode, target: &Path) -> Result<(), SaveError> {
+fn write_file(blobs: &dyn BlobStore, file: &FileNode, target: &Path, note: Note<'_>) -> Result<(), SaveError> {
     match fs::symlink_metadata(target) {
         Ok(metadata) if metadata.is_dir() => {
             return Err(SaveError::InTheWay { path: target.to_owned(), kind: describe(&metadata) });
         }
-        Ok(metadata) if metadata.is_file() && is_right(target, &metadata, file) => return Ok(()),
+        Ok(metadata) if metadata.is_file() && is_right(target, &metadata, file) => {
+            note(target, Some(&metadata));
+            return Ok(());
+        }
         _ => {}
     }
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -135,6 +155,7 @@ fn write_file(blobs: &dyn BlobStore, file: &FileNode, target: &Path) -> Result<(
         drop(host);
         temporary.persist(target).map_err(|error| error.error)
     };
+    note(target, None);
     write().map_err(|source| write_error(target, source))
 }
 

@@ -5,8 +5,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use wasmill_model::ActionRecord;
-use wasmill_model::port::{Cancel, Traits};
+use wasmill_model::port::{Cancel, StoreError, Traits};
+use wasmill_model::{ActionRecord, Digest, RunRecord, RunSummary};
 
 use crate::batches::Batches;
 use crate::board::Board;
@@ -86,6 +86,14 @@ impl Shared {
             span,
             graph: Arc::new(graph),
         }
+    }
+
+    /// Keeps what the jobs saw of the host, if another run can rely on it: they all succeeded, and saw it now.
+    pub(crate) fn footprint(&self, run: &RunRecord, summary: &RunSummary) -> Result<Option<Digest>, StoreError> {
+        if run.snapshot.is_none() || self.graph.is_resumed() || !summary.is_success() {
+            return Ok(None);
+        }
+        self.importer.sights().keep(self.ports.blobs.as_ref())
     }
 
     pub(crate) fn elapsed_ns(&self) -> u64 {

@@ -12,8 +12,8 @@ use crate::graph::{Graph, JobId, Role};
 use crate::options::ExecuteOptions;
 use crate::worker::{Ended, Seen};
 
-/// How a run of `graph` is carried out.
-pub(crate) fn setup(graph: &Graph, options: &ExecuteOptions, traits: Traits) -> RunSetup {
+/// How a run is carried out of which these jobs were asked for.
+pub(crate) fn setup(asked_for: &[String], options: &ExecuteOptions, traits: Traits) -> RunSetup {
     let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     RunSetup {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -27,7 +27,7 @@ pub(crate) fn setup(graph: &Graph, options: &ExecuteOptions, traits: Traits) -> 
         fresh: options.fresh,
         retry_failed: options.retry_failed,
         keep_going: options.keep_going,
-        selected: graph.asked_for.clone(),
+        selected: asked_for.to_vec(),
         measuring: options.measuring,
         imported: None,
     }

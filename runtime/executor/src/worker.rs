@@ -3,10 +3,12 @@
 //! Owns: the way of one job from its inputs to its recorded result, and that equal actions of one run are
 //! executed once. Does not know: which job is next, or who is told about it (`dispatcher`).
 
+use std::fs::Metadata;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -23,8 +25,9 @@ use crate::error::{GrowError, ResolveError, SaveError, chain};
 use crate::flight::Boarding;
 use crate::graph::{JobId, Role};
 use crate::grow;
-use crate::import::{Staged, Trust};
+use crate::import::{Staged, Trust, now_ns};
 use crate::inbox::{Inbox, Outbox};
+use crate::save::export_and_note;
 use crate::scheduler::{Command, Ending};
 use crate::shared::Shared;
 use crate::workers::Desk;
@@ -579,7 +582,9 @@ fn save(shared: &Shared, job: JobId) -> (Vec<String>, Option<SaveError>) {
         };
         let target = shared.graph.scope(job).base.join(&written);
         let blobs = shared.ports.blobs.as_ref();
-        match crate::save::export(blobs, result.output, save.from.as_ref(), &target) {
+        let asked_ns = now_ns();
+        let mut note = |path: &Path, before: Option<&Metadata>| shared.importer.sights().saved(path, before, asked_ns);
+        match export_and_note(blobs, result.output, save.from.as_ref(), &target, &mut note) {
             Ok(()) => paths.push(target.display().to_string()),
             Err(error) => return (paths, Some(error)),
         }

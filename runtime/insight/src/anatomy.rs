@@ -207,6 +207,7 @@ pub(crate) mod tests {
             plan: "plan".to_owned(),
             started_unix_ms: 0,
             snapshot: None,
+            footprint: None,
             setup: Some(wasmill_model::RunSetup { workers, ..wasmill_model::RunSetup::default() }),
             state: RunState::Started,
         };

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use wasmill_executor::{BuildOutput, Graph, Importer, LOST_AFTER, Loaded, Machine, ModuleLoadError, Ports, Toolchain};
+use wasmill_executor::{
+    BuildOutput, ExecuteOptions, Graph, Importer, LOST_AFTER, Loaded, Machine, ModuleLoadError, Ports, ReadPlan,
+    Repeat, Sought, Toolchain,
+};
 use wasmill_model::port::{BlobStore as _, StoreError};
 use wasmill_model::{BlobRef, Digest};
 use wasmill_sandbox::{Backend, Compiler};
@@ -112,13 +115,33 @@ impl Mill {
         Ok(self.storage.put(Bytes::copy_from_slice(&wasm))?.digest)
     }
 
-    /// Gets the modules that a graph needs, building those that are crates. What they say of their jobs is not compared with the plan
-    /// ([`Graph::check_types`]).
+    /// Gets the modules that a graph needs and that are not `known`, building those that are crates. What they say of their jobs is not
+    /// compared with the plan ([`Graph::check_types`]).
     ///
     /// # Errors
     /// Every module that cannot be had.
-    pub fn load_modules(&self, graph: &Graph, output: BuildOutput) -> Result<Loaded, Vec<ModuleLoadError>> {
-        graph.load_modules(&self.importer, self.storage.as_ref(), &self.options.toolchain, output)
+    pub fn load_modules(
+        &self,
+        graph: &Graph,
+        output: BuildOutput,
+        known: Loaded,
+    ) -> Result<Loaded, Vec<ModuleLoadError>> {
+        graph.load_modules(&self.importer, self.storage.as_ref(), &self.options.toolchain, output, known)
+    }
+
+    /// Looks for an earlier run that one of `plan`, of which these jobs are asked for, would only repeat.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub fn find_repeat(
+        &self,
+        plan: &ReadPlan,
+        select: &[String],
+        output: BuildOutput,
+        options: &ExecuteOptions,
+    ) -> Result<Sought, StoreError> {
+        let modules = (&self.importer, &self.options.toolchain, output);
+        Repeat::find(plan, select, modules, &self.ports(options.workers), options)
     }
 
     /// What runs that go on at the same time share.

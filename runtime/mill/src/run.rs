@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use tokio::sync::mpsc;
-use wasmill_executor::{Adaptive, BuildOutput, ExecuteError, ExecuteOptions, ModuleLoadError, execute, expand};
+use wasmill_executor::{Adaptive, BuildOutput, ExecuteError, ExecuteOptions, Loaded, ModuleLoadError, execute, expand};
 use wasmill_model::plan::{Diagnostic, Plan};
 use wasmill_model::port::Cancel;
 use wasmill_model::{Event, RunSummary};
@@ -88,7 +88,7 @@ impl Mill {
             graph.select(&select)?;
         }
         let loaded = self
-            .load_modules(&graph, BuildOutput::Kept)
+            .load_modules(&graph, BuildOutput::Kept, Loaded::default())
             .map_err(|errors| errors.into_iter().next().map_or_else(|| RunError::Plan(Vec::new()), RunError::Module))?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         graph.check_types(&loaded.interfaces).map_err(RunError::Plan)?;

@@ -8,7 +8,7 @@ use crate::action::{ActionKey, ActionResult};
 use crate::outcome::Usage;
 use crate::port::{LogLevel, LogLine};
 use crate::run::RunId;
-use crate::trace::{JobTrace, RunSetup, Traffic};
+use crate::trace::{JobTrace, Phases, RunSetup, Traffic};
 
 /// Something that happened during a run, in the order in which it is reported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -137,6 +137,27 @@ pub struct JobReport {
 }
 
 impl JobReport {
+    /// The same, of a run that repeats the one that this is of. Its only time is in nanoseconds from the start of that run.
+    #[must_use]
+    pub fn repeated(self, at_ns: u64) -> Self {
+        let trace = JobTrace {
+            worker: None,
+            attempts: 0,
+            phases: Phases::default(),
+            traffic: Traffic::default(),
+            ..self.trace
+        };
+        Self {
+            cached: self.cached || self.result.is_some(),
+            ready_ns: at_ns,
+            started_ns: at_ns,
+            ended_ns: at_ns,
+            log: Vec::new(),
+            trace,
+            ..self
+        }
+    }
+
     /// Of a job that was not started. Times are in nanoseconds from the start of the run.
     pub fn unstarted(job: String, status: JobStatus, now_ns: u64) -> Self {
         Self {
@@ -244,6 +265,10 @@ pub struct RunSummary {
     /// Content that the store was given meanwhile and had already, in bytes. Small content is not always looked for.
     #[serde(default)]
     pub known_bytes: u64,
+    /// The earlier run that this one repeats, as its plan and everything that it saw of the host are as they were then: each
+    /// job has come to what it came to there.
+    #[serde(default)]
+    pub repeats: Option<RunId>,
 }
 
 impl RunSummary {

@@ -257,6 +257,16 @@ pub trait RunLog: Send + Sync {
     /// # Errors
     /// The disk's failure.
     fn jobs(&self, run: RunId) -> Result<Vec<JobReport>, StoreError>;
+
+    /// Keeps a run, its jobs, their results and what these are made of from being collected as long as this process lives. False
+    /// where any of that may be gone already.
+    ///
+    /// # Errors
+    /// The disk's failure.
+    fn hold(&self, run: RunId) -> Result<bool, StoreError> {
+        let _ = run;
+        Ok(false)
+    }
 }
 
 /// What a host file looked like when it was digested. Equal stamps mean equal content, except within the

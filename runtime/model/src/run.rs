@@ -47,6 +47,10 @@ pub struct RunRecord {
     /// A directory in the store that has what it began with, so that it can be resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Digest>,
+    /// What it saw of the host, as a blob in the store: a later run that would see the same need only repeat it. None where
+    /// nobody can rely on that.
+    #[serde(skip)]
+    pub footprint: Option<Digest>,
     /// How it was carried out, and where. Runs of earlier versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup: Option<RunSetup>,
@@ -62,4 +66,14 @@ pub enum RunState {
     Started,
     /// It ended.
     Ended(RunSummary),
+}
+
+impl RunRecord {
+    /// The run whose jobs stand for its own, as nothing had changed since.
+    pub fn repeats(&self) -> Option<RunId> {
+        match &self.state {
+            RunState::Started => None,
+            RunState::Ended(summary) => summary.repeats,
+        }
+    }
 }

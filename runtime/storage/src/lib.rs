@@ -320,22 +320,31 @@ impl Storage {
         digest: &Digest,
         find: impl Fn() -> Result<Option<Found>, StoreError>,
     ) -> Result<Option<Place>, StoreError> {
-        let doing = || failed("say what this process relies on");
         loop {
             let seen = self.shared.epoch_seen.load(Ordering::Acquire);
             let Some(found) = find()? else { return Ok(None) };
             if found.is_own {
                 return Ok(Some(found.place));
             }
-            self.shared.lease.rely_on(digest).map_err(doing())?;
-            let epoch = self.shared.lease.epoch().map_err(doing())?;
-            if epoch == seen && epoch % 2 == 0 {
+            self.shared.lease.rely_on(digest).map_err(failed("say what this process relies on"))?;
+            if self.is_relied_on(seen)? {
                 return Ok(Some(found.place));
             }
-            let epoch = self.shared.lease.wait_for_removal(&self.shared.dir).map_err(doing())?;
-            self.refresh_now()?;
-            self.shared.epoch_seen.store(epoch, Ordering::Release);
         }
+    }
+
+    /// Whether what was found when the number of the latest collection was `seen`, and was then written down, stays. If not, it
+    /// has to be looked for again: a collection that was going on is over by now.
+    fn is_relied_on(&self, seen: u64) -> Result<bool, StoreError> {
+        let doing = || failed("say what this process relies on");
+        let epoch = self.shared.lease.epoch().map_err(doing())?;
+        if epoch == seen && epoch % 2 == 0 {
+            return Ok(true);
+        }
+        let epoch = self.shared.lease.wait_for_removal(&self.shared.dir).map_err(doing())?;
+        self.refresh_now()?;
+        self.shared.epoch_seen.store(epoch, Ordering::Release);
+        Ok(false)
     }
 
     /// The number of the next run.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use wasmill_model::Digest;
+use wasmill_model::{Digest, RunId};
 
 use crate::place::Place;
 use crate::platform;
@@ -28,6 +28,8 @@ const RUN_FILE: &str = "RUN";
 const RUN_DIGITS: usize = 20;
 /// What no digest begins with: behind it come the number of a segment and an offset.
 const SEGMENT_MARK: [u8; 24] = [0; 24];
+/// The same: behind it comes the number of a run.
+const RUN_MARK: [u8; 24] = [0xff; 24];
 /// How long a process waits for the lock before it says so, and how often it looks.
 const SILENT_WAIT: Duration = Duration::from_secs(2);
 const LOCK_POLL: Duration = Duration::from_micros(200);
@@ -150,6 +152,13 @@ impl Lease {
         platform::write_all_at(&self.used, digest.as_bytes(), at)
     }
 
+    /// Writes down that this process relies on a run and on what it came to, in the same way.
+    pub(crate) fn rely_on_run(&self, run: RunId) -> io::Result<()> {
+        let mut mark = [0; 32];
+        mark.iter_mut().zip(RUN_MARK.into_iter().chain(run.0.to_le_bytes())).for_each(|(to, from)| *to = from);
+        self.rely_on(&Digest::from_bytes(mark))
+    }
+
     /// Writes down that this process adds to a segment, from an offset on: nobody takes away what it has just put there,
     /// even where nothing refers to it yet.
     pub(crate) fn write_to(&self, segment: u32, offset: u32) -> io::Result<()> {
@@ -245,6 +254,7 @@ impl Drop for Removal<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Used {
     pub(crate) digests: HashSet<Digest>,
+    pub(crate) runs: HashSet<RunId>,
     /// Segments that they add to, from which offset on.
     segments: HashMap<u32, u32>,
 }
@@ -273,6 +283,10 @@ pub(crate) fn used_by_all(store: &Path) -> io::Result<Used> {
             Err(error) => return Err(error),
         };
         for mark in bytes.as_chunks::<32>().0 {
+            if let Some(run) = mark.strip_prefix(&RUN_MARK).and_then(<[u8]>::first_chunk) {
+                used.runs.insert(RunId(u64::from_le_bytes(*run)));
+                continue;
+            }
             let fields = mark.strip_prefix(&SEGMENT_MARK).and_then(|rest| rest.as_chunks().0.split_first());
             match fields {
                 Some((segment, [offset])) => {

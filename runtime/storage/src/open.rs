@@ -59,6 +59,11 @@ const STORE_FILES: [&str; 13] = [
 ];
 
 impl Storage {
+    /// Whether there is a store in a folder, whatever state it is in.
+    pub fn is_there(dir: &Path) -> bool {
+        dir.join(FORMAT_FILE).exists()
+    }
+
     /// Opens the store in `dir`; creates it where there is nothing or an empty directory. Waits while another process
     /// changes what all share, which takes milliseconds.
     ///

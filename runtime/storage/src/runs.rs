@@ -3,13 +3,14 @@
 //! Owns: run numbers, records, and the jobs of each run in the order in which they ended. Does not know: plans.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use redb::ReadableTable;
 use wasmill_model::port::{OnDurable, RunLog, StoreError};
 use wasmill_model::{Digest, JobReport, RunId, RunRecord, RunSetup, RunState};
 
 use crate::Storage;
-use crate::error::on_index;
+use crate::error::{failed, on_index};
 use crate::log::{Beside, Entry};
 use crate::place::Place;
 use crate::record::Kind;
@@ -26,7 +27,8 @@ impl RunLog for Storage {
     ) -> Result<RunId, StoreError> {
         let id = self.take_run_id()?;
         let plan = plan.to_owned();
-        let record = RunRecord { id, plan, started_unix_ms, snapshot, setup: Some(setup), state: RunState::Started };
+        let (setup, state) = (Some(setup), RunState::Started);
+        let record = RunRecord { id, plan, started_unix_ms, snapshot, footprint: None, setup, state };
         let row = encode_run(&record)?;
         let entry = Entry { kind: Kind::Run, key: run_key(id), size_bytes: 0, body: &row };
         self.shared.log.hand_in(&entry, |tail, _| {
@@ -86,6 +88,34 @@ impl RunLog for Storage {
 
     fn jobs(&self, run: RunId) -> Result<Vec<JobReport>, StoreError> {
         self.refresh()?;
+        let record = self.run(run)?;
+        match record.as_ref().and_then(|record| Some((record.repeats()?, &record.state))) {
+            Some((repeated, RunState::Ended(summary))) => {
+                let reports = self.reports(repeated)?.into_iter();
+                Ok(reports.map(|report| report.repeated(summary.wall_ns)).collect())
+            }
+            _ => self.reports(run),
+        }
+    }
+
+    fn hold(&self, run: RunId) -> Result<bool, StoreError> {
+        loop {
+            let seen = self.shared.epoch_seen.load(Ordering::Acquire);
+            // A blob that is lost has to be made again.
+            if self.run(run)?.is_none() || !self.shared.log.tail().lost.is_empty() {
+                return Ok(false);
+            }
+            self.shared.lease.rely_on_run(run).map_err(failed("say what this process relies on"))?;
+            if self.is_relied_on(seen)? {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+impl Storage {
+    /// The reports of a run itself, in the order in which they were written.
+    fn reports(&self, run: RunId) -> Result<Vec<JobReport>, StoreError> {
         let mut reports = Vec::new();
         for (page, place) in self.pages(run)? {
             let mut body = self.entry(Kind::Jobs, &page_key(run, page), &place, &run)?;
@@ -100,9 +130,7 @@ impl RunLog for Storage {
         }
         Ok(reports)
     }
-}
 
-impl Storage {
     /// Where the pages of a run's reports are.
     fn pages(&self, run: RunId) -> Result<BTreeMap<u32, Place>, StoreError> {
         let of_run = (run, 0)..=(run, u32::MAX);

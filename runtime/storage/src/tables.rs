@@ -123,6 +123,10 @@ pub(crate) fn encode_run(record: &RunRecord) -> Result<Vec<u8>, StoreError> {
     row = postcard::to_extend(&later, row).map_err(failed)?;
     if let Some(setup) = &record.setup {
         row = postcard::to_extend(&(observed, setup), row).map_err(failed)?;
+        let again: AgainRow = (record.footprint.map(|digest| *digest.as_bytes()), record.repeats());
+        if again != AgainRow::default() {
+            row = postcard::to_extend(&again, row).map_err(failed)?;
+        }
     }
     Ok(row)
 }
@@ -140,6 +144,11 @@ pub(crate) fn decode_run(run: RunId, row: &[u8]) -> Option<RunRecord> {
         if let RunState::Ended(summary) = &mut record.state {
             (summary.retries, summary.stored_bytes, summary.known_bytes) = (retries, stored_bytes, known_bytes);
             summary.traffic = Traffic { read_bytes, written_bytes };
+        }
+        let (footprint, repeats) = next::<AgainRow>(run, &mut later).flatten().unwrap_or_default();
+        record.footprint = footprint.map(Digest::from_bytes);
+        if let RunState::Ended(summary) = &mut record.state {
+            summary.repeats = repeats;
         }
     }
     Some(record)
@@ -160,6 +169,9 @@ type LaterRow = (usize, Option<[u8; 32]>);
 
 /// Retries, bytes read and written by jobs, bytes by which the store grew, and bytes that it was given and had; and how the run was carried out.
 type ObservedRow = ([u64; 5], RunSetup);
+
+/// What the run saw of the host, and the run that it repeats.
+type AgainRow = (Option<[u8; 32]>, Option<RunId>);
 
 /// What a run's record was when it was first written: its number, the plan's name, when it started, and how it ended.
 type RunRow = (RunId, String, u64, Option<EndRow>);
@@ -205,7 +217,7 @@ fn record_of((id, plan, started_unix_ms, end): RunRow, omitted: usize) -> RunRec
             })
         }
     };
-    RunRecord { id, plan, started_unix_ms, snapshot: None, setup: None, state }
+    RunRecord { id, plan, started_unix_ms, snapshot: None, footprint: None, setup: None, state }
 }
 
 /// Whether a row says that a run began, of which another one says how it ended.

@@ -13,6 +13,7 @@ mod model;
 mod opening;
 mod packing;
 mod ports;
+mod repeats;
 mod rows;
 mod sharing;
 

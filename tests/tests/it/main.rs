@@ -30,6 +30,7 @@ mod plans;
 mod project;
 mod python;
 mod races;
+mod repeating;
 mod report_page;
 mod resuming;
 mod settings;

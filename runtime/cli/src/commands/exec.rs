@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::Instant;
 
-use wasmill_executor::{BuildOutput, expand};
+use wasmill_executor::{BuildOutput, Loaded, expand};
 use wasmill_model::plan::{
     Growth, InputSource, JobSpec, ModuleSource, MountSpec, Place, Plan, Profiles, Retries, SaveSpec, Spanned, Stdin,
     Template, check_mounts, check_outputs, parse_duration, parse_size,
@@ -22,7 +22,7 @@ use super::again::again;
 use crate::args::{ExecArgs, FloatsName, Global, OutputFormat};
 use crate::error::{CliError, usage};
 use crate::exit_code;
-use crate::mill::{How, Mill};
+use crate::mill::{How, Mill, Work};
 use crate::report::text::harmless;
 use crate::report::{describe_failure, log_level, print, show_json};
 
@@ -49,7 +49,7 @@ pub(crate) fn exec(global: &Global, args: ExecArgs) -> Result<u8, CliError> {
         let said = diagnostics.into_iter().next().map(|diagnostic| diagnostic.message).unwrap_or_default();
         CliError::new(exit_code::USAGE, said)
     })?;
-    let loaded = mill.load_modules(&graph, BuildOutput::Kept).map_err(|mut errors| {
+    let loaded = mill.load_modules(&graph, BuildOutput::Kept, Loaded::default()).map_err(|mut errors| {
         let mut error = errors.pop().unwrap_or_default();
         error.headline = format!("cannot load the module {shown}");
         error
@@ -65,11 +65,12 @@ pub(crate) fn exec(global: &Global, args: ExecArgs) -> Result<u8, CliError> {
         measuring: false,
         began,
         profile: None,
+        tells_each: true,
     };
     let mut report = None;
     let json = global.format == OutputFormat::Json;
     let shown_level = log_level(global.quiet, global.verbose);
-    mill.execute(graph, loaded.modules, &how, &mut |event| {
+    mill.execute(Work::Graph(Box::new(graph), loaded.modules), &how, &mut |event| {
         if json {
             show_json(event);
         }

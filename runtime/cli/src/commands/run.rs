@@ -6,16 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use wasmill_executor::{BuildOutput, Graph, LoadedModules, PlanSnapshot, SnapshotError};
+use wasmill_executor::{BuildOutput, Graph, Loaded, LoadedModules, PlanSnapshot, SnapshotError, Sought};
 use wasmill_model::port::{BlobStore, RunLog as _, StoreError};
 use wasmill_model::{Event, RunId};
+use wasmill_storage::Storage;
 
 use super::dry_run::dry_run;
 use crate::app::{show_error, show_warning};
 use crate::args::{Global, OutputFormat, RunArgs};
 use crate::error::CliError;
 use crate::exit_code;
-use crate::mill::{How, Mill};
+use crate::mill::{How, Mill, Work, store_dir};
 use crate::plan_file;
 use crate::recorded::{Recorded, is_imported};
 use crate::report::{Artifacts, Reporter};
@@ -30,29 +31,19 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<u8, CliError> {
 pub(super) fn carry_out(global: &Global, args: &RunArgs) -> Result<(u8, Option<RunId>), CliError> {
     let began = Instant::now();
     let artifacts = Artifacts::new(&args.artifacts)?;
-    let (settings, mill, graph, modules) = match args.resume {
-        Some(run) => resumed(global, args, run)?,
-        None => loaded(global, args)?,
+    let (how, mill, work) = match args.resume {
+        Some(run) => resumed(global, args, run, began)?,
+        None => loaded(global, args, began)?,
     };
-    if args.dry_run {
-        return dry_run(global, args, &mill, graph, modules).map(|code| (code, None));
-    }
-    let (workers_min, workers) = settings.workers();
-    let how = How {
-        workers,
-        workers_min,
-        memory_bytes: settings.memory_bytes(),
-        timeout: settings.run_timeout.value,
-        keep_going: settings.keep_going.value,
-        retry_failed: args.retry_failed,
-        fresh: args.fresh,
-        measuring: false,
-        profile: settings.profile_named(),
-        began,
+    let work = match work {
+        Work::Graph(graph, modules) if args.dry_run => {
+            return dry_run(global, args, &mill, *graph, modules).map(|code| (code, None));
+        }
+        work => work,
     };
     let mut reporter = Reporter::new(global, Arc::clone(&mill.storage));
     let mut id = None;
-    let result = mill.execute(graph, modules, &how, &mut |event| {
+    let result = mill.execute(work, &how, &mut |event| {
         if let Event::RunStarted { run, .. } = event {
             id = Some(*run);
         }
@@ -78,8 +69,26 @@ pub(super) fn carry_out(global: &Global, args: &RunArgs) -> Result<(u8, Option<R
     Ok((code, id))
 }
 
-/// The plan as it is now.
-fn loaded(global: &Global, args: &RunArgs) -> Result<(Settings, Mill, Graph, LoadedModules), CliError> {
+/// How what was asked for is carried out.
+fn how(global: &Global, args: &RunArgs, settings: &Settings, began: Instant) -> How {
+    let (workers_min, workers) = settings.workers();
+    How {
+        workers,
+        workers_min,
+        memory_bytes: settings.memory_bytes(),
+        timeout: settings.run_timeout.value,
+        keep_going: settings.keep_going.value,
+        retry_failed: args.retry_failed,
+        fresh: args.fresh,
+        measuring: false,
+        profile: settings.profile_named(),
+        tells_each: global.format == OutputFormat::Json,
+        began,
+    }
+}
+
+/// The plan as it is now, or an earlier run of it if nothing has changed.
+fn loaded(global: &Global, args: &RunArgs, began: Instant) -> Result<(How, Mill, Work), CliError> {
     let mut read = plan_file::read(&args.plan)?;
     let settings = Settings::find(global, Some(&args.settings), Some((&read.file, &read.plan.profiles)))?;
     for job in &mut read.plan.jobs {
@@ -90,24 +99,36 @@ fn loaded(global: &Global, args: &RunArgs) -> Result<(Settings, Mill, Graph, Loa
             job.retries.count = 0;
         }
     }
+    let how = how(global, args, &settings, began);
+    let shown = !global.quiet && global.format == OutputFormat::Human;
+    let output = if shown { BuildOutput::Shown } else { BuildOutput::Kept };
+    let read = read.prepare();
+    let (mut opened, mut known) = (None, Loaded::default());
+    // A plan that is wrong makes no store.
+    if !args.fresh && !args.dry_run && Storage::is_there(&store_dir(global)?) {
+        let mill = Mill::open_as(global, &settings)?;
+        let Sought { repeat, loaded } = mill.find_repeat(&read.plan, &args.select, output, &how)?;
+        if let Some(repeat) = repeat {
+            return Ok((how, mill, Work::Repeat(Box::new(repeat))));
+        }
+        (opened, known) = (Some(mill), loaded);
+    }
     let mut graph = read.expand()?;
     if !args.select.is_empty() {
         select(&mut graph, &args.select)?;
     }
-    let mill = Mill::open_as(global, &settings)?;
-    let shown = !global.quiet && global.format == OutputFormat::Human;
-    let output = if shown { BuildOutput::Shown } else { BuildOutput::Kept };
-    let loaded = mill.load_modules(&graph, output).map_err(|mut errors| {
+    let mill = opened.map_or_else(|| Mill::open_as(global, &settings), Ok)?;
+    let loaded = mill.load_modules(&graph, output, known).map_err(|mut errors| {
         let last = errors.pop();
         errors.iter().for_each(|error| show_error(error, global.format));
         last.unwrap_or_else(|| CliError::new(exit_code::INPUT, "a module cannot be loaded"))
     })?;
     graph.check_types(&loaded.interfaces).map_err(|wrong| plan_file::refused(&graph, &wrong))?;
-    Ok((settings, mill, graph, loaded.modules))
+    Ok((how, mill, Work::Graph(Box::new(graph), loaded.modules)))
 }
 
 /// The plan as it was when a run of it began, with what its jobs had read.
-fn resumed(global: &Global, args: &RunArgs, run: RunId) -> Result<(Settings, Mill, Graph, LoadedModules), CliError> {
+fn resumed(global: &Global, args: &RunArgs, run: RunId, began: Instant) -> Result<(How, Mill, Work), CliError> {
     let settings = settings_of(global, args, run)?;
     let open = |snapshot: PlanSnapshot, blobs: &dyn BlobStore| snapshot.open_as(blobs, |job| settings.apply(job));
     let (mill, graph, modules) = as_it_began(global, &settings, run, open)?;
@@ -115,7 +136,7 @@ fn resumed(global: &Global, args: &RunArgs, run: RunId) -> Result<(Settings, Mil
         let inputs = graph.inputs_before();
         eprintln!("going on with run {run} as it began; {inputs} inputs that its jobs had read are as they were");
     }
-    Ok((settings, mill, graph, modules))
+    Ok((how(global, args, &settings, began), mill, Work::Graph(Box::new(graph), modules)))
 }
 
 /// How a run is gone on with, for which its plan is in the store.

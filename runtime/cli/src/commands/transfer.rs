@@ -10,7 +10,7 @@ use std::sync::mpsc;
 
 use serde::{Deserialize, Serialize};
 use wasmill_model::port::{LogLine, RunLog as _};
-use wasmill_model::{JobReport, RunId, RunRecord, RunSetup, RunState};
+use wasmill_model::{JobReport, RunId, RunRecord, RunSetup, RunState, RunSummary};
 
 use crate::args::{Global, OutputFormat};
 use crate::error::CliError;
@@ -85,11 +85,15 @@ pub(crate) fn import(global: &Global, file: &Path) -> Result<u8, CliError> {
     for reports in jobs.chunks(TOGETHER) {
         mill.storage.append(run, reports).map_err(store)?;
     }
-    if let RunState::Ended(_) = head.record.state {
+    if let RunState::Ended(summary) = &head.record.state {
+        // Its jobs are its own here.
+        let state = RunState::Ended(RunSummary { repeats: None, ..summary.clone() });
         let record = RunRecord {
             id: run,
             snapshot: None,
+            footprint: None,
             setup: head.record.setup.as_ref().map(|_| setup),
+            state,
             ..head.record.clone()
         };
         let (done, waits) = mpsc::channel();

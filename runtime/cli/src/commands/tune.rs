@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use serde_json::json;
-use wasmill_executor::BuildOutput;
+use wasmill_executor::{BuildOutput, Loaded};
 use wasmill_insight::{Anatomy, CriticalPath, WORKERS, waits_for_disk};
 use wasmill_model::{Event, RunId, RunSummary};
 
 use crate::args::{Global, OutputFormat, TuneArgs};
 use crate::error::{CliError, usage};
 use crate::exit_code;
-use crate::mill::{How, Mill, default_workers};
+use crate::mill::{How, Mill, Work, default_workers};
 use crate::plan_file;
 use crate::recorded::Recorded;
 use crate::report::print;
@@ -140,7 +140,7 @@ fn execute(
         job.save.clear();
     }
     let graph = read.expand()?;
-    let loaded = mill.load_modules(&graph, BuildOutput::Kept).map_err(|mut errors| {
+    let loaded = mill.load_modules(&graph, BuildOutput::Kept, Loaded::default()).map_err(|mut errors| {
         errors.pop().unwrap_or_else(|| CliError::new(exit_code::INPUT, "a module cannot be loaded"))
     })?;
     let how = How {
@@ -153,10 +153,11 @@ fn execute(
         fresh: true,
         measuring: true,
         profile: settings.profile_named(),
+        tells_each: true,
         began: Instant::now(),
     };
     let mut id: Option<RunId> = None;
-    let summary = mill.execute(graph, loaded.modules, &how, &mut |event| {
+    let summary = mill.execute(Work::Graph(Box::new(graph), loaded.modules), &how, &mut |event| {
         if let Event::RunStarted { run, .. } = event {
             id = Some(*run);
         }

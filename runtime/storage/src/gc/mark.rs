@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use redb::ReadableTable;
 use wasmill_model::port::StoreError;
-use wasmill_model::{Action, ActionKey, BlobRef, Digest, Directory, Mount, RunId};
+use wasmill_model::{Action, ActionKey, BlobRef, Digest, Directory, Mount, RunId, RunRecord};
 
 use super::{Collected, Collecting, Keep, Others};
 use crate::Storage;
@@ -84,6 +84,11 @@ impl Candidates {
 /// Up to where each segment is in the index, and whether nothing will be added to it.
 pub(super) fn segments(view: &View) -> Result<BTreeMap<u32, (u32, bool)>, redb::Error> {
     view.segments.iter()?.map(|row| row.map(|(id, row)| (id.value(), row.value())).map_err(redb::Error::from)).collect()
+}
+
+/// What a run began with, and what it saw of the host.
+pub(super) fn kept_with(record: &RunRecord) -> impl Iterator<Item = Digest> + use<> {
+    record.snapshot.into_iter().chain(record.footprint)
 }
 
 /// What something takes on disk.
@@ -193,21 +198,37 @@ impl<'a> Marks<'a> {
         let room = if bytes > keep.bytes_max { keep.bytes_max / 5 * LOW_WATER_FIFTHS } else { u64::MAX };
         let age_ms = u64::try_from(keep.age.as_millis()).unwrap_or(u64::MAX);
         let count = runs.len() as u64;
-        let mut removed = Vec::new();
+        let (mut removed, mut repeated) = (Vec::new(), HashSet::new());
         for (number, (run, row)) in (0..).zip(runs) {
             progress(Collecting::Marking(number, count));
             let record = decode_run(run, &row);
             let started_ms = record.as_ref().map_or(0, |record| record.started_unix_ms);
             let is_recent = number < keep.runs as u64 || now_ms.saturating_sub(started_ms) <= age_ms;
-            if number == 0 || (is_recent && self.bytes_live() < room) {
+            if number == 0 || repeated.contains(&run) || (is_recent && self.bytes_live() < room) {
                 self.run(view, run)?;
-                if let Some(snapshot) = record.and_then(|record| record.snapshot) {
-                    self.tree(&snapshot)?;
+                if let Some(record) = record {
+                    // That one is older, so it is still to come.
+                    repeated.extend(record.repeats());
+                    kept_with(&record).try_for_each(|digest| self.tree(&digest))?;
                 }
                 self.runs_kept += 1;
             } else {
                 removed.push(run);
             }
+        }
+        Ok(removed)
+    }
+
+    /// Keeps those of some runs after all that somebody relies on, with what they came to. Returns the others.
+    pub(super) fn spare_runs(
+        &mut self,
+        view: &View,
+        mut removed: Vec<RunId>,
+        wanted: &HashSet<RunId>,
+    ) -> Result<Vec<RunId>, StoreError> {
+        for run in removed.extract_if(.., |run| wanted.contains(run)) {
+            self.run(view, run)?;
+            self.runs_kept += 1;
         }
         Ok(removed)
     }
@@ -245,9 +266,9 @@ impl<'a> Marks<'a> {
     }
 
     /// What came to be since `earlier`, whose rows these marks are of: in the index, and in the segments of other
-    /// processes, living or not.
-    pub(super) fn keep_what_is_new(&mut self, earlier: &View, latest: &View) -> Result<(), StoreError> {
-        let Others { mut actions, mut pages, mut snapshots } = self.storage.rows_of_others();
+    /// processes, living or not. Returns the runs that new ones repeat.
+    pub(super) fn keep_what_is_new(&mut self, earlier: &View, latest: &View) -> Result<HashSet<RunId>, StoreError> {
+        let Others { mut actions, mut pages, runs: mut records } = self.storage.rows_of_others();
         on_index("list what is new in the index", || {
             if segments(earlier)? == segments(latest)? {
                 return Ok(());
@@ -269,7 +290,7 @@ impl<'a> Marks<'a> {
             for row in latest.runs.iter()? {
                 let (run, row) = row?;
                 if earlier.runs.get(run.value())?.is_none() {
-                    snapshots.extend(decode_run(RunId(run.value()), row.value()).and_then(|run| run.snapshot));
+                    records.extend(decode_run(RunId(run.value()), row.value()));
                 }
             }
             Ok(())
@@ -278,7 +299,8 @@ impl<'a> Marks<'a> {
             self.action_at(&key, &place)?;
         }
         pages.iter().try_for_each(|(run, page, place)| self.page(*run, *page, place))?;
-        snapshots.iter().try_for_each(|snapshot| self.tree(snapshot))
+        records.iter().flat_map(kept_with).try_for_each(|digest| self.tree(&digest))?;
+        Ok(records.iter().filter_map(RunRecord::repeats).collect())
     }
 
     /// An action with its result and its inputs.

@@ -12,7 +12,7 @@ mod sweep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wasmill_model::port::StoreError;
-use wasmill_model::{ActionKey, Digest, RunId};
+use wasmill_model::{ActionKey, RunId, RunRecord};
 
 use crate::error::{failed, on_index};
 use crate::index;
@@ -82,12 +82,11 @@ pub enum Collecting {
     Sweeping(u64, u64),
 }
 
-/// Actions and pages of job reports that are in other processes' segments and not in the index.
+/// Actions, runs and pages of their job reports that are in other processes' segments and not in the index.
 struct Others {
     actions: Vec<(ActionKey, Place)>,
     pages: Vec<(RunId, u32, Place)>,
-    /// What their runs began with.
-    snapshots: Vec<Digest>,
+    runs: Vec<RunRecord>,
 }
 
 impl Storage {
@@ -97,8 +96,8 @@ impl Storage {
         let actions = rows().flat_map(|rows| rows.actions.iter().map(|(key, place)| (*key, *place)));
         let pages = rows().flat_map(|rows| rows.jobs.iter().map(|((run, page), place)| (*run, *page, *place)));
         let runs = rows().flat_map(|rows| rows.runs.iter());
-        let snapshots = runs.filter_map(|(run, row)| decode_run(*run, row)?.snapshot);
-        Others { actions: actions.collect(), pages: pages.collect(), snapshots: snapshots.collect() }
+        let runs = runs.filter_map(|(run, row)| decode_run(*run, row));
+        Others { actions: actions.collect(), pages: pages.collect(), runs: runs.collect() }
     }
 
     /// Collects garbage, while this and other processes go on using the store. Nothing comes of it where another
@@ -126,20 +125,25 @@ impl Storage {
         let used = live::used_by_all(&self.shared.dir).map_err(doing())?;
         marks.keep_what_is_used(&used)?;
         self.refresh_now()?;
-        marks.keep_what_is_new(&view, &view)?;
+        let mut wanted = used.runs.clone();
+        wanted.extend(marks.keep_what_is_new(&view, &view)?);
         marks.keep_pins()?;
         marks.keep_young(&sweep::young_segments(&self.shared.log_dir, keep.grace).map_err(doing())?, &used)?;
         let runs_removed = marks.keep_runs(&view, keep, now_ms, progress)?;
+        let mut runs_removed = marks.spare_runs(&view, runs_removed, &wanted)?;
         if is_trial {
             return Ok(Some(marks.collected(&runs_removed)));
         }
         {
             let _removal = self.shared.lease.begin_removal().map_err(doing())?;
             // What was written down until now is kept; who writes something down from now on waits for the end of this.
-            marks.keep_what_is_used(&live::used_by_all(&self.shared.dir).map_err(doing())?)?;
+            let used = live::used_by_all(&self.shared.dir).map_err(doing())?;
+            marks.keep_what_is_used(&used)?;
+            wanted.extend(used.runs);
             // Processes that ended since then left in the log or in the index what they had used.
             self.refresh_now()?;
-            marks.keep_what_is_new(&view, &latest()?)?;
+            wanted.extend(marks.keep_what_is_new(&view, &latest()?)?);
+            runs_removed = marks.spare_runs(&view, runs_removed, &wanted)?;
             marks.keep_pins()?;
             on_index("remove from the index", || index::remove(&index, marks.dead(&runs_removed)))?;
         }

@@ -25,7 +25,15 @@ fn result(number: u64) -> wasmill_model::ActionRecord {
 
 fn run(id: RunId) -> RunRecord {
     let state = RunState::Ended(RunSummary { wall_ns: 9, ..RunSummary::default() });
-    RunRecord { id, plan: "plan".to_owned(), started_unix_ms: 1_000, snapshot: None, setup: None, state }
+    RunRecord {
+        id,
+        plan: "plan".to_owned(),
+        started_unix_ms: 1_000,
+        snapshot: None,
+        footprint: None,
+        setup: None,
+        state,
+    }
 }
 
 fn stamp() -> (Stamp, BlobRef) {

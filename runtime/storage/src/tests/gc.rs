@@ -26,23 +26,23 @@ use crate::tail::Rows;
 use crate::{Collected, Keep, Storage};
 
 /// Nothing but the latest runs.
-fn only(runs: usize) -> Keep {
+pub(super) fn only(runs: usize) -> Keep {
     Keep { runs, age: Duration::ZERO, bytes_max: u64::MAX, grace: Duration::ZERO }
 }
 
-fn collect(storage: &Storage, keep: &Keep) -> Collected {
+pub(super) fn collect(storage: &Storage, keep: &Keep) -> Collected {
     storage.collect(keep, false, &mut |_| {}).unwrap().expect("nobody else collects")
 }
 
 /// An action with an input of its own and a result that is a directory.
-struct Job {
+pub(super) struct Job {
     action: Action,
     input: u64,
     outputs: [(u64, usize); 2],
 }
 
 impl Job {
-    fn new(number: u64) -> Self {
+    pub(super) fn new(number: u64) -> Self {
         let input = number + 10_000;
         let blob = BlobRef::of(&content(input, 700));
         let mount = Mount::File { blob, is_executable: false };
@@ -76,7 +76,7 @@ impl Job {
     }
 
     /// Whether its result is there; if it is, then all of it.
-    fn is_there(&self, storage: &Storage, with_inputs: bool) -> bool {
+    pub(super) fn is_there(&self, storage: &Storage, with_inputs: bool) -> bool {
         let Some(found) = storage.lookup(&self.action.key()).unwrap().hit() else { return false };
         assert_eq!(found.result.output, BlobRef::of(&self.directory()));
         assert_eq!(storage.get(&found.result.output).unwrap(), self.directory());
@@ -93,7 +93,7 @@ impl Job {
 }
 
 /// A run of some jobs, which need not be executed.
-fn run(storage: &Storage, jobs: &[u64], execute: bool) -> RunId {
+pub(super) fn run(storage: &Storage, jobs: &[u64], execute: bool) -> RunId {
     let run = storage.begin("plan", 1_000, None, RunSetup::default()).unwrap();
     for number in jobs {
         let job = Job::new(*number);
@@ -107,7 +107,15 @@ fn run(storage: &Storage, jobs: &[u64], execute: bool) -> RunId {
     let state = RunState::Ended(RunSummary::default());
     storage
         .end(
-            &RunRecord { id: run, plan: "plan".to_owned(), started_unix_ms: 1_000, snapshot: None, setup: None, state },
+            &RunRecord {
+                id: run,
+                plan: "plan".to_owned(),
+                started_unix_ms: 1_000,
+                snapshot: None,
+                footprint: None,
+                setup: None,
+                state,
+            },
             Box::new(|_| {}),
         )
         .unwrap();
@@ -174,7 +182,15 @@ fn what_a_run_began_with_stays_with_it_also_where_it_begins_and_ends_during_a_co
     let begun = |storage: &Storage, snapshot: Option<Digest>| {
         let id = storage.begin("plan", 1_000, snapshot, RunSetup::default()).unwrap();
         let state = RunState::Ended(RunSummary::default());
-        let record = RunRecord { id, plan: "plan".to_owned(), started_unix_ms: 1_000, snapshot, setup: None, state };
+        let record = RunRecord {
+            id,
+            plan: "plan".to_owned(),
+            started_unix_ms: 1_000,
+            snapshot,
+            footprint: None,
+            setup: None,
+            state,
+        };
         storage.end(&record, Box::new(|_| {})).unwrap();
         storage.shared.log.index_everything().unwrap();
         id

@@ -149,6 +149,7 @@ impl Expected {
                     plan: "plan".to_owned(),
                     started_unix_ms: 3,
                     snapshot: None,
+                    footprint: None,
                     setup: Some(RunSetup::default()),
                     state: RunState::Started,
                 };

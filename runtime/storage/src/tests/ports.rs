@@ -220,6 +220,7 @@ fn runs_are_numbered_on_and_listed_newest_first() {
         plan: "plan".to_owned(),
         started_unix_ms: 5,
         snapshot: None,
+        footprint: None,
         setup: None,
         state: RunState::Ended(RunSummary { wall_ns: 7, ..RunSummary::default() }),
     };

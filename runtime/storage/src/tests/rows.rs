@@ -44,6 +44,7 @@ fn run() -> RunRecord {
         plan: "plan".to_owned(),
         started_unix_ms: 1_000,
         snapshot: Some(Digest::of(b"snapshot")),
+        footprint: None,
         setup: Some(setup),
         state: RunState::Ended(summary),
     }
@@ -84,6 +85,20 @@ const JOB: &str = "\
 fn a_run_reads_as_it_was_written() {
     assert_eq!(hex(&encode_run(&run()).expect("it can be encoded")), RUN, "what is written now");
     assert_eq!(decode_run(RunId(7), &bytes(RUN)), Some(run()));
+}
+
+/// Of a run that repeats another, and can be repeated.
+const RUN_REPEATED: &str = "0136ee4d2d79932dbf8d2341d2f716272396cf032a1eaf7349eb9515c559022e400103";
+
+#[test]
+fn a_run_that_repeats_another_reads_as_it_was_written() {
+    let mut run = RunRecord { footprint: Some(Digest::of(b"what it saw")), ..run() };
+    if let RunState::Ended(summary) = &mut run.state {
+        summary.repeats = Some(RunId(3));
+    }
+    let expected = format!("{}{RUN_REPEATED}", RUN.replace(char::is_whitespace, ""));
+    assert_eq!(hex(&encode_run(&run).expect("it can be encoded")), expected, "what is written now");
+    assert_eq!(decode_run(RunId(7), &bytes(&expected)), Some(run));
 }
 
 #[test]

@@ -1,0 +1,222 @@
+//! Runs that need not be carried out, as they would come to what an earlier one came to.
+//!
+//! Owns: which earlier run that is, and telling it as if it were carried out again. Does not know: what the host looks like
+//! (`footprint`), or how runs are kept.
+//!
+//! What a run comes to is decided by its plan snapshot, by what its jobs saw of the host, and by what of wasmill itself decides
+//! results, just as a job's result is decided by its action. So where all of that is as it was in an earlier run in which
+//! every job succeeded, nothing is expanded and nothing looked up: the new run repeats the earlier one, whose record has its jobs.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+use wasmill_model::plan::ModuleSource;
+use wasmill_model::port::{RunLog, StoreError};
+use wasmill_model::{Digest, Event, JobReport, RunCounts, RunId, RunRecord, RunSetup, RunState, RunSummary};
+
+use crate::error::ExecuteError;
+use crate::footprint;
+use crate::graph::Graph;
+use crate::guest_build::{BuildOutput, Toolchain};
+use crate::import::Importer;
+use crate::modules::{Loaded, LoadedModules, load};
+use crate::options::{ExecuteOptions, Ports};
+use crate::plan_snapshot::{PlanSnapshot, ReadPlan};
+use crate::traces;
+
+/// So many of the latest runs are looked at, whatever plans they are of.
+const RUNS_LOOKED_AT: usize = 50;
+
+/// So many plans of the same name, or states of a plan, are compared: reading them takes longer than all the rest.
+const SNAPSHOTS_LOOKED_AT: usize = 4;
+
+/// What is known of a run when it begins.
+pub(crate) struct Beginning {
+    started_unix_ms: u64,
+    snapshot: Option<Digest>,
+    setup: RunSetup,
+}
+
+impl Beginning {
+    /// Keeps what a run of `graph` begins with.
+    pub(crate) fn of(
+        graph: &Graph,
+        modules: &LoadedModules,
+        ports: &Ports,
+        options: &ExecuteOptions,
+    ) -> Result<Self, StoreError> {
+        let started_unix_ms = options.began_unix_ms();
+        let snapshot = graph.keep_snapshot(modules, ports.blobs.as_ref())?;
+        Ok(Self { started_unix_ms, snapshot, setup: traces::setup(&graph.asked_for, options, ports.runner.traits()) })
+    }
+
+    /// Gives the run its number, and says that it begins.
+    pub(crate) fn begin(
+        self,
+        plan: &str,
+        jobs: usize,
+        runs: &dyn RunLog,
+        on_event: &mut (dyn FnMut(&Event) + Send),
+    ) -> Result<RunRecord, StoreError> {
+        let Self { started_unix_ms, snapshot, setup } = self;
+        let id = runs.begin(plan, started_unix_ms, snapshot, setup.clone())?;
+        let (plan, workers) = (plan.to_owned(), setup.workers as usize);
+        on_event(&Event::RunStarted { run: id, plan: plan.clone(), jobs, workers, setup: Box::new(setup.clone()) });
+        let (setup, state) = (Some(setup), RunState::Started);
+        Ok(RunRecord { id, plan, started_unix_ms, snapshot, footprint: None, setup, state })
+    }
+}
+
+/// An earlier run that a new one only repeats.
+#[derive(Debug)]
+pub struct Repeat {
+    /// The run whose record has the jobs.
+    run: RunId,
+    /// The latest like it.
+    latest: RunRecord,
+    setup: RunSetup,
+    /// What was saved to the host, by job.
+    saved: Vec<(String, String)>,
+}
+
+/// What came of looking for a run to repeat.
+#[derive(Debug, Default)]
+pub struct Sought {
+    /// It, if there is one.
+    pub repeat: Option<Repeat>,
+    /// The modules that had to be loaded to find that out.
+    pub loaded: Loaded,
+}
+
+impl Repeat {
+    /// Looks for a run that one of `plan`, of which these jobs are asked for, would come to the same as.
+    ///
+    /// # Errors
+    /// The store's failure. Where anything else is wrong, there is none, and whoever carries the plan out finds out what it is.
+    pub fn find(
+        plan: &ReadPlan,
+        select: &[String],
+        (importer, toolchain, output): (&Importer, &Toolchain, BuildOutput),
+        ports: &Ports,
+        options: &ExecuteOptions,
+    ) -> Result<Sought, StoreError> {
+        let setup = traces::setup(select, options, ports.runner.traits());
+        let Some((latest, snapshot)) = candidate(plan, select, &setup, ports)? else { return Ok(Sought::default()) };
+        let sources = plan.plan().modules.iter().map(|(name, source)| (name, &source.value));
+        let sources = sources.filter(|(name, source)| {
+            snapshot.modules().contains_key(*name) && !matches!(source, ModuleSource::Output { .. })
+        });
+        let Ok(loaded) = load(sources, plan.base(), importer, ports.blobs.as_ref(), toolchain, output) else {
+            return Ok(Sought::default());
+        };
+        let not = |loaded| Ok(Sought { repeat: None, loaded });
+        if loaded.modules != *snapshot.modules() {
+            return not(loaded);
+        }
+        let run = latest.repeats().unwrap_or(latest.id);
+        let Some(saved) = footprint::if_as_it_was(latest.footprint, ports.blobs.as_ref(), options.workers)? else {
+            return not(loaded);
+        };
+        if !ports.runs.hold(run)? {
+            return not(loaded);
+        }
+        Ok(Sought { repeat: Some(Self { run, latest, setup, saved }), loaded })
+    }
+
+    /// Carries it out: every job ends at once. Returns when the record is on disk. Who is not to be told of `each` job hears of the run
+    /// alone.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn tell(
+        self,
+        runs: &dyn RunLog,
+        options: &ExecuteOptions,
+        each: bool,
+        on_event: &mut (dyn FnMut(&Event) + Send),
+    ) -> Result<RunSummary, ExecuteError> {
+        let Self { run: repeated, latest, setup, saved } = self;
+        let RunState::Ended(before) = &latest.state else { return Ok(RunSummary::default()) };
+        let (started_unix_ms, snapshot) = (options.began_unix_ms(), latest.snapshot);
+        let beginning = Beginning { started_unix_ms, snapshot, setup };
+        let run = beginning.begin(&latest.plan, before.counts.jobs, runs, on_event)?;
+        saved.into_iter().for_each(|(job, path)| on_event(&Event::Saved { job, path }));
+        let wall_ns = wall_ns(options.began);
+        let mut told = Told { counts: before.counts, saved_ns: before.saved_ns };
+        if each || before.repeats.is_none() {
+            told = Told::default();
+            for report in runs.jobs(repeated)? {
+                let report = report.repeated(wall_ns);
+                told.add(&report);
+                if each {
+                    on_event(&Event::JobFinished(Box::new(report)));
+                }
+            }
+            told.counts.jobs = before.counts.jobs;
+        }
+        let Told { counts, saved_ns } = told;
+        let summary = RunSummary { counts, wall_ns, saved_ns, repeats: Some(repeated), ..RunSummary::default() };
+        let record = RunRecord { footprint: latest.footprint, state: RunState::Ended(summary.clone()), ..run };
+        let (told, durable) = oneshot::channel();
+        // Where nobody waits any more, nobody needs to be told.
+        runs.end(&record, Box::new(move |result| drop(told.send(result))))?;
+        // The store calls back, once.
+        if let Ok(Err(error)) = durable.await {
+            return Err(ExecuteError::Keep(error));
+        }
+        on_event(&Event::RunFinished(summary.clone()));
+        Ok(summary)
+    }
+}
+
+/// The latest run of the plan that another may repeat, and what it began with, as far as that is known without looking at modules
+/// and inputs.
+fn candidate(
+    plan: &ReadPlan,
+    select: &[String],
+    setup: &RunSetup,
+    ports: &Ports,
+) -> Result<Option<(RunRecord, PlanSnapshot)>, StoreError> {
+    // Whether another version comes to the same is for its action keys to tell.
+    let is_ours = |run: &RunRecord| {
+        run.setup.as_ref().is_some_and(|other| {
+            (&other.version, &other.engine, &other.os, &other.architecture)
+                == (&setup.version, &setup.engine, &setup.os, &setup.architecture)
+        })
+    };
+    let mut seen = HashSet::new();
+    for run in ports.runs.runs(RUNS_LOOKED_AT)? {
+        let is_like_it = run.plan == plan.plan().name && run.footprint.is_some() && is_ours(&run);
+        let Some(snapshot) = run.snapshot.filter(|snapshot| is_like_it && seen.insert(*snapshot)) else { continue };
+        // What is damaged is as good as none.
+        let snapshot = PlanSnapshot::find(&snapshot, ports.blobs.as_ref()).ok();
+        if let Some(snapshot) = snapshot.filter(|snapshot| plan.is_as_in(snapshot, select)) {
+            return Ok(Some((run, snapshot)));
+        }
+        if seen.len() >= SNAPSHOTS_LOOKED_AT {
+            break;
+        }
+    }
+    Ok(None)
+}
+
+fn wall_ns(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What the jobs come to that were told.
+#[derive(Debug, Default)]
+struct Told {
+    counts: RunCounts,
+    saved_ns: u64,
+}
+
+impl Told {
+    fn add(&mut self, report: &JobReport) {
+        self.counts.add(report.status, report.cached);
+        if report.cached {
+            self.saved_ns += report.usage.wall_ns;
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Runs that repeat others, and what a collection makes of them.
+//!
+//! Owns: that what is repeated stays. Does not know: what else is kept (`gc`).
+
+use wasmill_model::port::{BlobStore as _, RunLog as _};
+use wasmill_model::{Digest, RunId, RunRecord, RunSetup, RunState, RunSummary};
+
+use super::gc::{Job, collect, only, run};
+use super::open;
+use crate::Storage;
+
+/// A run that repeats another, and what it saw of the host.
+fn repeating(storage: &Storage, run: RunId) -> (RunId, Digest) {
+    let id = storage.begin("plan", 1_000, None, RunSetup::default()).unwrap();
+    let footprint = storage.put(b"what it saw".repeat(1_000).into()).unwrap().digest;
+    let summary = RunSummary { repeats: Some(run), wall_ns: 8, ..RunSummary::default() };
+    let (footprint_kept, setup, state) = (Some(footprint), Some(RunSetup::default()), RunState::Ended(summary));
+    let plan = "plan".to_owned();
+    let record =
+        RunRecord { id, plan, started_unix_ms: 1_000, snapshot: None, footprint: footprint_kept, setup, state };
+    storage.end(&record, Box::new(|_| {})).unwrap();
+    storage.shared.log.index_everything().unwrap();
+    (id, footprint)
+}
+
+#[test]
+fn a_run_stays_as_long_as_others_repeat_it_or_a_process_holds_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let numbers: Vec<u64> = (0..30).collect();
+    let repeated = run(&storage, &numbers[..10], true);
+    let held = run(&storage, &numbers[10..20], true);
+    run(&storage, &numbers[20..], true);
+    let (repeats, footprint) = repeating(&storage, repeated);
+    storage.close().unwrap();
+
+    let (storage, other) = (open(dir.path()), open(dir.path()));
+    assert!(other.hold(held).unwrap());
+    assert!(!other.hold(RunId(99)).unwrap(), "there is no such run");
+    let collected = collect(&storage, &only(1));
+    assert_eq!((collected.runs_kept, collected.runs_removed), (3, 1), "the latest, what it repeats, what is held");
+    let jobs = |storage: &Storage, run| storage.jobs(run).unwrap();
+    assert_eq!(jobs(&storage, repeats).len(), 10);
+    assert!(jobs(&storage, repeats).iter().all(|job| job.ended_ns == 8));
+    assert!((0..20).all(|number| Job::new(number).is_there(&storage, true)));
+    assert!(!Job::new(20).is_there(&storage, true));
+    assert!(storage.find(&footprint).unwrap().is_some());
+    storage.close().unwrap();
+    other.close().unwrap();
+
+    // Nobody holds it any more; and nobody repeats the other one once another run is the latest.
+    let storage = open(dir.path());
+    assert_eq!(collect(&storage, &only(1)).runs_removed, 1);
+    run(&storage, &[40], true);
+    storage.close().unwrap();
+    let storage = open(dir.path());
+    assert_eq!(collect(&storage, &only(1)).runs_removed, 2);
+    assert!(jobs(&storage, repeats).is_empty() && storage.find(&footprint).unwrap().is_none());
+}
+
+#[test]
+fn a_run_that_begins_to_be_repeated_during_a_collection_is_spared() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let first = run(&storage, &[1, 2, 3], true);
+    run(&storage, &[4], true);
+    storage.close().unwrap();
+    // Of a process that is gone by the time the collection removes something, and of one that lives.
+    for closes in [true, false] {
+        let storage = open(dir.path());
+        let mut others = Vec::new();
+        let collected = storage.collect(&only(1), false, &mut |_| {
+            if others.is_empty() {
+                let other = open(dir.path());
+                assert!(other.hold(first).unwrap());
+                if closes {
+                    repeating(&other, first);
+                    other.close().unwrap();
+                    others.push(None);
+                } else {
+                    others.push(Some(other));
+                }
+            }
+        });
+        assert_eq!(collected.unwrap().unwrap().runs_kept, 2, "{closes}");
+        assert_eq!(storage.jobs(first).unwrap().len(), 3, "{closes}");
+        assert!((1..4).all(|number| Job::new(number).is_there(&storage, true)), "{closes}");
+        drop(others);
+        if closes {
+            run(&storage, &[4], false);
+        }
+        storage.close().unwrap();
+    }
+}
+
+#[test]
+fn a_run_cannot_be_held_where_a_blob_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let id = run(&storage, &[1], true);
+    assert!(storage.hold(id).unwrap());
+    storage.shared.log.with_tail(|tail| tail.lost.insert(Digest::of(b"anything")));
+    assert!(!storage.hold(id).unwrap());
+}
