@@ -71,14 +71,23 @@ impl Mill {
         self.inner.importer()
     }
 
-    /// Gets the modules that `graph` needs and that are not `known`.
-    pub(crate) fn load_modules(
+    /// Gets the modules that `graph` needs.
+    pub(crate) fn load_modules(&self, graph: &Graph, output: BuildOutput) -> Result<Loaded, Vec<CliError>> {
+        self.load_modules_beside(graph, output, Sought::default())
+    }
+
+    /// The same, where it was tried to load some of them.
+    pub(crate) fn load_modules_beside(
         &self,
         graph: &Graph,
         output: BuildOutput,
-        known: Loaded,
+        tried: Sought,
     ) -> Result<Loaded, Vec<CliError>> {
-        self.inner.load_modules(graph, output, known).map_err(|errors| errors.iter().map(module_error).collect())
+        let loaded = match tried.failed.is_empty() {
+            true => self.inner.load_modules(graph, output, tried.loaded),
+            false => Err(tried.failed),
+        };
+        loaded.map_err(|errors| errors.iter().map(module_error).collect())
     }
 
     /// Looks for an earlier run that one of `plan`, of which these jobs are asked for, would only repeat.
@@ -90,7 +99,7 @@ impl Mill {
         how: &How,
     ) -> Result<Sought, CliError> {
         let options = self.options(how, Cancel::new());
-        self.inner.find_repeat(plan, select, output, &options).map_err(|error| CliError::store(&error))
+        self.inner.find_repeat(plan, select, how.tells_each, output, &options).map_err(|error| CliError::store(&error))
     }
 
     /// Carries some work out, telling `on_event` what happens. Ctrl-C stops it; a second one ends the process.

@@ -38,12 +38,13 @@ impl Recorded {
         Ok(Self { record, jobs })
     }
 
-    /// Finds the latest run of a plan that has ended.
+    /// Finds the latest run of a plan that has ended and was carried out.
     pub(crate) fn latest_of(storage: &Storage, plan: &str) -> Result<Self, CliError> {
         let runs = storage.runs(RUNS_LISTED).map_err(|error| CliError::store(&error))?;
         let is_over = |record: &&RunRecord| {
             let is_for_itself = record.setup.as_ref().is_none_or(|setup| !setup.measuring);
-            record.plan == plan && record.state != RunState::Started && is_for_itself
+            let is_over = record.state != RunState::Started && record.repeats().is_none();
+            record.plan == plan && is_over && is_for_itself
         };
         let run = runs.iter().find(is_over).map(|record| record.id);
         let none = || CliError::new(exit_code::INPUT, format!("no run of a plan `{plan}` is recorded"));

@@ -569,9 +569,9 @@ impl Dispatcher<'_> {
         // Nothing was left to cancel.
         self.summary.cancelled &= self.counts.cancelled > 0;
         self.summary.wall_ns = self.shared.elapsed_ns();
+        let footprint = self.shared.footprint(&self.run, &self.summary)?;
         let grown = self.shared.ports.blobs.growth().since(self.growth_before);
         (self.summary.stored_bytes, self.summary.known_bytes) = (grown.added_bytes, grown.known_bytes);
-        let footprint = self.shared.footprint(&self.run, &self.summary)?;
         let record = RunRecord { footprint, state: RunState::Ended(self.summary.clone()), ..self.run.clone() };
         let inbox = Arc::clone(&self.shared.inbox);
         let answer: Arc<Inbox<Message>> = Arc::clone(&inbox);

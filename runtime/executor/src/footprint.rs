@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use wasmill_model::port::{BlobStore, Stamp, StoreError};
-use wasmill_model::{Digest, Hasher};
+use wasmill_model::port::{BlobStore, Stamp, StoreError, Traits};
+use wasmill_model::{Action, Digest, Hasher};
 
 use crate::import::{Branch, Listing, is_settled};
 use crate::platform;
@@ -61,6 +61,8 @@ pub(crate) struct Sights {
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     version: u32,
+    /// What of wasmill decides results, beside its version.
+    rules: String,
     seen: Vec<(Place, Look)>,
     saved: Vec<(String, String)>,
 }
@@ -69,6 +71,16 @@ impl Sights {
     /// Nothing was seen yet.
     pub(crate) fn new() -> Self {
         Self { seen: Mutex::new(Some(BTreeMap::new())), saved: Mutex::default() }
+    }
+
+    /// Nothing is noted.
+    pub(crate) fn off() -> Self {
+        Self { seen: Mutex::new(None), saved: Mutex::default() }
+    }
+
+    /// Something else than what was seen has decided what the run came to.
+    pub(crate) fn spoil(&self) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// A file was read that had this stamp when reading began, or is known to have had a content with it.
@@ -124,10 +136,10 @@ impl Sights {
     }
 
     /// Keeps what was seen. None where nobody can rely on it.
-    pub(crate) fn keep(&self, blobs: &dyn BlobStore) -> Result<Option<Digest>, StoreError> {
+    pub(crate) fn keep(&self, blobs: &dyn BlobStore, traits: &Traits) -> Result<Option<Digest>, StoreError> {
         let Some(seen) = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(None) };
         let saved = std::mem::take(&mut *self.saved.lock().unwrap_or_else(PoisonError::into_inner));
-        let kept = Kept { version: VERSION, seen: seen.into_iter().collect(), saved };
+        let kept = Kept { version: VERSION, rules: rules(traits), seen: seen.into_iter().collect(), saved };
         // Nothing of it can fail to be written.
         let Ok(bytes) = postcard::to_stdvec(&kept) else { return Ok(None) };
         blobs.put(bytes.into()).map(|blob| Some(blob.digest))
@@ -137,18 +149,24 @@ impl Sights {
 /// What a run saved to the host, if everything that it saw there looks as it did, as `threads` threads find. What cannot be looked at,
 /// or was noted by another version, does not.
 pub(crate) fn if_as_it_was(
-    footprint: Option<Digest>,
+    footprint: Digest,
     blobs: &dyn BlobStore,
+    traits: &Traits,
     threads: usize,
 ) -> Result<Option<Vec<(String, String)>>, StoreError> {
-    let Some(digest) = footprint else { return Ok(None) };
-    let kept = match blobs.find(&digest)?.map(|blob| blobs.get(&blob)) {
+    let kept = match blobs.find(&footprint)?.map(|blob| blobs.get(&blob)) {
         Some(Ok(kept)) => kept,
         None | Some(Err(StoreError::Missing(_) | StoreError::Damaged { .. })) => return Ok(None),
         Some(Err(error)) => return Err(error),
     };
     let kept = postcard::from_bytes::<Kept>(&kept).ok().filter(|kept| kept.version == VERSION);
+    let kept = kept.filter(|kept| kept.rules == rules(traits));
     Ok(kept.filter(|kept| is_as_it_was(&kept.seen, threads)).map(|kept| kept.saved))
+}
+
+fn rules(traits: &Traits) -> String {
+    let Traits { float_architecture, fuel_schedule, engine: _ } = traits;
+    format!("{} {float_architecture} {fuel_schedule}", Action::FORMAT)
 }
 
 fn is_as_it_was(seen: &[(Place, Look)], threads: usize) -> bool {

@@ -61,6 +61,9 @@ impl Glob {
     pub(crate) fn expand(&self, base: &Path) -> Result<Vec<String>, GlobError> {
         let folder = self.folder(base);
         let depth = if self.deep { usize::MAX } else { self.levels };
+        if depth == 1 {
+            return self.expand_one(&folder);
+        }
         let mut found = Vec::new();
         for entry in walkdir::WalkDir::new(&folder).min_depth(1).max_depth(depth) {
             let entry = entry.map_err(|error| GlobError::List {
@@ -74,6 +77,21 @@ impl Glob {
             let relative = relative.replace(std::path::MAIN_SEPARATOR, "/");
             if self.rest.is_match(&relative) {
                 found.push(relative);
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// The same for a pattern without folders, as most are: nothing but names is read.
+    fn expand_one(&self, folder: &Path) -> Result<Vec<String>, GlobError> {
+        let failed = |source| GlobError::List { path: folder.to_owned(), source };
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().into_string().map_err(|_| GlobError::NotUtf8(entry.path()))?;
+            if self.rest.is_match(&name) {
+                found.push(name);
             }
         }
         found.sort_unstable();

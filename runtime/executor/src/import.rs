@@ -35,6 +35,9 @@ const TICK_NS: i64 = 100_000_000;
 /// The same where times are whole seconds, as on some older filesystems.
 const COARSE_TICK_NS: i64 = 2_000_000_000;
 
+/// So many files are noted before the store is told of them: they are told in the order of their paths, and take memory until then.
+const NOTED_MAX: usize = 4_096;
+
 /// Blobs that came to be while inputs were brought together, put into the store only if they are needed there.
 #[derive(Debug, Default)]
 pub(crate) struct Staged(Vec<Bytes>);
@@ -81,7 +84,12 @@ pub struct Importer {
 impl Importer {
     /// An importer into a store.
     pub fn new(blobs: Arc<dyn BlobStore>, stats: Arc<dyn StatCache>) -> Self {
-        Self { blobs, stats, noted: Mutex::new(Vec::new()), sights: Sights::new() }
+        Self { blobs, stats, noted: Mutex::new(Vec::new()), sights: Sights::off() }
+    }
+
+    /// One that notes what is seen of the host, for a run.
+    pub(crate) fn noting(blobs: Arc<dyn BlobStore>, stats: Arc<dyn StatCache>) -> Self {
+        Self { sights: Sights::new(), ..Self::new(blobs, stats) }
     }
 
     /// What was seen of the host so far.
@@ -219,14 +227,18 @@ impl Importer {
         if let Some(name) = path.to_str()
             && is_settled(&stamp, asked_ns)
         {
-            self.note(name.to_owned(), stamp, blob);
+            self.note(name.to_owned(), stamp, blob)?;
         }
         Ok((stamp, blob))
     }
 
-    /// Keeps in mind that a file has a content, until [`Importer::remember`].
-    fn note(&self, name: String, stamp: Stamp, blob: BlobRef) {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner).push((name, stamp, blob));
+    /// Keeps in mind that a file has a content, until there are many or [`Importer::remember`] is called.
+    fn note(&self, name: String, stamp: Stamp, blob: BlobRef) -> Result<(), StoreError> {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.push((name, stamp, blob));
+        let is_enough = noted.len() >= NOTED_MAX;
+        drop(noted);
+        if is_enough { self.remember() } else { Ok(()) }
     }
 
     /// Reads a file into the store; again if it changed meanwhile, or the path came to lead to another one.

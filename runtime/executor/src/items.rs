@@ -15,6 +15,9 @@ use wasmill_model::{Directory, check_name};
 use crate::expand::JOBS_MAX;
 use crate::glob::Glob;
 
+/// As many characters of a value are shown.
+const SHOWN_CHARS: usize = 80;
+
 /// One value of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Item {
@@ -186,8 +189,7 @@ pub(crate) fn combine(
             .collect();
     }
     // Two values with commas in them may come to the same.
-    let distinct: BTreeSet<&str> = items.iter().map(|(label, _)| label.as_str()).collect();
-    if distinct.len() != items.len() {
+    if !are_distinct(items.iter().map(|(label, _)| label.as_str())) {
         let message = format!("two items of job `{}` have the same name", job.name.value);
         return Err(Diagnostic::new(message, job.name.span.clone())
             .hint("names of items are put together with commas: leave them out of the values"));
@@ -209,7 +211,14 @@ fn check_fields(job: &JobSpec, variable: &str, values: &[Item], span: &Span) -> 
 
 /// A value as it is shown: a guest may have chosen it.
 fn shortened(value: &str) -> String {
-    value.chars().take(80).collect()
+    value.chars().take(SHOWN_CHARS).collect()
+}
+
+/// Whether all of some texts are different. What is sorted already, as paths are, is only gone through.
+fn are_distinct<'a>(texts: impl Iterator<Item = &'a str>) -> bool {
+    let mut sorted: Vec<&str> = texts.collect();
+    sorted.sort_unstable();
+    sorted.windows(2).all(|two| two.first() != two.last())
 }
 
 /// Names items by the last part of their value where that tells them apart, else by all of it.
@@ -217,23 +226,24 @@ fn labels_of(values: &[Item], span: &Span) -> Result<Vec<String>, Diagnostic> {
     fn last(value: &str) -> &str {
         value.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(value)
     }
-    let distinct: BTreeSet<&str> = values.iter().map(|item| last(&item.called)).collect();
-    let labels: Vec<String> = if distinct.len() == values.len() {
+    let labels: Vec<String> = if are_distinct(values.iter().map(|item| last(&item.called))) {
         values.iter().map(|item| last(&item.called).to_owned()).collect()
     } else {
         values.iter().map(|item| item.called.replace(['/', '\\'], "-")).collect()
     };
+    let are_distinct = are_distinct(labels.iter().map(String::as_str));
     let mut seen = BTreeSet::new();
-    for (label, value) in labels.iter().zip(values.iter().map(|item| shortened(&item.called))) {
-        if value.contains(char::is_control) {
-            let message = format!("`{}` cannot name an item of a `for-each`", value.escape_debug());
+    for (label, item) in labels.iter().zip(values) {
+        // As much as is shown of it.
+        if item.called.chars().take(SHOWN_CHARS).any(char::is_control) {
+            let message = format!("`{}` cannot name an item of a `for-each`", shortened(&item.called).escape_debug());
             return Err(Diagnostic::new(message, span.clone()).saying("there are control characters in it"));
         }
         if let Err(error) = check_name(label) {
-            let message = format!("`{value}` cannot name an item of a `for-each`");
+            let message = format!("`{}` cannot name an item of a `for-each`", shortened(&item.called));
             return Err(Diagnostic::new(message, span.clone()).saying(error.to_string()));
         }
-        if !seen.insert(label) {
+        if !are_distinct && !seen.insert(label) {
             let message = format!("two items of this `for-each` have the same name `{label}`");
             return Err(Diagnostic::new(message, span.clone())
                 .hint("an item is named by the last part of its path, or by the whole where that is not unique"));

@@ -8,14 +8,13 @@
 //! every job succeeded, nothing is expanded and nothing looked up: the new run repeats the earlier one, whose record has its jobs.
 
 use std::collections::HashSet;
-use std::time::Instant;
 
 use tokio::sync::oneshot;
 use wasmill_model::plan::ModuleSource;
 use wasmill_model::port::{RunLog, StoreError};
 use wasmill_model::{Digest, Event, JobReport, RunCounts, RunId, RunRecord, RunSetup, RunState, RunSummary};
 
-use crate::error::ExecuteError;
+use crate::error::{ExecuteError, ModuleLoadError};
 use crate::footprint;
 use crate::graph::Graph;
 use crate::guest_build::{BuildOutput, Toolchain};
@@ -73,9 +72,12 @@ impl Beginning {
 pub struct Repeat {
     /// The run whose record has the jobs.
     run: RunId,
-    /// The latest like it.
+    /// The latest like it, and how that ended.
     latest: RunRecord,
+    ended: RunSummary,
     setup: RunSetup,
+    /// What it came to, where that has to be gone through.
+    jobs: Option<Vec<JobReport>>,
     /// What was saved to the host, by job.
     saved: Vec<(String, String)>,
 }
@@ -87,41 +89,65 @@ pub struct Sought {
     pub repeat: Option<Repeat>,
     /// The modules that had to be loaded to find that out.
     pub loaded: Loaded,
+    /// What is wrong with those that could not be.
+    pub failed: Vec<ModuleLoadError>,
 }
 
 impl Repeat {
-    /// Looks for a run that one of `plan`, of which these jobs are asked for, would come to the same as.
+    /// Looks for a run that one of `plan`, of which these jobs are asked for, would come to the same as. Whether its jobs are to be
+    /// told, `each` by itself, is to be known before.
     ///
     /// # Errors
     /// The store's failure. Where anything else is wrong, there is none, and whoever carries the plan out finds out what it is.
     pub fn find(
         plan: &ReadPlan,
         select: &[String],
+        each: bool,
         (importer, toolchain, output): (&Importer, &Toolchain, BuildOutput),
         ports: &Ports,
         options: &ExecuteOptions,
     ) -> Result<Sought, StoreError> {
         let setup = traces::setup(select, options, ports.runner.traits());
-        let Some((latest, snapshot)) = candidate(plan, select, &setup, ports)? else { return Ok(Sought::default()) };
+        let Some((latest, ended, snapshot)) = candidate(plan, select, &setup, ports)? else {
+            return Ok(Sought::default());
+        };
         let sources = plan.plan().modules.iter().map(|(name, source)| (name, &source.value));
         let sources = sources.filter(|(name, source)| {
             snapshot.modules().contains_key(*name) && !matches!(source, ModuleSource::Output { .. })
         });
-        let Ok(loaded) = load(sources, plan.base(), importer, ports.blobs.as_ref(), toolchain, output) else {
-            return Ok(Sought::default());
+        let loaded = match load(sources, plan.base(), importer, ports.blobs.as_ref(), toolchain, output) {
+            Ok(loaded) => loaded,
+            Err(failed) => return Ok(Sought { failed, ..Sought::default() }),
         };
-        let not = |loaded| Ok(Sought { repeat: None, loaded });
-        if loaded.modules != *snapshot.modules() {
-            return not(loaded);
-        }
+        let repeat = match loaded.modules == *snapshot.modules() {
+            true => Self::of(latest, ended, setup, each, ports, options.workers)?,
+            false => None,
+        };
+        Ok(Sought { repeat, loaded, failed: Vec::new() })
+    }
+
+    /// A run, if what it saw looks as it did and what it came to is all there.
+    fn of(
+        latest: RunRecord,
+        ended: RunSummary,
+        setup: RunSetup,
+        each: bool,
+        ports: &Ports,
+        threads: usize,
+    ) -> Result<Option<Self>, StoreError> {
+        let Some(footprint) = latest.footprint else { return Ok(None) };
+        let traits = ports.runner.traits();
+        let saved = footprint::if_as_it_was(footprint, ports.blobs.as_ref(), &traits, threads)?;
         let run = latest.repeats().unwrap_or(latest.id);
-        let Some(saved) = footprint::if_as_it_was(latest.footprint, ports.blobs.as_ref(), options.workers)? else {
-            return not(loaded);
-        };
+        let Some(saved) = saved else { return Ok(None) };
         if !ports.runs.hold(run)? {
-            return not(loaded);
+            return Ok(None);
         }
-        Ok(Sought { repeat: Some(Self { run, latest, setup, saved }), loaded })
+        // What was told of it once is known to go together.
+        let is_known = ended.repeats.is_some();
+        let jobs = if each || !is_known { Some(ports.runs.jobs(run)?) } else { None };
+        let is_whole = jobs.as_ref().is_none_or(|jobs| jobs.len() == ended.counts.jobs);
+        Ok(is_whole.then_some(Self { run, latest, ended, setup, jobs, saved }))
     }
 
     /// Carries it out: every job ends at once. Returns when the record is on disk. Who is not to be told of `each` job hears of the run
@@ -136,26 +162,26 @@ impl Repeat {
         each: bool,
         on_event: &mut (dyn FnMut(&Event) + Send),
     ) -> Result<RunSummary, ExecuteError> {
-        let Self { run: repeated, latest, setup, saved } = self;
-        let RunState::Ended(before) = &latest.state else { return Ok(RunSummary::default()) };
+        let Self { run: repeated, latest, ended, setup, jobs, saved } = self;
         let (started_unix_ms, snapshot) = (options.began_unix_ms(), latest.snapshot);
         let beginning = Beginning { started_unix_ms, snapshot, setup };
-        let run = beginning.begin(&latest.plan, before.counts.jobs, runs, on_event)?;
+        let run = beginning.begin(&latest.plan, ended.counts.jobs, runs, on_event)?;
         saved.into_iter().for_each(|(job, path)| on_event(&Event::Saved { job, path }));
-        let wall_ns = wall_ns(options.began);
-        let mut told = Told { counts: before.counts, saved_ns: before.saved_ns };
-        if each || before.repeats.is_none() {
-            told = Told::default();
-            for report in runs.jobs(repeated)? {
-                let report = report.repeated(wall_ns);
-                told.add(&report);
-                if each {
-                    on_event(&Event::JobFinished(Box::new(report)));
+        let wall_ns = u64::try_from(options.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let Told { counts, saved_ns } = match jobs {
+            None => Told { counts: ended.counts, saved_ns: ended.saved_ns },
+            Some(jobs) => {
+                let mut told = Told::default();
+                for report in jobs {
+                    let report = report.repeated(wall_ns);
+                    told.add(&report);
+                    if each {
+                        on_event(&Event::JobFinished(Box::new(report)));
+                    }
                 }
+                told
             }
-            told.counts.jobs = before.counts.jobs;
-        }
-        let Told { counts, saved_ns } = told;
+        };
         let summary = RunSummary { counts, wall_ns, saved_ns, repeats: Some(repeated), ..RunSummary::default() };
         let record = RunRecord { footprint: latest.footprint, state: RunState::Ended(summary.clone()), ..run };
         let (told, durable) = oneshot::channel();
@@ -177,7 +203,7 @@ fn candidate(
     select: &[String],
     setup: &RunSetup,
     ports: &Ports,
-) -> Result<Option<(RunRecord, PlanSnapshot)>, StoreError> {
+) -> Result<Option<(RunRecord, RunSummary, PlanSnapshot)>, StoreError> {
     // Whether another version comes to the same is for its action keys to tell.
     let is_ours = |run: &RunRecord| {
         run.setup.as_ref().is_some_and(|other| {
@@ -188,21 +214,19 @@ fn candidate(
     let mut seen = HashSet::new();
     for run in ports.runs.runs(RUNS_LOOKED_AT)? {
         let is_like_it = run.plan == plan.plan().name && run.footprint.is_some() && is_ours(&run);
+        let RunState::Ended(ended) = run.state.clone() else { continue };
+        let is_like_it = is_like_it && ended.is_success();
         let Some(snapshot) = run.snapshot.filter(|snapshot| is_like_it && seen.insert(*snapshot)) else { continue };
         // What is damaged is as good as none.
         let snapshot = PlanSnapshot::find(&snapshot, ports.blobs.as_ref()).ok();
         if let Some(snapshot) = snapshot.filter(|snapshot| plan.is_as_in(snapshot, select)) {
-            return Ok(Some((run, snapshot)));
+            return Ok(Some((run, ended, snapshot)));
         }
         if seen.len() >= SNAPSHOTS_LOOKED_AT {
             break;
         }
     }
     Ok(None)
-}
-
-fn wall_ns(began: Instant) -> u64 {
-    u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What the jobs come to that were told.
@@ -214,6 +238,7 @@ struct Told {
 
 impl Told {
     fn add(&mut self, report: &JobReport) {
+        self.counts.jobs += 1;
         self.counts.add(report.status, report.cached);
         if report.cached {
             self.saved_ns += report.usage.wall_ns;

@@ -67,7 +67,7 @@ impl Shared {
         Self {
             board: Board::new(scheduler),
             progress: graph.nodes().map(|_| Progress::default()).collect(),
-            importer: Importer::new(Arc::clone(&ports.blobs), Arc::clone(&ports.stats)),
+            importer: Importer::noting(Arc::clone(&ports.blobs), Arc::clone(&ports.stats)),
             modules,
             traits: ports.runner.traits(),
             ports,
@@ -88,12 +88,14 @@ impl Shared {
         }
     }
 
-    /// Keeps what the jobs saw of the host, if another run can rely on it: they all succeeded, and saw it now.
+    /// Keeps what the jobs saw of the host, if another run can rely on it: they all succeeded, saw it now, and did all that the
+    /// plan says. (Where a run is only there to be measured, they save nothing.)
     pub(crate) fn footprint(&self, run: &RunRecord, summary: &RunSummary) -> Result<Option<Digest>, StoreError> {
-        if run.snapshot.is_none() || self.graph.is_resumed() || !summary.is_success() {
+        let is_measured = run.setup.as_ref().is_some_and(|setup| setup.measuring);
+        if run.snapshot.is_none() || is_measured || self.graph.is_resumed() || !summary.is_success() {
             return Ok(None);
         }
-        self.importer.sights().keep(self.ports.blobs.as_ref())
+        self.importer.sights().keep(self.ports.blobs.as_ref(), &self.traits)
     }
 
     pub(crate) fn elapsed_ns(&self) -> u64 {

@@ -27,6 +27,7 @@ use crate::graph::{JobId, Role};
 use crate::grow;
 use crate::import::{Staged, Trust, now_ns};
 use crate::inbox::{Inbox, Outbox};
+use crate::races;
 use crate::save::export_and_note;
 use crate::scheduler::{Command, Ending};
 use crate::shared::Shared;
@@ -338,6 +339,9 @@ fn compete(
     }
     ended.is_in_vain = false;
     let is_omitted = matches!(tried, Err(Failure::Resolve(ResolveError::Omitted { .. })));
+    if !is_omitted && (tried.is_err() || races::is_by_chance(ended.result.as_ref())) {
+        shared.importer.sights().spoil();
+    }
     let is_beaten = shared.races.end(judge, job, is_success, !is_omitted);
     for beaten in shared.races.beaten_waiting(judge) {
         shared.board.due(beaten);

@@ -129,7 +129,8 @@ impl Mill {
         graph.load_modules(&self.importer, self.storage.as_ref(), &self.options.toolchain, output, known)
     }
 
-    /// Looks for an earlier run that one of `plan`, of which these jobs are asked for, would only repeat.
+    /// Looks for an earlier run that one of `plan`, of which these jobs are asked for, would only repeat, telling each of its jobs
+    /// or not ([`Repeat::tell`]).
     ///
     /// # Errors
     /// The store's failure.
@@ -137,11 +138,12 @@ impl Mill {
         &self,
         plan: &ReadPlan,
         select: &[String],
+        each: bool,
         output: BuildOutput,
         options: &ExecuteOptions,
     ) -> Result<Sought, StoreError> {
         let modules = (&self.importer, &self.options.toolchain, output);
-        Repeat::find(plan, select, modules, &self.ports(options.workers), options)
+        Repeat::find(plan, select, each, modules, &self.ports(options.workers), options)
     }
 
     /// What runs that go on at the same time share.

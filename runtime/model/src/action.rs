@@ -113,6 +113,9 @@ pub enum ActionError {
 }
 
 impl Action {
+    /// The version of what decides results: another one is another key for every action.
+    pub const FORMAT: u32 = 2;
+
     /// The canonical encoding: a magic line with the version, then the fields in the order of their declaration
     /// in [postcard's wire format](https://postcard.jamesmunns.com/wire-format).
     pub fn encode(&self) -> Vec<u8> {

@@ -258,8 +258,8 @@ pub trait RunLog: Send + Sync {
     /// The disk's failure.
     fn jobs(&self, run: RunId) -> Result<Vec<JobReport>, StoreError>;
 
-    /// Keeps a run, its jobs, their results and what these are made of from being collected as long as this process lives. False
-    /// where any of that may be gone already.
+    /// Keeps a run from being collected as long as this process lives: its jobs, their results and what these are made of, what it
+    /// began with and what it saw. False where it is gone, where its jobs cannot all be read, or where a blob is known to be lost.
     ///
     /// # Errors
     /// The disk's failure.

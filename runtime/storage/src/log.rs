@@ -35,6 +35,9 @@ const QUIET: Duration = Duration::from_millis(2);
 /// the index takes several.
 const LEFT_IN_LOG_MAX: usize = 1_000;
 
+/// In so many parts are the first entries of a process brought into the index that make up one part later.
+const FIRST_PARTS: usize = 8;
+
 /// How many full segments may be missing in the index before they are brought into it: a file of each is open.
 const FULL_MAX: usize = 32;
 
@@ -144,6 +147,8 @@ struct State {
     is_indexing: bool,
     /// Entries that are not on their way into the index.
     unindexed: usize,
+    /// Entries of this process that are in the index, or on their way.
+    indexed: usize,
     failed: Option<Arc<StoreError>>,
     is_closing: bool,
     /// The committer sleeps until something comes.
@@ -204,6 +209,7 @@ impl Log {
             frozen: None,
             is_indexing: false,
             unindexed: tail.active.entries,
+            indexed: 0,
             failed: None,
             is_closing: false,
             is_idle: false,
@@ -427,7 +433,7 @@ impl Log {
         let mut state = self.state();
         self.written.store(position(durable.0, durable.1), Ordering::Release);
         state.writing = Arc::default();
-        let is_enough = state.unindexed >= self.unindexed_max || state.full.len() >= FULL_MAX;
+        let is_enough = state.unindexed >= self.enough(&state) || state.full.len() >= FULL_MAX;
         if !state.is_indexing && (is_enough || state.wants_index) {
             self.freeze(&mut state);
         }
@@ -453,6 +459,12 @@ impl Log {
         state.frozen.take()
     }
 
+    /// How many entries are brought into the index at once. Fewer in the beginning: what is left at the end of a process keeps
+    /// whoever waits for it, while other threads work when it is done before.
+    fn enough(&self, state: &State) -> usize {
+        if state.indexed < self.unindexed_max { self.unindexed_max / FIRST_PARTS } else { self.unindexed_max }
+    }
+
     fn freeze(&self, state: &mut State) {
         let rows = self.with_tail(Tail::freeze);
         if rows.is_none() && state.sealed.is_empty() && !state.wants_index {
@@ -464,6 +476,7 @@ impl Log {
         let full = std::mem::take(&mut state.full);
         state.frozen = Some(Frozen { rows: rows.unwrap_or_default(), covered, until, _full: full });
         state.is_indexing = true;
+        state.indexed = state.indexed.saturating_add(state.unindexed);
         state.unindexed = 0;
     }
 

@@ -102,7 +102,7 @@ impl RunLog for Storage {
         loop {
             let seen = self.shared.epoch_seen.load(Ordering::Acquire);
             // A blob that is lost has to be made again.
-            if self.run(run)?.is_none() || !self.shared.log.tail().lost.is_empty() {
+            if self.run(run)?.is_none() || self.lacks_any()? || !self.has_all_pages(run)? {
                 return Ok(false);
             }
             self.shared.lease.rely_on_run(run).map_err(failed("say what this process relies on"))?;
@@ -131,8 +131,25 @@ impl Storage {
         Ok(reports)
     }
 
+    /// Whether a blob is lost and was not put again.
+    fn lacks_any(&self) -> Result<bool, StoreError> {
+        let lost: Vec<Digest> = self.shared.log.tail().lost.iter().copied().collect();
+        lost.iter().try_fold(false, |lacks, digest| Ok(lacks || self.locate(digest)?.is_none()))
+    }
+
+    /// Whether all reports of a run can be read.
+    fn has_all_pages(&self, run: RunId) -> Result<bool, StoreError> {
+        let pages = self.pages(run)?;
+        if !pages.keys().copied().eq((0..).take(pages.len())) {
+            return Ok(false);
+        }
+        let is_whole =
+            |(page, place): (&u32, &Place)| Ok(self.entry(Kind::Jobs, &page_key(run, *page), place, &run)?.is_some());
+        pages.iter().try_fold(true, |all, page| Ok(all && is_whole(page)?))
+    }
+
     /// Where the pages of a run's reports are.
-    fn pages(&self, run: RunId) -> Result<BTreeMap<u32, Place>, StoreError> {
+    pub(crate) fn pages(&self, run: RunId) -> Result<BTreeMap<u32, Place>, StoreError> {
         let of_run = (run, 0)..=(run, u32::MAX);
         let (view, tail) = self.shared.log.tail().survey(|rows| {
             rows.jobs.range(of_run.clone()).map(|((_, page), place)| (*page, *place)).collect::<Vec<_>>()

@@ -322,3 +322,41 @@ fn a_run_that_others_repeat_is_kept_and_what_was_collected_is_made_again() {
     // Nothing that is repeated refers to what is gone.
     assert_eq!(space.run(&["doctor"]).code, 0);
 }
+
+#[test]
+fn what_was_only_measured_is_not_repeated_as_it_saved_nothing() {
+    let space = TestSpace::new();
+    space.write("leaf", "x").guest("copy").write(
+        "mill.toml",
+        "[modules.copy]\nfile = \"copy.wasm\"\n[jobs.c]\nmodule = \"copy\"\nin = { \"/in/leaf\" = \"leaf\" }\nsave = { result = \"out/r\" }\n",
+    );
+    settle();
+    let said = space.run(&["tune", "--repeats", "1", "--workers", "1"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!((repeated(&space, &[]), space.read("out/r").as_str()), (None, "x"));
+    settle();
+    assert_eq!(repeated(&space, &[]), None);
+    assert!(repeated(&space, &[]).is_some());
+    assert_eq!(space.run(&["tune", "--repeats", "1", "--workers", "1"]).code, 0);
+    std::fs::remove_file(space.path("out/r")).unwrap();
+    assert_eq!((repeated(&space, &[]), space.read("out/r").as_str()), (None, "x"));
+}
+
+/// A race that one candidate lost only because it took too long on that day.
+#[test]
+fn what_time_has_decided_is_decided_again() {
+    let space = TestSpace::new();
+    space.write("leaf", "x").guest("script").write(
+        "mill.toml",
+        "[modules.script]\nfile = \"script.wasm\"\n[jobs.solve]\nmodule = \"script\"\nfor-each = { c = [\"spin\", \"write\"] }\n\
+         race = { first = 1 }\nargs = [\"{c}\", \"found\", \"x\"]\nlimits = { timeout = \"200ms\" }\n",
+    );
+    settle();
+    for _ in 0..3 {
+        assert_eq!(repeated(&space, &["-j", "2"]), None);
+    }
+    space.write("mill.toml", space.read("mill.toml").replace("\"spin\"", "\"fail\""));
+    assert_eq!(repeated(&space, &["-j", "2"]), None);
+    assert!(repeated(&space, &["-j", "2"]).is_some(), "to fail is to fail on any day");
+    assert_eq!(repeated(&space, &["--retry-failed"]), None, "and is tried again where that is asked for");
+}

@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::Instant;
 
-use wasmill_executor::{BuildOutput, Loaded, expand};
+use wasmill_executor::{BuildOutput, expand};
 use wasmill_model::plan::{
     Growth, InputSource, JobSpec, ModuleSource, MountSpec, Place, Plan, Profiles, Retries, SaveSpec, Spanned, Stdin,
     Template, check_mounts, check_outputs, parse_duration, parse_size,
@@ -49,7 +49,7 @@ pub(crate) fn exec(global: &Global, args: ExecArgs) -> Result<u8, CliError> {
         let said = diagnostics.into_iter().next().map(|diagnostic| diagnostic.message).unwrap_or_default();
         CliError::new(exit_code::USAGE, said)
     })?;
-    let loaded = mill.load_modules(&graph, BuildOutput::Kept, Loaded::default()).map_err(|mut errors| {
+    let loaded = mill.load_modules(&graph, BuildOutput::Kept).map_err(|mut errors| {
         let mut error = errors.pop().unwrap_or_default();
         error.headline = format!("cannot load the module {shown}");
         error

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use wasmill_executor::{BuildOutput, Graph, Loaded, LoadedModules, PlanSnapshot, SnapshotError, Sought};
+use wasmill_executor::{BuildOutput, Graph, LoadedModules, PlanSnapshot, SnapshotError, Sought};
 use wasmill_model::port::{BlobStore, RunLog as _, StoreError};
 use wasmill_model::{Event, RunId};
 use wasmill_storage::Storage;
@@ -103,22 +103,25 @@ fn loaded(global: &Global, args: &RunArgs, began: Instant) -> Result<(How, Mill,
     let shown = !global.quiet && global.format == OutputFormat::Human;
     let output = if shown { BuildOutput::Shown } else { BuildOutput::Kept };
     let read = read.prepare();
-    let (mut opened, mut known) = (None, Loaded::default());
-    // A plan that is wrong makes no store.
-    if !args.fresh && !args.dry_run && Storage::is_there(&store_dir(global)?) {
-        let mill = Mill::open_as(global, &settings)?;
-        let Sought { repeat, loaded } = mill.find_repeat(&read.plan, &args.select, output, &how)?;
-        if let Some(repeat) = repeat {
+    let (mut opened, mut sought) = (None, Sought::default());
+    let may_repeat = !args.fresh && !args.retry_failed && !args.dry_run;
+    // A plan that is wrong makes no store, and what is wrong with it comes before what is wrong with the store.
+    if may_repeat
+        && Storage::is_there(&store_dir(global)?)
+        && let Ok(mill) = Mill::open_as(global, &settings)
+    {
+        sought = mill.find_repeat(&read.plan, &args.select, output, &how)?;
+        if let Some(repeat) = sought.repeat {
             return Ok((how, mill, Work::Repeat(Box::new(repeat))));
         }
-        (opened, known) = (Some(mill), loaded);
+        opened = Some(mill);
     }
     let mut graph = read.expand()?;
     if !args.select.is_empty() {
         select(&mut graph, &args.select)?;
     }
     let mill = opened.map_or_else(|| Mill::open_as(global, &settings), Ok)?;
-    let loaded = mill.load_modules(&graph, output, known).map_err(|mut errors| {
+    let loaded = mill.load_modules_beside(&graph, output, sought).map_err(|mut errors| {
         let last = errors.pop();
         errors.iter().for_each(|error| show_error(error, global.format));
         last.unwrap_or_else(|| CliError::new(exit_code::INPUT, "a module cannot be loaded"))

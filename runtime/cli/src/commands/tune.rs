@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use serde_json::json;
-use wasmill_executor::{BuildOutput, Loaded};
+use wasmill_executor::BuildOutput;
 use wasmill_insight::{Anatomy, CriticalPath, WORKERS, waits_for_disk};
 use wasmill_model::{Event, RunId, RunSummary};
 
@@ -140,7 +140,7 @@ fn execute(
         job.save.clear();
     }
     let graph = read.expand()?;
-    let loaded = mill.load_modules(&graph, BuildOutput::Kept, Loaded::default()).map_err(|mut errors| {
+    let loaded = mill.load_modules(&graph, BuildOutput::Kept).map_err(|mut errors| {
         errors.pop().unwrap_or_else(|| CliError::new(exit_code::INPUT, "a module cannot be loaded"))
     })?;
     let how = How {

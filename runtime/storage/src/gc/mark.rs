@@ -228,6 +228,9 @@ impl<'a> Marks<'a> {
     ) -> Result<Vec<RunId>, StoreError> {
         for run in removed.extract_if(.., |run| wanted.contains(run)) {
             self.run(view, run)?;
+            let record =
+                on_index("look up a run", || Ok(view.runs.get(run.0)?.and_then(|row| decode_run(run, row.value()))))?;
+            record.iter().flat_map(kept_with).try_for_each(|digest| self.tree(&digest))?;
             self.runs_kept += 1;
         }
         Ok(removed)

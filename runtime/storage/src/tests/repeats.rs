@@ -102,3 +102,36 @@ fn a_run_cannot_be_held_where_a_blob_is_lost() {
     storage.shared.log.with_tail(|tail| tail.lost.insert(Digest::of(b"anything")));
     assert!(!storage.hold(id).unwrap());
 }
+
+#[test]
+fn a_run_cannot_be_held_whose_jobs_cannot_all_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let id = run(&storage, &(0..40).collect::<Vec<_>>(), true);
+    storage.close().unwrap();
+    let storage = open(dir.path());
+    assert!(storage.hold(id).unwrap());
+    let pages = storage.pages(id).unwrap();
+    let place = pages[&1];
+    let segment = crate::segment::path(&storage.shared.log_dir, place.segment);
+    storage.close().unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[place.offset as usize + crate::record::HEADER_BYTES + 3] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let storage = open(dir.path());
+    assert!(!storage.hold(id).unwrap());
+}
+
+#[test]
+fn what_a_run_began_with_is_kept_with_one_that_is_only_held() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let first = run(&storage, &[1], true);
+    let (second, footprint) = repeating(&storage, first);
+    run(&storage, &[2], true);
+    storage.close().unwrap();
+    let (storage, other) = (open(dir.path()), open(dir.path()));
+    assert!(other.hold(second).unwrap());
+    assert_eq!(collect(&storage, &only(1)).runs_kept, 2);
+    assert!(storage.find(&footprint).unwrap().is_some());
+}
