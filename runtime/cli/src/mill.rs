@@ -118,7 +118,7 @@ impl Mill {
                 Work::Graph(graph, modules) => {
                     execute(*graph, modules, self.inner.ports(how.workers), options, on_event).await
                 }
-                Work::Repeat(repeat) => repeat.tell(self.storage.as_ref(), &options, how.tells_each, on_event).await,
+                Work::Repeat(repeat) => repeat.tell(self.storage.as_ref(), &options, on_event).await,
             }
         });
         self.importer().remember().map_err(|error| CliError::store(&error))?;

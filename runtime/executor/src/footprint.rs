@@ -57,13 +57,13 @@ pub(crate) struct Sights {
     saved: Mutex<Vec<(String, String)>>,
 }
 
-/// What is kept of it.
+/// What is kept of it. `S` is a map where it is written, which is the same.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct Kept<S = Vec<(Place, Look)>> {
     version: u32,
     /// What of wasmill decides results, beside its version.
     rules: String,
-    seen: Vec<(Place, Look)>,
+    seen: S,
     saved: Vec<(String, String)>,
 }
 
@@ -139,7 +139,7 @@ impl Sights {
     pub(crate) fn keep(&self, blobs: &dyn BlobStore, traits: &Traits) -> Result<Option<Digest>, StoreError> {
         let Some(seen) = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(None) };
         let saved = std::mem::take(&mut *self.saved.lock().unwrap_or_else(PoisonError::into_inner));
-        let kept = Kept { version: VERSION, rules: rules(traits), seen: seen.into_iter().collect(), saved };
+        let kept = Kept { version: VERSION, rules: rules(traits), seen, saved };
         // Nothing of it can fail to be written.
         let Ok(bytes) = postcard::to_stdvec(&kept) else { return Ok(None) };
         blobs.put(bytes.into()).map(|blob| Some(blob.digest))

@@ -72,12 +72,13 @@ impl Beginning {
 pub struct Repeat {
     /// The run whose record has the jobs.
     run: RunId,
-    /// The latest like it, and how that ended.
+    /// The latest like it.
     latest: RunRecord,
-    ended: RunSummary,
     setup: RunSetup,
-    /// What it came to, where that has to be gone through.
-    jobs: Option<Vec<JobReport>>,
+    /// What its jobs come to.
+    told: Told,
+    /// Those that are to be told.
+    jobs: Vec<JobReport>,
     /// What was saved to the host, by job.
     saved: Vec<(String, String)>,
 }
@@ -94,8 +95,8 @@ pub struct Sought {
 }
 
 impl Repeat {
-    /// Looks for a run that one of `plan`, of which these jobs are asked for, would come to the same as. Whether its jobs are to be
-    /// told, `each` by itself, is to be known before.
+    /// Looks for a run that one of `plan`, of which these jobs are asked for, would come to the same as. Its jobs will be told, `each`
+    /// by itself, or the run alone.
     ///
     /// # Errors
     /// The store's failure. Where anything else is wrong, there is none, and whoever carries the plan out finds out what it is.
@@ -143,15 +144,23 @@ impl Repeat {
         if !ports.runs.hold(run)? {
             return Ok(None);
         }
-        // What was told of it once is known to go together.
-        let is_known = ended.repeats.is_some();
-        let jobs = if each || !is_known { Some(ports.runs.jobs(run)?) } else { None };
-        let is_whole = jobs.as_ref().is_none_or(|jobs| jobs.len() == ended.counts.jobs);
-        Ok(is_whole.then_some(Self { run, latest, ended, setup, jobs, saved }))
+        let (mut told, mut jobs) = (Told { counts: ended.counts, saved_ns: ended.saved_ns }, Vec::new());
+        // What was gone through once is known to go together.
+        if each || ended.repeats.is_none() {
+            told = Told::default();
+            ports.runs.each_job(run, &mut |report| {
+                let report = report.repeated(0);
+                told.add(&report);
+                if each {
+                    jobs.push(report);
+                }
+            })?;
+        }
+        let is_whole = told.counts.jobs == ended.counts.jobs;
+        Ok(is_whole.then_some(Self { run, latest, setup, told, jobs, saved }))
     }
 
-    /// Carries it out: every job ends at once. Returns when the record is on disk. Who is not to be told of `each` job hears of the run
-    /// alone.
+    /// Carries it out: every job ends at once. Returns when the record is on disk.
     ///
     /// # Errors
     /// The store failed.
@@ -159,29 +168,17 @@ impl Repeat {
         self,
         runs: &dyn RunLog,
         options: &ExecuteOptions,
-        each: bool,
         on_event: &mut (dyn FnMut(&Event) + Send),
     ) -> Result<RunSummary, ExecuteError> {
-        let Self { run: repeated, latest, ended, setup, jobs, saved } = self;
+        let Self { run: repeated, latest, setup, told: Told { counts, saved_ns }, jobs, saved } = self;
         let (started_unix_ms, snapshot) = (options.began_unix_ms(), latest.snapshot);
         let beginning = Beginning { started_unix_ms, snapshot, setup };
-        let run = beginning.begin(&latest.plan, ended.counts.jobs, runs, on_event)?;
+        let run = beginning.begin(&latest.plan, counts.jobs, runs, on_event)?;
         saved.into_iter().for_each(|(job, path)| on_event(&Event::Saved { job, path }));
         let wall_ns = u64::try_from(options.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let Told { counts, saved_ns } = match jobs {
-            None => Told { counts: ended.counts, saved_ns: ended.saved_ns },
-            Some(jobs) => {
-                let mut told = Told::default();
-                for report in jobs {
-                    let report = report.repeated(wall_ns);
-                    told.add(&report);
-                    if each {
-                        on_event(&Event::JobFinished(Box::new(report)));
-                    }
-                }
-                told
-            }
-        };
+        for report in jobs {
+            on_event(&Event::JobFinished(Box::new(report.repeated(wall_ns))));
+        }
         let summary = RunSummary { counts, wall_ns, saved_ns, repeats: Some(repeated), ..RunSummary::default() };
         let record = RunRecord { footprint: latest.footprint, state: RunState::Ended(summary.clone()), ..run };
         let (told, durable) = oneshot::channel();

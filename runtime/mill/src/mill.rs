@@ -129,8 +129,8 @@ impl Mill {
         graph.load_modules(&self.importer, self.storage.as_ref(), &self.options.toolchain, output, known)
     }
 
-    /// Looks for an earlier run that one of `plan`, of which these jobs are asked for, would only repeat, telling each of its jobs
-    /// or not ([`Repeat::tell`]).
+    /// Looks for an earlier run that one of `plan`, of which these jobs are asked for, would only repeat, telling `each` of its
+    /// jobs, or the run alone ([`Repeat::tell`]).
     ///
     /// # Errors
     /// The store's failure.

@@ -258,6 +258,15 @@ pub trait RunLog: Send + Sync {
     /// The disk's failure.
     fn jobs(&self, run: RunId) -> Result<Vec<JobReport>, StoreError>;
 
+    /// The same, one after the other, where all of them at once would take much memory.
+    ///
+    /// # Errors
+    /// The disk's failure.
+    fn each_job(&self, run: RunId, each: &mut dyn FnMut(JobReport)) -> Result<(), StoreError> {
+        self.jobs(run)?.into_iter().for_each(each);
+        Ok(())
+    }
+
     /// Keeps a run from being collected as long as this process lives: its jobs, their results and what these are made of, what it
     /// began with and what it saw. False where it is gone, where its jobs cannot all be read, or where a blob is known to be lost.
     ///

@@ -87,14 +87,19 @@ impl RunLog for Storage {
     }
 
     fn jobs(&self, run: RunId) -> Result<Vec<JobReport>, StoreError> {
+        let mut reports = Vec::new();
+        self.each_job(run, &mut |report| reports.push(report))?;
+        Ok(reports)
+    }
+
+    fn each_job(&self, run: RunId, each: &mut dyn FnMut(JobReport)) -> Result<(), StoreError> {
         self.refresh()?;
         let record = self.run(run)?;
         match record.as_ref().and_then(|record| Some((record.repeats()?, &record.state))) {
             Some((repeated, RunState::Ended(summary))) => {
-                let reports = self.reports(repeated)?.into_iter();
-                Ok(reports.map(|report| report.repeated(summary.wall_ns)).collect())
+                self.each_report(repeated, &mut |report| each(report.repeated(summary.wall_ns)))
             }
-            _ => self.reports(run),
+            _ => self.each_report(run, each),
         }
     }
 
@@ -115,7 +120,7 @@ impl RunLog for Storage {
 
 impl Storage {
     /// The reports of a run itself, in the order in which they were written.
-    fn reports(&self, run: RunId) -> Result<Vec<JobReport>, StoreError> {
+    fn each_report(&self, run: RunId, each: &mut dyn FnMut(JobReport)) -> Result<(), StoreError> {
         let mut reports = Vec::new();
         for (page, place) in self.pages(run)? {
             let mut body = self.entry(Kind::Jobs, &page_key(run, page), &place, &run)?;
@@ -127,8 +132,9 @@ impl Storage {
                 }
             }
             decode_jobs(run, body.as_deref().unwrap_or_default(), &mut reports);
+            reports.drain(..).for_each(&mut *each);
         }
-        Ok(reports)
+        Ok(())
     }
 
     /// Whether a blob is lost and was not put again.
