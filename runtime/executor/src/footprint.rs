@@ -3,8 +3,9 @@
 //! Owns: what is noted of each file, folder and glob that a run read or saved to, how that is kept, and when a later run can rely
 //! on it. Does not know: what the files hold, or what is concluded (`repeat`).
 //!
-//! Contents are not compared, but stamps, as the remembered digests of host files are (`import`): a file that was changed so
-//! shortly before it was read that a further change might not show makes the footprint worthless, and then there is none.
+//! Stamps are compared, as with the remembered digests of host files (`import`). Where a file was changed so shortly before it was read
+//! that a further change might not show, its content is: it is read again, once (the "racily clean" entries of git's index). A folder
+//! with such a file makes the footprint worthless, and then there is none.
 //! Whatever reads the host for a job goes through the run's one [`crate::Importer`], which notes it here, so nothing can be left out.
 
 use std::collections::BTreeMap;
@@ -15,13 +16,14 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use wasmill_model::port::{BlobStore, Stamp, StoreError, Traits};
-use wasmill_model::{Action, Digest, Hasher};
+use wasmill_model::{Action, BlobRef, Digest, FileNode, Hasher};
 
-use crate::import::{Branch, Listing, is_settled};
+use crate::import::{Branch, Listing, is_settled, now_ns};
 use crate::platform;
+use crate::save::digest_of;
 
 /// The version of what is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// So many places are looked at by one thread before it asks for more.
 const TOGETHER: usize = 64;
@@ -42,6 +44,8 @@ enum Place {
 enum Look {
     /// A file.
     File(Stamp),
+    /// A file whose stamp says too little, by what is in it and whether it is executable.
+    Content([u8; 32], bool),
     /// A folder or what a glob matched: a digest over all names, links and stamps.
     Tree([u8; 32]),
     /// A folder of which only matters that it is there.
@@ -83,32 +87,36 @@ impl Sights {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// A file was read that had this stamp when reading began, or is known to have had a content with it.
-    pub(crate) fn file(&self, path: &Path, stamp: Stamp, asked_ns: i64) {
-        self.note(path.to_str().map(|path| Place::Path(path.to_owned())), Some(Look::File(stamp)), || {
-            is_settled(&stamp, asked_ns)
-        });
+    /// A file was read that had this stamp when reading began, or is known to have had this content with it.
+    pub(crate) fn file(&self, path: &Path, stamp: Stamp, blob: BlobRef, is_executable: bool, asked_ns: i64) {
+        let place = path.to_str().map(|path| Place::Path(path.to_owned()));
+        let content = Look::Content(*blob.digest.as_bytes(), is_executable);
+        self.note(place, Some(if is_settled(&stamp, asked_ns) { Look::File(stamp) } else { content }), Some(content));
     }
 
     /// A folder was read.
     pub(crate) fn folder(&self, path: &Path, listing: &Listing, asked_ns: i64) {
         let place = path.to_str().map(|path| Place::Path(path.to_owned()));
-        self.note(place, look(listing), || listing.is_settled(asked_ns));
+        self.note(place, look(listing).filter(|_| listing.is_settled(asked_ns)), None);
     }
 
     /// What a glob matches was read.
     pub(crate) fn glob(&self, base: &Path, pattern: &str, listing: &Listing, asked_ns: i64) {
         let place = base.to_str().map(|base| Place::Glob(base.to_owned(), pattern.to_owned()));
-        self.note(place, look(listing), || listing.is_settled(asked_ns));
+        self.note(place, look(listing).filter(|_| listing.is_settled(asked_ns)), None);
     }
 
-    /// Something was saved to where this is, and need not have been. Without `there`, it had to be, and a further change might
-    /// not show.
-    pub(crate) fn saved(&self, path: &Path, there: Option<&Metadata>, asked_ns: i64) {
-        let look = there.and_then(saved);
-        let is_settled =
-            || matches!(look, Some(Look::File(stamp)) if is_settled(&stamp, asked_ns)) || look == Some(Look::Folder);
-        self.note(path.to_str().map(|path| Place::Saved(path.to_owned())), look, is_settled);
+    /// A file was saved. It was `there` already, or just written.
+    pub(crate) fn saved_file(&self, path: &Path, there: Option<&Metadata>, file: &FileNode, asked_ns: i64) {
+        let content = Look::Content(*file.blob.digest.as_bytes(), file.is_executable);
+        let stamp = there.map(platform::stamp).filter(|stamp| is_settled(stamp, asked_ns));
+        self.note(saved_at(path), Some(stamp.map_or(content, Look::File)), Some(content));
+    }
+
+    /// A folder was saved, or what is to lie in it.
+    pub(crate) fn saved_folder(&self, path: &Path) {
+        let is_folder = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+        self.note(saved_at(path), Some(Look::Folder).filter(|_| is_folder), None);
     }
 
     /// It was said that something was saved.
@@ -116,17 +124,17 @@ impl Sights {
         self.saved.lock().unwrap_or_else(PoisonError::into_inner).push((job.to_owned(), path.to_owned()));
     }
 
-    fn note(&self, place: Option<Place>, look: Option<Look>, is_settled: impl FnOnce() -> bool) {
+    /// Notes how a place looks; none is nothing that anybody can rely on. With the content, where it was seen.
+    fn note(&self, place: Option<Place>, look: Option<Look>, content: Option<Look>) {
         let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(seen) = all.as_mut() else { return };
         let is_good = match (place, look) {
-            (Some(place), Some(look)) => match seen.get(&place) {
-                Some(before) => *before == look,
-                None if is_settled() => {
-                    seen.insert(place, look);
-                    true
-                }
-                None => false,
+            (Some(place), Some(look)) => match seen.get(&place).copied() {
+                Some(before) if before == look => true,
+                // The same content; its stamp says enough by now.
+                Some(before) if Some(before) == content => seen.insert(place, look).is_some(),
+                Some(_) => false,
+                None => seen.insert(place, look).is_none(),
             },
             _ => false,
         };
@@ -146,22 +154,42 @@ impl Sights {
     }
 }
 
-/// What a run saved to the host, if everything that it saw there looks as it did, as `threads` threads find. What cannot be looked at,
-/// or was noted by another version, does not.
+/// What is to be known of a footprint that fits.
+#[derive(Debug)]
+pub(crate) struct Fits {
+    /// The same footprint, or one that says the same in fewer words.
+    pub(crate) footprint: Digest,
+    /// What the run saved to the host, by job.
+    pub(crate) saved: Vec<(String, String)>,
+}
+
+/// Looks whether everything that a run saw looks as it did, with so many threads. What cannot be looked at, or was noted by another
+/// version, does not.
 pub(crate) fn if_as_it_was(
     footprint: Digest,
     blobs: &dyn BlobStore,
     traits: &Traits,
     threads: usize,
-) -> Result<Option<Vec<(String, String)>>, StoreError> {
+) -> Result<Option<Fits>, StoreError> {
     let kept = match blobs.find(&footprint)?.map(|blob| blobs.get(&blob)) {
         Some(Ok(kept)) => kept,
         None | Some(Err(StoreError::Missing(_) | StoreError::Damaged { .. })) => return Ok(None),
         Some(Err(error)) => return Err(error),
     };
     let kept = postcard::from_bytes::<Kept>(&kept).ok().filter(|kept| kept.version == VERSION);
-    let kept = kept.filter(|kept| kept.rules == rules(traits));
-    Ok(kept.filter(|kept| is_as_it_was(&kept.seen, threads)).map(|kept| kept.saved))
+    let Some(mut kept) = kept.filter(|kept| kept.rules == rules(traits)) else { return Ok(None) };
+    let Some(settled) = look_at_all(&kept.seen, threads) else { return Ok(None) };
+    if settled.is_empty() {
+        return Ok(Some(Fits { footprint, saved: kept.saved }));
+    }
+    for (at, stamp) in settled {
+        kept.seen.iter_mut().skip(at).take(1).for_each(|(_, look)| *look = Look::File(stamp));
+    }
+    let footprint = match postcard::to_stdvec(&kept) {
+        Ok(bytes) => blobs.put(bytes.into())?.digest,
+        Err(_) => footprint,
+    };
+    Ok(Some(Fits { footprint, saved: kept.saved }))
 }
 
 fn rules(traits: &Traits) -> String {
@@ -169,49 +197,91 @@ fn rules(traits: &Traits) -> String {
     format!("{} {float_architecture} {fuel_schedule}", Action::FORMAT)
 }
 
-fn is_as_it_was(seen: &[(Place, Look)], threads: usize) -> bool {
+/// None where anything looks otherwise; else the stamps, by place, of what need not be read again from now on.
+fn look_at_all(seen: &[(Place, Look)], threads: usize) -> Option<Vec<(usize, Stamp)>> {
     let next = AtomicUsize::new(0);
     let look = || {
-        while let Some(some) = seen.chunks(TOGETHER).nth(next.fetch_add(1, Ordering::Relaxed)) {
-            if !some.iter().all(|(place, before)| look_at(place).as_ref() == Some(before)) {
-                // Nobody needs the rest.
-                next.store(seen.len(), Ordering::Relaxed);
-                return false;
+        let mut settled = Vec::new();
+        loop {
+            let first = next.fetch_add(TOGETHER, Ordering::Relaxed);
+            let some = seen.iter().enumerate().skip(first).take(TOGETHER);
+            if some.len() == 0 {
+                return Some(settled);
+            }
+            for (at, (place, before)) in some {
+                let Some(stamp) = is_as_before(place, before) else {
+                    // Nobody needs the rest.
+                    next.store(seen.len(), Ordering::Relaxed);
+                    return None;
+                };
+                settled.extend(stamp.map(|stamp| (at, stamp)));
             }
         }
-        true
     };
     let others = (1..threads).take(seen.len() / TOGETHER / 2);
     std::thread::scope(|scope| {
         let others: Vec<_> = others.map(|_| scope.spawn(look)).collect();
-        let own = look();
-        // A thread does not panic but over a bug, and then nothing is known.
-        others.into_iter().fold(own, |all, other| other.join().is_ok_and(|one| one) && all)
+        let mut all = look();
+        for other in others {
+            // A thread does not panic but over a bug, and then nothing is known.
+            let other = other.join().ok().flatten();
+            all = all.zip(other).map(|(mut all, other)| {
+                all.extend(other);
+                all
+            });
+        }
+        all
     })
 }
 
-fn look_at(place: &Place) -> Option<Look> {
-    match place {
-        Place::Path(path) => {
-            let path = Path::new(path);
-            let metadata = fs::metadata(path).ok()?;
-            match () {
-                () if metadata.is_file() => Some(Look::File(platform::stamp(&metadata))),
-                () if metadata.is_dir() => look(&Listing::of(path).ok()?),
-                () => None,
-            }
+/// None where a place looks otherwise; inside, the stamp of a file that was read for this, if that says enough by now.
+fn is_as_before(place: &Place, before: &Look) -> Option<Option<Stamp>> {
+    let Look::Content(digest, is_executable) = before else {
+        return (look_at(place).as_ref() == Some(before)).then_some(None);
+    };
+    let (path, asked_ns) = (place.path()?, now_ns());
+    let metadata = place.metadata()?;
+    // Saving makes nothing executable that has the right content already.
+    let is_saved = matches!(place, Place::Saved(_));
+    let is_same = metadata.is_file()
+        && (is_saved || platform::is_executable(&metadata) == *is_executable)
+        && digest_of(path).is_ok_and(|found| found.digest.as_bytes() == digest);
+    let stamp = platform::stamp(&metadata);
+    is_same.then(|| Some(stamp).filter(|stamp| is_settled(stamp, asked_ns)))
+}
+
+impl Place {
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) | Self::Saved(path) => Some(Path::new(path)),
+            Self::Glob(..) => None,
         }
-        Place::Glob(base, pattern) => look(&Listing::matching(Path::new(base), pattern).ok()?),
-        Place::Saved(path) => saved(&fs::symlink_metadata(path).ok()?),
+    }
+
+    fn metadata(&self) -> Option<Metadata> {
+        match self {
+            Self::Path(path) => fs::metadata(path).ok(),
+            Self::Saved(path) => fs::symlink_metadata(path).ok(),
+            Self::Glob(..) => None,
+        }
     }
 }
 
-fn saved(metadata: &Metadata) -> Option<Look> {
-    match () {
-        () if metadata.is_file() => Some(Look::File(platform::stamp(metadata))),
-        () if metadata.is_dir() => Some(Look::Folder),
-        () => None,
+fn look_at(place: &Place) -> Option<Look> {
+    if let Place::Glob(base, pattern) = place {
+        return look(&Listing::matching(Path::new(base), pattern).ok()?);
     }
+    let metadata = place.metadata()?;
+    match place {
+        _ if metadata.is_file() => Some(Look::File(platform::stamp(&metadata))),
+        Place::Saved(_) => metadata.is_dir().then_some(Look::Folder),
+        _ if metadata.is_dir() => look(&Listing::of(place.path()?).ok()?),
+        _ => None,
+    }
+}
+
+fn saved_at(path: &Path) -> Option<Place> {
+    path.to_str().map(|path| Place::Saved(path.to_owned()))
 }
 
 fn look(listing: &Listing) -> Option<Look> {

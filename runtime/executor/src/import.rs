@@ -138,8 +138,9 @@ impl Importer {
             Some(blob) => (platform::stamp(&metadata), blob),
             None => self.read_and_note(path, &metadata)?,
         };
-        self.sights.file(path, stamp, asked_ns);
-        Ok(Mount::File { blob, is_executable: platform::is_executable(&metadata) })
+        let is_executable = platform::is_executable(&metadata);
+        self.sights.file(path, stamp, blob, is_executable, asked_ns);
+        Ok(Mount::File { blob, is_executable })
     }
 
     /// Imports what a glob matches, as a directory.

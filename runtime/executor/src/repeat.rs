@@ -15,7 +15,7 @@ use wasmill_model::port::{RunLog, StoreError};
 use wasmill_model::{Digest, Event, JobReport, RunCounts, RunId, RunRecord, RunSetup, RunState, RunSummary};
 
 use crate::error::{ExecuteError, ModuleLoadError};
-use crate::footprint;
+use crate::footprint::{self, Fits};
 use crate::graph::Graph;
 use crate::guest_build::{BuildOutput, Toolchain};
 use crate::import::Importer;
@@ -74,6 +74,8 @@ pub struct Repeat {
     run: RunId,
     /// The latest like it.
     latest: RunRecord,
+    /// What it saw, as it looks now.
+    footprint: Digest,
     setup: RunSetup,
     /// What its jobs come to.
     told: Told,
@@ -99,7 +101,8 @@ impl Repeat {
     /// by itself, or the run alone.
     ///
     /// # Errors
-    /// The store's failure. Where anything else is wrong, there is none, and whoever carries the plan out finds out what it is.
+    /// The store's failure. Where anything else is wrong, there is none; of modules that cannot be had, it is said why, so that nobody
+    /// builds them again to find out.
     pub fn find(
         plan: &ReadPlan,
         select: &[String],
@@ -121,7 +124,7 @@ impl Repeat {
             Err(failed) => return Ok(Sought { failed, ..Sought::default() }),
         };
         let repeat = match loaded.modules == *snapshot.modules() {
-            true => Self::of(latest, ended, setup, each, ports, options.workers)?,
+            true => Self::of(latest, &ended, setup, each, ports, options.workers)?,
             false => None,
         };
         Ok(Sought { repeat, loaded, failed: Vec::new() })
@@ -130,7 +133,7 @@ impl Repeat {
     /// A run, if what it saw looks as it did and what it came to is all there.
     fn of(
         latest: RunRecord,
-        ended: RunSummary,
+        ended: &RunSummary,
         setup: RunSetup,
         each: bool,
         ports: &Ports,
@@ -138,9 +141,9 @@ impl Repeat {
     ) -> Result<Option<Self>, StoreError> {
         let Some(footprint) = latest.footprint else { return Ok(None) };
         let traits = ports.runner.traits();
-        let saved = footprint::if_as_it_was(footprint, ports.blobs.as_ref(), &traits, threads)?;
+        let fits = footprint::if_as_it_was(footprint, ports.blobs.as_ref(), &traits, threads)?;
+        let Some(Fits { footprint, saved }) = fits else { return Ok(None) };
         let run = latest.repeats().unwrap_or(latest.id);
-        let Some(saved) = saved else { return Ok(None) };
         if !ports.runs.hold(run)? {
             return Ok(None);
         }
@@ -157,7 +160,7 @@ impl Repeat {
             })?;
         }
         let is_whole = told.counts.jobs == ended.counts.jobs;
-        Ok(is_whole.then_some(Self { run, latest, setup, told, jobs, saved }))
+        Ok(is_whole.then_some(Self { run, latest, footprint, setup, told, jobs, saved }))
     }
 
     /// Carries it out: every job ends at once. Returns when the record is on disk.
@@ -170,7 +173,7 @@ impl Repeat {
         options: &ExecuteOptions,
         on_event: &mut (dyn FnMut(&Event) + Send),
     ) -> Result<RunSummary, ExecuteError> {
-        let Self { run: repeated, latest, setup, told: Told { counts, saved_ns }, jobs, saved } = self;
+        let Self { run: repeated, latest, footprint, setup, told: Told { counts, saved_ns }, jobs, saved } = self;
         let (started_unix_ms, snapshot) = (options.began_unix_ms(), latest.snapshot);
         let beginning = Beginning { started_unix_ms, snapshot, setup };
         let run = beginning.begin(&latest.plan, counts.jobs, runs, on_event)?;
@@ -180,7 +183,7 @@ impl Repeat {
             on_event(&Event::JobFinished(Box::new(report.repeated(wall_ns))));
         }
         let summary = RunSummary { counts, wall_ns, saved_ns, repeats: Some(repeated), ..RunSummary::default() };
-        let record = RunRecord { footprint: latest.footprint, state: RunState::Ended(summary.clone()), ..run };
+        let record = RunRecord { footprint: Some(footprint), state: RunState::Ended(summary.clone()), ..run };
         let (told, durable) = oneshot::channel();
         // Where nobody waits any more, nobody needs to be told.
         runs.end(&record, Box::new(move |result| drop(told.send(result))))?;

@@ -31,9 +31,16 @@ pub fn export(blobs: &dyn BlobStore, root: BlobRef, path: Option<&OutputPath>, t
     export_and_note(blobs, root, path, target, &mut |_, _| {})
 }
 
-/// Is told of each file, folder and link that something was saved to, and what was there before; of a file only if that was right
-/// already.
-pub(crate) type Note<'a> = &'a mut dyn FnMut(&Path, Option<&fs::Metadata>);
+/// Is told of each place that something was saved to.
+pub(crate) type Note<'a> = &'a mut dyn FnMut(&Path, Saved<'_>);
+
+/// What was saved to a place.
+pub(crate) enum Saved<'a> {
+    /// A file, and how it looked if it was there already.
+    File(&'a FileNode, Option<&'a fs::Metadata>),
+    Folder,
+    Link,
+}
 
 /// The same, which says what it finds.
 pub(crate) fn export_and_note(
@@ -78,7 +85,7 @@ pub fn export_file(blobs: &dyn BlobStore, blob: BlobRef, target: &Path) -> Resul
 }
 
 fn write_directory(blobs: &dyn BlobStore, blob: BlobRef, target: &Path, note: Note<'_>) -> Result<(), SaveError> {
-    note(target, fs::symlink_metadata(target).ok().as_ref());
+    note(target, Saved::Folder);
     let directory = Directory::decode(&blobs.get(&blob)?)?;
     for file in &directory.files {
         write_file(blobs, file, &target.join(host_name(&file.name)?), note)?;
@@ -101,7 +108,7 @@ fn write_link(root: &Path, path: &[String], to: &str, note: Note<'_>) -> Result<
     for name in path {
         target.push(host_name(name)?);
     }
-    note(&target, None);
+    note(&target, Saved::Link);
     match fs::symlink_metadata(&target) {
         Ok(metadata) if metadata.is_dir() => {
             return Err(SaveError::InTheWay { path: target, kind: describe(&metadata) });
@@ -127,7 +134,7 @@ fn write_file(blobs: &dyn BlobStore, file: &FileNode, target: &Path, note: Note<
             return Err(SaveError::InTheWay { path: target.to_owned(), kind: describe(&metadata) });
         }
         Ok(metadata) if metadata.is_file() && is_right(target, &metadata, file) => {
-            note(target, Some(&metadata));
+            note(target, Saved::File(file, Some(&metadata)));
             return Ok(());
         }
         _ => {}
@@ -155,7 +162,7 @@ fn write_file(blobs: &dyn BlobStore, file: &FileNode, target: &Path, note: Note<
         drop(host);
         temporary.persist(target).map_err(|error| error.error)
     };
-    note(target, None);
+    note(target, Saved::File(file, None));
     write().map_err(|source| write_error(target, source))
 }
 
@@ -164,7 +171,7 @@ fn is_right(target: &Path, metadata: &fs::Metadata, file: &FileNode) -> bool {
     metadata.len() == file.blob.size_bytes && digest_of(target).is_ok_and(|found| found == file.blob)
 }
 
-fn digest_of(path: &Path) -> io::Result<BlobRef> {
+pub(crate) fn digest_of(path: &Path) -> io::Result<BlobRef> {
     let mut hasher = Hasher::new();
     let mut reader = io::BufReader::with_capacity(READ_BYTES, fs::File::open(path)?);
     loop {

@@ -3,7 +3,6 @@
 //! Owns: the way of one job from its inputs to its recorded result, and that equal actions of one run are
 //! executed once. Does not know: which job is next, or who is told about it (`dispatcher`).
 
-use std::fs::Metadata;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::ops::Range;
@@ -28,7 +27,7 @@ use crate::grow;
 use crate::import::{Staged, Trust, now_ns};
 use crate::inbox::{Inbox, Outbox};
 use crate::races;
-use crate::save::export_and_note;
+use crate::save::{Saved, export_and_note};
 use crate::scheduler::{Command, Ending};
 use crate::shared::Shared;
 use crate::workers::Desk;
@@ -587,7 +586,11 @@ fn save(shared: &Shared, job: JobId) -> (Vec<String>, Option<SaveError>) {
         let target = shared.graph.scope(job).base.join(&written);
         let blobs = shared.ports.blobs.as_ref();
         let asked_ns = now_ns();
-        let mut note = |path: &Path, before: Option<&Metadata>| shared.importer.sights().saved(path, before, asked_ns);
+        let mut note = |path: &Path, saved: Saved<'_>| match saved {
+            Saved::File(file, there) => shared.importer.sights().saved_file(path, there, file, asked_ns),
+            Saved::Folder => shared.importer.sights().saved_folder(path),
+            Saved::Link => shared.importer.sights().spoil(),
+        };
         match export_and_note(blobs, result.output, save.from.as_ref(), &target, &mut note) {
             Ok(()) => paths.push(target.display().to_string()),
             Err(error) => return (paths, Some(error)),

@@ -516,10 +516,10 @@ fn a_run_that_takes_too_long_is_cancelled() {
     let plan = "[modules.loop]\nfile = \"loop_forever.wasm\"\n[modules.hello]\nfile = \"hello.wasm\"\n\
                 [jobs.quick]\nmodule = \"hello\"\npriority = 1\n[jobs.slow]\nmodule = \"loop\"\n";
     space.guest("loop_forever").guest("hello").write("mill.toml", plan);
-    let said = space.run(&["run", "-j", "1", "--run-timeout", "1s"]);
+    let said = space.run(&["run", "-j", "1", "--run-timeout", "3s"]);
     assert_eq!(said.code, 130, "{}", said.stderr);
-    assert!(said.stderr.contains("the run is cancelled, as it took longer than 1 s"), "{}", said.stderr);
-    let (_, events) = space.events(&["run", "--run-timeout", "100ms"]);
+    assert!(said.stderr.contains("the run is cancelled, as it took longer than 3 s"), "{}", said.stderr);
+    let (_, events) = space.events(&["run", "--run-timeout", "1s"]);
     let quick = events.iter().find(|event| event["event"] == "job-finished" && event["job"] == "quick");
     assert_eq!(quick.unwrap()["cached"], true, "what was done stays");
     assert_eq!(space.run(&["run", "--run-timeout", "soon"]).code, 101);

@@ -244,7 +244,7 @@ fn a_lost_blob_is_a_miss_until_it_is_put_again() {
 #[test]
 fn damage_in_the_middle_of_the_log_s_end_takes_nothing_else_with_it() {
     let dir = tempfile::tempdir().unwrap();
-    let storage = open(dir.path());
+    let storage = Storage::open(dir.path(), Options { unindexed_max: 1_000, ..small() }).unwrap();
     for number in 0..10 {
         let blob = storage.put(content(number, 600)).unwrap();
         storage

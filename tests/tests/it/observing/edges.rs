@@ -219,7 +219,7 @@ fn statistics_of_runs_that_did_not_end_do_not_suggest_the_same_name() {
 #[test]
 fn a_run_that_is_stopped_leaves_its_report() {
     let space = killed();
-    let args = ["run", "-q", "--run-timeout", "200ms", "--report", "r.html", "--trace", "t.json"];
+    let args = ["run", "-q", "--run-timeout", "2s", "--report", "r.html", "--trace", "t.json"];
     assert_eq!(space.run(&args).code, 130);
     assert!(space.read("r.html").contains("1 of 2 jobs succeeded, 1 cached, 1 not finished, cancelled"));
     assert!(space.read("t.json").contains("\"endless\""));
