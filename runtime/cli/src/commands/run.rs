@@ -104,7 +104,9 @@ fn loaded(global: &Global, args: &RunArgs, began: Instant) -> Result<(How, Mill,
     let output = if shown { BuildOutput::Shown } else { BuildOutput::Kept };
     let read = read.prepare();
     let (mut opened, mut sought) = (None, Sought::default());
-    let may_repeat = !args.fresh && !args.retry_failed && !args.dry_run;
+    // Who asks for a timeline wants one, and what is not gone through has none.
+    let is_drawn = !Artifacts::new(&args.artifacts)?.is_empty();
+    let may_repeat = !args.fresh && !args.retry_failed && !args.dry_run && !is_drawn;
     // A plan that is wrong makes no store, and what is wrong with it comes before what is wrong with the store.
     if may_repeat
         && Storage::is_there(&store_dir(global)?)
