@@ -59,11 +59,10 @@ impl Beginning {
         on_event: &mut (dyn FnMut(&Event) + Send),
     ) -> Result<RunRecord, StoreError> {
         let Self { started_unix_ms, snapshot, setup } = self;
-        let id = runs.begin(plan, started_unix_ms, snapshot, setup.clone())?;
-        let (plan, workers) = (plan.to_owned(), setup.workers as usize);
-        on_event(&Event::RunStarted { run: id, plan: plan.clone(), jobs, workers, setup: Box::new(setup.clone()) });
-        let (setup, state) = (Some(setup), RunState::Started);
-        Ok(RunRecord { id, plan, started_unix_ms, snapshot, footprint: None, setup, state })
+        let run = runs.begin(plan, started_unix_ms, snapshot, setup.clone())?;
+        let (workers, setup_told) = (setup.workers as usize, Box::new(setup.clone()));
+        on_event(&Event::RunStarted { run, plan: plan.to_owned(), jobs, workers, setup: setup_told });
+        Ok(RunRecord::started(run, plan, started_unix_ms, snapshot, setup))
     }
 }
 

@@ -69,6 +69,12 @@ pub enum RunState {
 }
 
 impl RunRecord {
+    /// Of a run that has just started, at a time in milliseconds since 1970 (UTC).
+    pub fn started(id: RunId, plan: &str, unix_ms: u64, snapshot: Option<Digest>, setup: RunSetup) -> Self {
+        let (plan, setup, state) = (plan.to_owned(), Some(setup), RunState::Started);
+        Self { id, plan, started_unix_ms: unix_ms, snapshot, footprint: None, setup, state }
+    }
+
     /// The run whose jobs stand for its own, as nothing had changed since.
     pub fn repeats(&self) -> Option<RunId> {
         match &self.state {

@@ -26,9 +26,7 @@ impl RunLog for Storage {
         setup: RunSetup,
     ) -> Result<RunId, StoreError> {
         let id = self.take_run_id()?;
-        let plan = plan.to_owned();
-        let (setup, state) = (Some(setup), RunState::Started);
-        let record = RunRecord { id, plan, started_unix_ms, snapshot, footprint: None, setup, state };
+        let record = RunRecord::started(id, plan, started_unix_ms, snapshot, setup);
         let row = encode_run(&record)?;
         let entry = Entry { kind: Kind::Run, key: run_key(id), size_bytes: 0, body: &row };
         self.shared.log.hand_in(&entry, |tail, _| {

@@ -23,7 +23,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use bytes::Bytes;
 use wasmill_model::port::{ActionCache, BlobStore, LogLevel, LogLine, OnDurable, StoreError};
 use wasmill_model::{
-    Action, ActionRecord, ActionResult, BlobRef, Digest, JobReport, JobStatus, JobTrace, Limits, Outcome, Usage,
+    Action, ActionRecord, ActionResult, BlobRef, Digest, JobReport, JobStatus, JobTrace, Limits, Outcome, RunId,
+    RunRecord, RunSetup, RunState, RunSummary, Usage,
 };
 
 use crate::{Layout, Options, Storage};
@@ -97,6 +98,12 @@ fn report(number: u64) -> JobReport {
             JobTrace::default()
         },
     }
+}
+
+/// A run that has ended, of which nothing more is known.
+fn ended(id: RunId, wall_ns: u64) -> RunRecord {
+    let state = RunState::Ended(RunSummary { wall_ns, ..RunSummary::default() });
+    RunRecord { setup: None, state, ..RunRecord::started(id, "plan", 1_000, None, RunSetup::default()) }
 }
 
 /// Waits until everything that was handed in is durable.

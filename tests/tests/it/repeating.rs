@@ -49,6 +49,16 @@ const PLAN: &str = r#"
     timeout = "9s"
 "#;
 
+/// One file that is copied and saved.
+fn copying() -> TestSpace {
+    let space = TestSpace::new();
+    space.write("leaf", "x").guest("copy").write(
+        "mill.toml",
+        "[modules.copy]\nfile = \"copy.wasm\"\n[jobs.c]\nmodule = \"copy\"\nin = { \"/in/leaf\" = \"leaf\" }\nsave = { result = \"out/r\" }\n",
+    );
+    space
+}
+
 /// Carries the plan out, and repeats that: what was saved just now is read once more, as its looks say nothing yet.
 fn carried_out(space: &TestSpace) -> Jobs {
     settle();
@@ -325,11 +335,7 @@ fn a_run_that_others_repeat_is_kept_and_what_was_collected_is_made_again() {
 
 #[test]
 fn what_was_only_measured_is_not_repeated_as_it_saved_nothing() {
-    let space = TestSpace::new();
-    space.write("leaf", "x").guest("copy").write(
-        "mill.toml",
-        "[modules.copy]\nfile = \"copy.wasm\"\n[jobs.c]\nmodule = \"copy\"\nin = { \"/in/leaf\" = \"leaf\" }\nsave = { result = \"out/r\" }\n",
-    );
+    let space = copying();
     settle();
     let said = space.run(&["tune", "--repeats", "1", "--workers", "1"]);
     assert_eq!(said.code, 0, "{}", said.stderr);
@@ -362,11 +368,7 @@ fn what_time_has_decided_is_decided_again() {
 /// A file may be written twice without its time changing. How it looks says nothing then, and what is in it does.
 #[test]
 fn what_was_written_just_now_is_read_again() {
-    let space = TestSpace::new();
-    space.write("leaf", "-").guest("copy").write(
-        "mill.toml",
-        "[modules.copy]\nfile = \"copy.wasm\"\n[jobs.c]\nmodule = \"copy\"\nin = { \"/in/leaf\" = \"leaf\" }\nsave = { result = \"out/r\" }\n",
-    );
+    let space = copying();
     for round in 0..20 {
         space.write("leaf", round.to_string());
         let first = repeated(&space, &[]);

@@ -33,7 +33,8 @@ pub(super) fn carry_out(global: &Global, args: &RunArgs) -> Result<(u8, Option<R
     let artifacts = Artifacts::new(&args.artifacts)?;
     let (how, mill, work) = match args.resume {
         Some(run) => resumed(global, args, run, began)?,
-        None => loaded(global, args, began)?,
+        // Who asks for a timeline wants one, and what is not gone through has none.
+        None => loaded(global, args, began, artifacts.is_empty())?,
     };
     let work = match work {
         Work::Graph(graph, modules) if args.dry_run => {
@@ -87,8 +88,8 @@ fn how(global: &Global, args: &RunArgs, settings: &Settings, began: Instant) -> 
     }
 }
 
-/// The plan as it is now, or an earlier run of it if nothing has changed.
-fn loaded(global: &Global, args: &RunArgs, began: Instant) -> Result<(How, Mill, Work), CliError> {
+/// The plan as it is now, or an earlier run of it if nothing has changed and that will do.
+fn loaded(global: &Global, args: &RunArgs, began: Instant, may_repeat: bool) -> Result<(How, Mill, Work), CliError> {
     let mut read = plan_file::read(&args.plan)?;
     let settings = Settings::find(global, Some(&args.settings), Some((&read.file, &read.plan.profiles)))?;
     for job in &mut read.plan.jobs {
@@ -104,9 +105,7 @@ fn loaded(global: &Global, args: &RunArgs, began: Instant) -> Result<(How, Mill,
     let output = if shown { BuildOutput::Shown } else { BuildOutput::Kept };
     let read = read.prepare();
     let (mut opened, mut sought) = (None, Sought::default());
-    // Who asks for a timeline wants one, and what is not gone through has none.
-    let is_drawn = !Artifacts::new(&args.artifacts)?.is_empty();
-    let may_repeat = !args.fresh && !args.retry_failed && !args.dry_run && !is_drawn;
+    let may_repeat = may_repeat && !args.fresh && !args.retry_failed && !args.dry_run;
     // A plan that is wrong makes no store, and what is wrong with it comes before what is wrong with the store.
     if may_repeat
         && Storage::is_there(&store_dir(global)?)

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use wasmill_model::port::{ActionCache, BlobStore, RunLog, Stamp, StatCache};
-use wasmill_model::{BlobRef, Digest, RunId, RunRecord, RunSetup, RunState, RunSummary};
+use wasmill_model::{BlobRef, Digest, RunId, RunRecord, RunSetup};
 
 use super::damage::{copy, walk};
-use super::{action, content, open, record, report};
+use super::{action, content, ended, open, record, report};
 use crate::{Keep, OpenError, Options, Storage};
 
 const JOBS: u64 = 20;
@@ -24,16 +24,7 @@ fn result(number: u64) -> wasmill_model::ActionRecord {
 }
 
 fn run(id: RunId) -> RunRecord {
-    let state = RunState::Ended(RunSummary { wall_ns: 9, ..RunSummary::default() });
-    RunRecord {
-        id,
-        plan: "plan".to_owned(),
-        started_unix_ms: 1_000,
-        snapshot: None,
-        footprint: None,
-        setup: None,
-        state,
-    }
+    ended(id, 9)
 }
 
 fn stamp() -> (Stamp, BlobRef) {

@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, StoreError};
 use wasmill_model::{
-    Action, BlobRef, Digest, Directory, FileNode, GuestPath, JobReport, Mount, RunId, RunRecord, RunSetup, RunState,
-    RunSummary,
+    Action, BlobRef, Digest, Directory, FileNode, GuestPath, JobReport, Mount, RunId, RunRecord, RunSetup,
 };
 
 use super::crash::tiny;
 use super::faults::{FaultyDisk, Survives};
-use super::{action, assert_blob, content, flush, open, record, report};
+use super::{action, assert_blob, content, ended, flush, open, record, report};
 use crate::index::{self, Covered, SameBlob};
 use crate::place::Place;
 use crate::reader::Reader;
@@ -104,21 +103,7 @@ pub(super) fn run(storage: &Storage, jobs: &[u64], execute: bool) -> RunId {
         }
         storage.append(run, &[job.report()]).unwrap();
     }
-    let state = RunState::Ended(RunSummary::default());
-    storage
-        .end(
-            &RunRecord {
-                id: run,
-                plan: "plan".to_owned(),
-                started_unix_ms: 1_000,
-                snapshot: None,
-                footprint: None,
-                setup: None,
-                state,
-            },
-            Box::new(|_| {}),
-        )
-        .unwrap();
+    storage.end(&ended(run, 0), Box::new(|_| {})).unwrap();
     // A few rows are left in the log when a process ends; what is not in the index is not collected.
     storage.shared.log.index_everything().unwrap();
     run
@@ -181,16 +166,7 @@ fn what_a_run_began_with_stays_with_it_also_where_it_begins_and_ends_during_a_co
     };
     let begun = |storage: &Storage, snapshot: Option<Digest>| {
         let id = storage.begin("plan", 1_000, snapshot, RunSetup::default()).unwrap();
-        let state = RunState::Ended(RunSummary::default());
-        let record = RunRecord {
-            id,
-            plan: "plan".to_owned(),
-            started_unix_ms: 1_000,
-            snapshot,
-            footprint: None,
-            setup: None,
-            state,
-        };
+        let record = RunRecord { snapshot, ..ended(id, 0) };
         storage.end(&record, Box::new(|_| {})).unwrap();
         storage.shared.log.index_everything().unwrap();
         id

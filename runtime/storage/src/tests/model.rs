@@ -144,15 +144,7 @@ impl Expected {
                 let id = storage.begin("plan", 3, None, RunSetup::default()).unwrap();
                 self.runs_begun += 1;
                 assert_eq!(id.0, self.runs_begun);
-                let started = RunRecord {
-                    id,
-                    plan: "plan".to_owned(),
-                    started_unix_ms: 3,
-                    snapshot: None,
-                    footprint: None,
-                    setup: Some(RunSetup::default()),
-                    state: RunState::Started,
-                };
+                let started = RunRecord::started(id, "plan", 3, None, RunSetup::default());
                 self.runs.insert(id.0, (started, Vec::new()));
             }
             Call::Append { run, reports } => {

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, Stamp, StatCache, StoreError};
-use wasmill_model::{BlobRef, Digest, RunId, RunRecord, RunSetup, RunState, RunSummary};
+use wasmill_model::{BlobRef, Digest, RunId, RunRecord, RunSetup, RunState};
 
-use super::{action, assert_blob, content, flush, note, open, record, report, small};
+use super::{action, assert_blob, content, ended, flush, note, open, record, report, small};
 use crate::{Options, Storage};
 
 /// Around each boundary: empty, those that are looked up first, the largest blob that goes into the log, the copy
@@ -215,15 +215,7 @@ fn a_callback_that_panics_harms_nobody_else() {
 #[test]
 fn runs_are_numbered_on_and_listed_newest_first() {
     let dir = tempfile::tempdir().unwrap();
-    let ended = |id| RunRecord {
-        id,
-        plan: "plan".to_owned(),
-        started_unix_ms: 5,
-        snapshot: None,
-        footprint: None,
-        setup: None,
-        state: RunState::Ended(RunSummary { wall_ns: 7, ..RunSummary::default() }),
-    };
+    let ended = |id| RunRecord { started_unix_ms: 5, ..ended(id, 7) };
     for opened in 0..3 {
         let storage = open(dir.path());
         let first = storage.begin("plan", 5, None, RunSetup::default()).unwrap();

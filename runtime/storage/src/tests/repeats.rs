@@ -6,7 +6,7 @@ use wasmill_model::port::{BlobStore as _, RunLog as _};
 use wasmill_model::{Digest, RunId, RunRecord, RunSetup, RunState, RunSummary};
 
 use super::gc::{Job, collect, only, run};
-use super::open;
+use super::{ended, open};
 use crate::Storage;
 
 /// A run that repeats another, and what it saw of the host.
@@ -14,10 +14,8 @@ fn repeating(storage: &Storage, run: RunId) -> (RunId, Digest) {
     let id = storage.begin("plan", 1_000, None, RunSetup::default()).unwrap();
     let footprint = storage.put(b"what it saw".repeat(1_000).into()).unwrap().digest;
     let summary = RunSummary { repeats: Some(run), wall_ns: 8, ..RunSummary::default() };
-    let (footprint_kept, setup, state) = (Some(footprint), Some(RunSetup::default()), RunState::Ended(summary));
-    let plan = "plan".to_owned();
-    let record =
-        RunRecord { id, plan, started_unix_ms: 1_000, snapshot: None, footprint: footprint_kept, setup, state };
+    let (setup, state) = (Some(RunSetup::default()), RunState::Ended(summary));
+    let record = RunRecord { footprint: Some(footprint), setup, state, ..ended(id, 0) };
     storage.end(&record, Box::new(|_| {})).unwrap();
     storage.shared.log.index_everything().unwrap();
     (id, footprint)
