@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use wasmill::LazySandbox;
 use wasmill_executor::{
     Accepts, Adaptive, BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, Loaded, LoadedModules, Memory,
-    ModuleLoadError, ReadPlan, Recorded, Rehearsed, Repeat, Sought, Toolchain, Verdict, VerifyPorts, execute,
+    ModuleLoadError, Near, ReadPlan, Recorded, Rehearsed, Repeat, Sought, Toolchain, Verdict, VerifyPorts, execute,
 };
 use wasmill_model::plan::{Engine, parse_size};
 use wasmill_model::port::{Cancel, Execution, Request, Runner as _, RunnerError};
@@ -100,6 +100,12 @@ impl Mill {
     ) -> Result<Sought, CliError> {
         let options = self.options(how, Cancel::new());
         self.inner.find_repeat(plan, select, how.tells_each, output, &options).map_err(|error| CliError::store(&error))
+    }
+
+    /// Narrows a graph down to what has changed since an earlier run, if one comes near.
+    pub(crate) fn narrow(&self, graph: &mut Graph, near: Option<Near>, how: &How) -> Result<(), CliError> {
+        let narrowed = near.map_or(Ok(()), |near| self.inner.narrow(graph, near, how.tells_each));
+        narrowed.map_err(|error| CliError::store(&error))
     }
 
     /// Carries some work out, telling `on_event` what happens. Ctrl-C stops it; a second one ends the process.

@@ -43,7 +43,7 @@ impl Recorded {
         let runs = storage.runs(RUNS_LISTED).map_err(|error| CliError::store(&error))?;
         let is_over = |record: &&RunRecord| {
             let is_for_itself = record.setup.as_ref().is_none_or(|setup| !setup.measuring);
-            let is_over = record.state != RunState::Started && record.repeats().is_none();
+            let is_over = record.state != RunState::Started && record.repeats.is_none();
             record.plan == plan && is_over && is_for_itself
         };
         let run = runs.iter().find(is_over).map(|record| record.id);

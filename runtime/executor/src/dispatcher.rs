@@ -23,7 +23,7 @@ use crate::inbox::Inbox;
 use crate::logs::Logs;
 use crate::modules::LoadedModules;
 use crate::options::{ExecuteOptions, Ports};
-use crate::repeat::Beginning;
+use crate::repeat::{Beginning, Told};
 use crate::scheduler::Command;
 use crate::shared::Shared;
 use crate::targets::{self, Targets};
@@ -67,7 +67,7 @@ pub async fn execute(
 
 /// The same, and what has become of the graph.
 pub(crate) async fn carry_out(
-    graph: Graph,
+    mut graph: Graph,
     modules: LoadedModules,
     beginning: Beginning,
     ports: Ports,
@@ -75,15 +75,19 @@ pub(crate) async fn carry_out(
     on_event: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<(Arc<Graph>, RunSummary), ExecuteError> {
     let (workers, jobs) = (options.workers.max(1), graph.len());
-    let run = beginning.begin(graph.name(), jobs, ports.runs.as_ref(), on_event)?;
+    let mut rest = graph.rest.take().unwrap_or_default();
+    let (repeated, runs) = (rest.told, ports.runs.as_ref());
+    let run = beginning.begin(jobs + repeated.counts.jobs, runs, on_event)?;
+    rest.begin(run.id, &graph, runs, on_event)?;
     let growth_before = ports.blobs.growth();
 
     let span = tracing::info_span!("run", run = run.id.0, plan = run.plan);
-    let shared = Arc::new(Shared::new(graph, modules, ports, &options, span.clone()));
+    let shared = Arc::new(Shared::new(graph, rest, modules, ports, &options, span.clone()));
     let threads = start_threads(&shared, workers, options.lost_after)?;
     let mut dispatcher = Dispatcher {
         counts: RunCounts { jobs, ..RunCounts::default() },
         reported: 0,
+        repeated,
         timeout: options.timeout,
         adapt: options.adaptive.map(|by| Adapt::new(by, workers, Instant::now())),
         delayed: BinaryHeap::new(),
@@ -160,6 +164,8 @@ struct Dispatcher<'a> {
     traces: Traces,
     counts: RunCounts,
     reported: usize,
+    /// What stands for the jobs that are not gone through.
+    repeated: Told,
     timeout: Option<Duration>,
     adapt: Option<Adapt>,
     /// Jobs that are to be tried again, and when.
@@ -566,6 +572,9 @@ impl Dispatcher<'_> {
         self.turn_page()?;
         self.shared.importer.remember()?;
         self.summary.counts = self.counts;
+        self.summary.counts.merge(&self.repeated.counts);
+        self.summary.saved_ns += self.repeated.saved_ns;
+        self.summary.repeats = self.run.repeats;
         // Nothing was left to cancel.
         self.summary.cancelled &= self.counts.cancelled > 0;
         self.summary.wall_ns = self.shared.elapsed_ns();

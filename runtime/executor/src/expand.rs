@@ -51,6 +51,7 @@ pub(crate) fn expand_with(plan: Plan, base: &Path, mut lists: HostLists) -> Resu
         lists: HostLists::default(),
         inputs_before: HashMap::new(),
         stdins_before: HashMap::new(),
+        rest: None,
     };
     let scope = Scope {
         entries: Vec::new(),

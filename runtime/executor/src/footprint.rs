@@ -28,9 +28,12 @@ const VERSION: u32 = 2;
 /// So many places are looked at by one thread before it asks for more.
 const TOGETHER: usize = 64;
 
+/// Of so many places, one may look otherwise before it is not worth while to find out which do, and which jobs are behind them.
+const CHANGED_SHARE: usize = 4;
+
 /// A place on the host that a run has looked at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-enum Place {
+pub(crate) enum Place {
     /// A file or a folder, by its path.
     Path(String),
     /// What a pattern matches in a folder.
@@ -41,7 +44,7 @@ enum Place {
 
 /// How it looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Look {
+pub(crate) enum Look {
     /// A file.
     File(Stamp),
     /// A file whose stamp says too little, by what is in it and whether it is executable.
@@ -71,10 +74,17 @@ struct Kept<S = Vec<(Place, Look)>> {
     saved: Vec<(String, String)>,
 }
 
-impl Sights {
+impl Default for Sights {
     /// Nothing was seen yet.
-    pub(crate) fn new() -> Self {
-        Self { seen: Mutex::new(Some(BTreeMap::new())), saved: Mutex::default() }
+    fn default() -> Self {
+        Self::from(Vec::new(), Vec::new())
+    }
+}
+
+impl Sights {
+    /// Some places were seen for jobs that have ended, and what these saved was told.
+    fn from(seen: Vec<(Place, Look)>, saved: Vec<(String, String)>) -> Self {
+        Self { seen: Mutex::new(Some(seen.into_iter().collect())), saved: Mutex::new(saved) }
     }
 
     /// Nothing is noted.
@@ -154,23 +164,26 @@ impl Sights {
     }
 }
 
-/// What is to be known of a footprint that fits.
+/// A footprint beside what the host looks like now.
 #[derive(Debug)]
-pub(crate) struct Fits {
-    /// The same footprint, or one that says the same in fewer words.
-    pub(crate) footprint: Digest,
-    /// What the run saved to the host, by job.
-    pub(crate) saved: Vec<(String, String)>,
+pub(crate) struct Compared {
+    footprint: Digest,
+    /// What was seen, with stamps where they say enough by now.
+    kept: Kept,
+    /// Whether there are more of these than before.
+    is_settled: bool,
+    /// The places of it that look otherwise, ascending.
+    changed: Vec<usize>,
 }
 
-/// Looks whether everything that a run saw looks as it did, with so many threads. What cannot be looked at, or was noted by another
-/// version, does not.
-pub(crate) fn if_as_it_was(
+/// Looks whether what a run saw looks as it did, with so many threads. None where it was noted by another version, cannot be read, or
+/// too much of it looks otherwise.
+pub(crate) fn compare(
     footprint: Digest,
     blobs: &dyn BlobStore,
     traits: &Traits,
     threads: usize,
-) -> Result<Option<Fits>, StoreError> {
+) -> Result<Option<Compared>, StoreError> {
     let kept = match blobs.find(&footprint)?.map(|blob| blobs.get(&blob)) {
         Some(Ok(kept)) => kept,
         None | Some(Err(StoreError::Missing(_) | StoreError::Damaged { .. })) => return Ok(None),
@@ -178,18 +191,53 @@ pub(crate) fn if_as_it_was(
     };
     let kept = postcard::from_bytes::<Kept>(&kept).ok().filter(|kept| kept.version == VERSION);
     let Some(mut kept) = kept.filter(|kept| kept.rules == rules(traits)) else { return Ok(None) };
-    let Some(settled) = look_at_all(&kept.seen, threads) else { return Ok(None) };
-    if settled.is_empty() {
-        return Ok(Some(Fits { footprint, saved: kept.saved }));
+    let Some(found) = look_at_all(&kept.seen, threads) else { return Ok(None) };
+    let (mut changed, mut is_settled) = (Vec::new(), false);
+    for (at, found) in found {
+        match found {
+            Found::Otherwise => changed.push(at),
+            Found::Settled(stamp) => {
+                is_settled = true;
+                kept.seen.iter_mut().skip(at).take(1).for_each(|(_, look)| *look = Look::File(stamp));
+            }
+        }
     }
-    for (at, stamp) in settled {
-        kept.seen.iter_mut().skip(at).take(1).for_each(|(_, look)| *look = Look::File(stamp));
+    changed.sort_unstable();
+    Ok(Some(Compared { footprint, kept, is_settled, changed }))
+}
+
+impl Compared {
+    /// The places that look otherwise.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = &Place> {
+        self.changed.iter().filter_map(|at| self.kept.seen.get(*at)).map(|(place, _)| place)
     }
-    let footprint = match postcard::to_stdvec(&kept) {
-        Ok(bytes) => blobs.put(bytes.into())?.digest,
-        Err(_) => footprint,
-    };
-    Ok(Some(Fits { footprint, saved: kept.saved }))
+
+    /// What the run saved to the host, by job.
+    pub(crate) fn saved(&self) -> &[(String, String)] {
+        &self.kept.saved
+    }
+
+    /// The footprint of a run that sees the same: the same one, or one that says it in fewer words.
+    pub(crate) fn footprint(&self, blobs: &dyn BlobStore) -> Result<Digest, StoreError> {
+        match postcard::to_stdvec(&self.kept) {
+            Ok(bytes) if self.is_settled => Ok(blobs.put(bytes.into())?.digest),
+            _ => Ok(self.footprint),
+        }
+    }
+
+    /// What a run has seen for those jobs that it does not go through. Of the others, these were the places that only they can have
+    /// saved to, and those that look otherwise.
+    pub(crate) fn without(self, saved_by: impl Fn(&Path) -> bool, is_gone_through: impl Fn(&str) -> bool) -> Sights {
+        let Self { kept: Kept { mut seen, mut saved, .. }, changed, .. } = self;
+        let mut changed = changed.into_iter().peekable();
+        let mut at = 0..;
+        seen.retain(|(place, _)| {
+            let has_changed = at.next().is_some_and(|at| changed.next_if_eq(&at).is_some());
+            !has_changed && !matches!(place, Place::Saved(path) if saved_by(Path::new(path)))
+        });
+        saved.retain(|(job, _)| !is_gone_through(job));
+        Sights::from(seen, saved)
+    }
 }
 
 fn rules(traits: &Traits) -> String {
@@ -197,24 +245,35 @@ fn rules(traits: &Traits) -> String {
     format!("{} {float_architecture} {fuel_schedule}", Action::FORMAT)
 }
 
-/// None where anything looks otherwise; else the stamps, by place, of what need not be read again from now on.
-fn look_at_all(seen: &[(Place, Look)], threads: usize) -> Option<Vec<(usize, Stamp)>> {
-    let next = AtomicUsize::new(0);
+/// What came of looking at a place that does not just look as it did.
+enum Found {
+    /// It looks otherwise.
+    Otherwise,
+    /// It was read for this, and has a stamp by now that says enough.
+    Settled(Stamp),
+}
+
+/// What there is to say of places, by their number. None where too many look otherwise.
+fn look_at_all(seen: &[(Place, Look)], threads: usize) -> Option<Vec<(usize, Found)>> {
+    let (next, otherwise) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let look = || {
-        let mut settled = Vec::new();
+        let mut found = Vec::new();
         loop {
             let first = next.fetch_add(TOGETHER, Ordering::Relaxed);
             let some = seen.iter().enumerate().skip(first).take(TOGETHER);
             if some.len() == 0 {
-                return Some(settled);
+                return Some(found);
             }
             for (at, (place, before)) in some {
-                let Some(stamp) = is_as_before(place, before) else {
+                let new = look_again(place, before);
+                if matches!(new, Some(Found::Otherwise))
+                    && otherwise.fetch_add(1, Ordering::Relaxed) > seen.len() / CHANGED_SHARE
+                {
                     // Nobody needs the rest.
                     next.store(seen.len(), Ordering::Relaxed);
                     return None;
-                };
-                settled.extend(stamp.map(|stamp| (at, stamp)));
+                }
+                found.extend(new.map(|new| (at, new)));
             }
         }
     };
@@ -234,17 +293,25 @@ fn look_at_all(seen: &[(Place, Look)], threads: usize) -> Option<Vec<(usize, Sta
     })
 }
 
-/// None where a place looks otherwise; inside, the stamp of a file that was read for this, if that says enough by now.
-fn is_as_before(place: &Place, before: &Look) -> Option<Option<Stamp>> {
-    let Look::Content(digest, is_executable) = before else {
-        return (look_at(place).as_ref() == Some(before)).then_some(None);
-    };
+/// None where a place looks as before.
+fn look_again(place: &Place, before: &Look) -> Option<Found> {
+    match before {
+        Look::Content(digest, is_executable) => match read_again(place, digest, *is_executable) {
+            Some(stamp) => stamp.map(Found::Settled),
+            None => Some(Found::Otherwise),
+        },
+        _ => (look_at(place).as_ref() != Some(before)).then_some(Found::Otherwise),
+    }
+}
+
+/// None where a file is another one; inside, its stamp, if that says enough by now.
+fn read_again(place: &Place, digest: &[u8; 32], is_executable: bool) -> Option<Option<Stamp>> {
     let (path, asked_ns) = (place.path()?, now_ns());
     let metadata = place.metadata()?;
     // Saving makes nothing executable that has the right content already.
     let is_saved = matches!(place, Place::Saved(_));
     let is_same = metadata.is_file()
-        && (is_saved || platform::is_executable(&metadata) == *is_executable)
+        && (is_saved || platform::is_executable(&metadata) == is_executable)
         && digest_of(path).is_ok_and(|found| found.digest.as_bytes() == digest);
     let stamp = platform::stamp(&metadata);
     is_same.then(|| Some(stamp).filter(|stamp| is_settled(stamp, asked_ns)))

@@ -19,6 +19,7 @@ use wasmill_model::{BlobRef, GuestPath, Input, Mount};
 
 use crate::items::HostLists;
 use crate::modules::LoadedModules;
+use crate::narrow::Rest;
 use crate::plan_snapshot::{HostInput, Written};
 use crate::scheduler::{Amounts, Demand, Needs};
 
@@ -190,6 +191,8 @@ pub struct Graph {
     /// What is on the host, where that is to be as an earlier run found it.
     pub(crate) inputs_before: HashMap<HostInput, Mount>,
     pub(crate) stdins_before: HashMap<HostInput, BlobRef>,
+    /// What stands for the jobs that are not selected, as nothing has changed for them since an earlier run.
+    pub(crate) rest: Option<Rest>,
 }
 
 /// A name that no job has.

@@ -87,9 +87,9 @@ impl Importer {
         Self { blobs, stats, noted: Mutex::new(Vec::new()), sights: Sights::off() }
     }
 
-    /// One that notes what is seen of the host, for a run.
-    pub(crate) fn noting(blobs: Arc<dyn BlobStore>, stats: Arc<dyn StatCache>) -> Self {
-        Self { sights: Sights::new(), ..Self::new(blobs, stats) }
+    /// One that notes what is seen of the host, for a run, beside what was seen already.
+    pub(crate) fn noting(blobs: Arc<dyn BlobStore>, stats: Arc<dyn StatCache>, sights: Sights) -> Self {
+        Self { sights, ..Self::new(blobs, stats) }
     }
 
     /// What was seen of the host so far.

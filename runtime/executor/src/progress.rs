@@ -3,7 +3,7 @@
 //! Owns: results, and when and how often jobs were tried. Does not know: what that means for others.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use wasmill_model::ActionResult;
 
@@ -22,4 +22,13 @@ pub(crate) struct Progress {
     pub(crate) is_alone: AtomicBool,
     /// How often it was tried in vain.
     pub(crate) tried: AtomicU32,
+}
+
+impl Progress {
+    /// The job is not gone through, and has ended when the run began.
+    pub(crate) fn is_known(&self, result: Option<ActionResult>, now_ns: u64) {
+        self.cached.store(true, Ordering::Release);
+        self.ended_ns.store(now_ns, Ordering::Release);
+        let _ = self.result.set(result);
+    }
 }

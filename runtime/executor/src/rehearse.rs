@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use wasmill_model::port::{Cancel, Execution, OnDurable, Request, RunLog, Runner, RunnerError, StoreError, Traits};
-use wasmill_model::{Action, ActionKey, Digest, Event, JobReport, RunId, RunRecord, RunSetup};
+use wasmill_model::{Action, ActionKey, Event, JobReport, RunId, RunRecord, RunStart};
 
 use crate::dispatcher::carry_out;
 use crate::error::ExecuteError;
@@ -96,7 +96,7 @@ impl Runner for Nobody {
 struct NoHistory;
 
 impl RunLog for NoHistory {
-    fn begin(&self, _: &str, _: u64, _: Option<Digest>, _: RunSetup) -> Result<RunId, StoreError> {
+    fn begin(&self, _: &RunStart) -> Result<RunId, StoreError> {
         Ok(RunId(0))
     }
 
@@ -115,6 +115,10 @@ impl RunLog for NoHistory {
 
     fn run(&self, _: RunId) -> Result<Option<RunRecord>, StoreError> {
         Ok(None)
+    }
+
+    fn own_jobs(&self, run: RunId) -> Result<Vec<JobReport>, StoreError> {
+        self.jobs(run)
     }
 
     fn jobs(&self, _: RunId) -> Result<Vec<JobReport>, StoreError> {

@@ -12,14 +12,15 @@ use std::collections::HashSet;
 use tokio::sync::oneshot;
 use wasmill_model::plan::ModuleSource;
 use wasmill_model::port::{RunLog, StoreError};
-use wasmill_model::{Digest, Event, JobReport, RunCounts, RunId, RunRecord, RunSetup, RunState, RunSummary};
+use wasmill_model::{Digest, Event, JobReport, RunCounts, RunRecord, RunSetup, RunStart, RunState, RunSummary};
 
 use crate::error::{ExecuteError, ModuleLoadError};
-use crate::footprint::{self, Fits};
+use crate::footprint::{self, Compared};
 use crate::graph::Graph;
 use crate::guest_build::{BuildOutput, Toolchain};
 use crate::import::Importer;
 use crate::modules::{Loaded, LoadedModules, load};
+use crate::narrow::Near;
 use crate::options::{ExecuteOptions, Ports};
 use crate::plan_snapshot::{PlanSnapshot, ReadPlan};
 use crate::traces;
@@ -31,11 +32,7 @@ const RUNS_LOOKED_AT: usize = 50;
 const SNAPSHOTS_LOOKED_AT: usize = 4;
 
 /// What is known of a run when it begins.
-pub(crate) struct Beginning {
-    started_unix_ms: u64,
-    snapshot: Option<Digest>,
-    setup: RunSetup,
-}
+pub(crate) struct Beginning(RunStart);
 
 impl Beginning {
     /// Keeps what a run of `graph` begins with.
@@ -45,41 +42,42 @@ impl Beginning {
         ports: &Ports,
         options: &ExecuteOptions,
     ) -> Result<Self, StoreError> {
-        let started_unix_ms = options.began_unix_ms();
-        let snapshot = graph.keep_snapshot(modules, ports.blobs.as_ref())?;
-        Ok(Self { started_unix_ms, snapshot, setup: traces::setup(&graph.asked_for, options, ports.runner.traits()) })
+        let unix_ms = options.began_unix_ms();
+        let (snapshot, repeats) = match &graph.rest {
+            Some(rest) => (rest.snapshot, rest.repeats),
+            None => (graph.keep_snapshot(modules, ports.blobs.as_ref())?, None),
+        };
+        let setup = traces::setup(&graph.asked_for, options, ports.runner.traits());
+        Ok(Self(RunStart { plan: graph.name().to_owned(), unix_ms, snapshot, repeats, setup }))
     }
 
     /// Gives the run its number, and says that it begins.
     pub(crate) fn begin(
         self,
-        plan: &str,
         jobs: usize,
         runs: &dyn RunLog,
         on_event: &mut (dyn FnMut(&Event) + Send),
     ) -> Result<RunRecord, StoreError> {
-        let Self { started_unix_ms, snapshot, setup } = self;
-        let run = runs.begin(plan, started_unix_ms, snapshot, setup.clone())?;
-        let (workers, setup_told) = (setup.workers as usize, Box::new(setup.clone()));
-        on_event(&Event::RunStarted { run, plan: plan.to_owned(), jobs, workers, setup: setup_told });
-        Ok(RunRecord::started(run, plan, started_unix_ms, snapshot, setup))
+        let Self(start) = self;
+        let run = runs.begin(&start)?;
+        let (workers, setup) = (start.setup.workers as usize, Box::new(start.setup.clone()));
+        on_event(&Event::RunStarted { run, plan: start.plan.clone(), jobs, workers, setup });
+        Ok(RunRecord::started(run, start))
     }
 }
 
 /// An earlier run that a new one only repeats.
 #[derive(Debug)]
 pub struct Repeat {
-    /// The run whose record has the jobs.
-    run: RunId,
-    /// The latest like it.
-    latest: RunRecord,
+    start: RunStart,
     /// What it saw, as it looks now.
     footprint: Digest,
-    setup: RunSetup,
     /// What its jobs come to.
     told: Told,
     /// Those that are to be told.
     jobs: Vec<JobReport>,
+    /// Those whose reports are not in the record of the run that is repeated.
+    own: Vec<JobReport>,
     /// What was saved to the host, by job.
     saved: Vec<(String, String)>,
 }
@@ -89,6 +87,8 @@ pub struct Repeat {
 pub struct Sought {
     /// It, if there is one.
     pub repeat: Option<Repeat>,
+    /// If there is none, one that comes near.
+    pub near: Option<Near>,
     /// The modules that had to be loaded to find that out.
     pub loaded: Loaded,
     /// What is wrong with those that could not be.
@@ -122,35 +122,48 @@ impl Repeat {
             Ok(loaded) => loaded,
             Err(failed) => return Ok(Sought { failed, ..Sought::default() }),
         };
-        let repeat = match loaded.modules == *snapshot.modules() {
-            true => Self::of(latest, &ended, setup, each, ports, options.workers)?,
-            false => None,
+        let footprint = latest.footprint.filter(|_| loaded.modules == *snapshot.modules());
+        let traits = ports.runner.traits();
+        let compared = match footprint {
+            Some(footprint) => footprint::compare(footprint, ports.blobs.as_ref(), &traits, options.workers)?,
+            None => None,
         };
-        Ok(Sought { repeat, loaded, failed: Vec::new() })
+        let mut sought = Sought { loaded, ..Sought::default() };
+        match compared {
+            Some(compared) if compared.changed().next().is_none() => {
+                let start = RunStart {
+                    plan: latest.plan.clone(),
+                    unix_ms: options.began_unix_ms(),
+                    snapshot: latest.snapshot,
+                    repeats: Some(latest.repeats.unwrap_or(latest.id)),
+                    setup,
+                };
+                sought.repeat = Self::of(start, &latest, &ended, &compared, each, ports)?;
+            }
+            Some(compared) => sought.near = Some(Near { latest, ended, compared }),
+            None => {}
+        }
+        Ok(sought)
     }
 
-    /// A run, if what it saw looks as it did and what it came to is all there.
+    /// A run that begins like this, if what the latest like it came to is all there.
     fn of(
-        latest: RunRecord,
+        start: RunStart,
+        latest: &RunRecord,
         ended: &RunSummary,
-        setup: RunSetup,
+        compared: &Compared,
         each: bool,
         ports: &Ports,
-        threads: usize,
     ) -> Result<Option<Self>, StoreError> {
-        let Some(footprint) = latest.footprint else { return Ok(None) };
-        let traits = ports.runner.traits();
-        let fits = footprint::if_as_it_was(footprint, ports.blobs.as_ref(), &traits, threads)?;
-        let Some(Fits { footprint, saved }) = fits else { return Ok(None) };
-        let run = latest.repeats().unwrap_or(latest.id);
-        if !ports.runs.hold(run)? {
+        let runs = ports.runs.as_ref();
+        if !hold(latest, runs)? {
             return Ok(None);
         }
         let (mut told, mut jobs) = (Told { counts: ended.counts, saved_ns: ended.saved_ns }, Vec::new());
-        // What was gone through once is known to go together.
-        if each || ended.repeats.is_none() {
+        // Where nothing was executed, what is known of all goes together.
+        if each || latest.repeats.is_none() || ended.busy_ns > 0 {
             told = Told::default();
-            ports.runs.each_job(run, &mut |report| {
+            runs.each_job(latest.id, &mut |report| {
                 let report = report.repeated(0);
                 told.add(&report);
                 if each {
@@ -158,8 +171,13 @@ impl Repeat {
                 }
             })?;
         }
+        let own = match latest.repeats {
+            Some(_) => runs.own_jobs(latest.id)?.into_iter().map(|report| report.repeated(0)).collect(),
+            None => Vec::new(),
+        };
+        let (footprint, saved) = (compared.footprint(ports.blobs.as_ref())?, compared.saved().to_vec());
         let is_whole = told.counts.jobs == ended.counts.jobs;
-        Ok(is_whole.then_some(Self { run, latest, footprint, setup, told, jobs, saved }))
+        Ok(is_whole.then_some(Self { start, footprint, told, jobs, own, saved }))
     }
 
     /// Carries it out: every job ends at once. Returns when the record is on disk.
@@ -172,16 +190,18 @@ impl Repeat {
         options: &ExecuteOptions,
         on_event: &mut (dyn FnMut(&Event) + Send),
     ) -> Result<RunSummary, ExecuteError> {
-        let Self { run: repeated, latest, footprint, setup, told: Told { counts, saved_ns }, jobs, saved } = self;
-        let (started_unix_ms, snapshot) = (options.began_unix_ms(), latest.snapshot);
-        let beginning = Beginning { started_unix_ms, snapshot, setup };
-        let run = beginning.begin(&latest.plan, counts.jobs, runs, on_event)?;
+        let Self { start, footprint, told: Told { counts, saved_ns }, jobs, own, saved } = self;
+        let repeats = start.repeats;
+        let run = Beginning(start).begin(counts.jobs, runs, on_event)?;
+        if !own.is_empty() {
+            runs.append(run.id, &own)?;
+        }
         saved.into_iter().for_each(|(job, path)| on_event(&Event::Saved { job, path }));
         let wall_ns = u64::try_from(options.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         for report in jobs {
             on_event(&Event::JobFinished(Box::new(report.repeated(wall_ns))));
         }
-        let summary = RunSummary { counts, wall_ns, saved_ns, repeats: Some(repeated), ..RunSummary::default() };
+        let summary = RunSummary { counts, wall_ns, saved_ns, repeats, ..RunSummary::default() };
         let record = RunRecord { footprint: Some(footprint), state: RunState::Ended(summary.clone()), ..run };
         let (told, durable) = oneshot::channel();
         // Where nobody waits any more, nobody needs to be told.
@@ -228,15 +248,21 @@ fn candidate(
     Ok(None)
 }
 
+/// Keeps all that a run came to as long as this process lives. False where not all of it is there.
+pub(crate) fn hold(run: &RunRecord, runs: &dyn RunLog) -> Result<bool, StoreError> {
+    let mut all = [Some(run.id), run.repeats].into_iter().flatten();
+    all.try_fold(true, |is_held, run| Ok(is_held && runs.hold(run)?))
+}
+
 /// What the jobs come to that were told.
-#[derive(Debug, Default)]
-struct Told {
-    counts: RunCounts,
-    saved_ns: u64,
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Told {
+    pub(crate) counts: RunCounts,
+    pub(crate) saved_ns: u64,
 }
 
 impl Told {
-    fn add(&mut self, report: &JobReport) {
+    pub(crate) fn add(&mut self, report: &JobReport) {
         self.counts.jobs += 1;
         self.counts.add(report.status, report.cached);
         if report.cached {

@@ -158,12 +158,14 @@ impl Scheduler {
         let mut dependants = vec![Vec::new(); count];
         let mut unfinished = 0;
         for id in graph.nodes().filter(|id| graph.is_selected(*id)) {
-            let needed = graph.waits_for(id);
-            states[id.index()] = State::Waiting(u32::try_from(needed.len()).unwrap_or(u32::MAX));
-            unfinished += 1;
-            for dependency in needed {
+            let mut open = 0;
+            // What is not to be executed has ended before.
+            for dependency in graph.waits_for(id).iter().filter(|id| graph.is_selected(**id)) {
                 dependants[dependency.index()].push(id);
+                open += 1;
             }
+            states[id.index()] = State::Waiting(open);
+            unfinished += 1;
         }
         let mut scheduler = Self {
             states,

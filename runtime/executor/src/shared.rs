@@ -17,6 +17,7 @@ use crate::import::Importer;
 use crate::inbox::Inbox;
 use crate::machine::Machine;
 use crate::modules::LoadedModules;
+use crate::narrow::Rest;
 use crate::options::{ExecuteOptions, Ports};
 use crate::progress::Progress;
 use crate::races::Races;
@@ -57,17 +58,23 @@ impl Shared {
     /// What the threads of a run of `graph` begin with.
     pub(crate) fn new(
         graph: Graph,
+        rest: Rest,
         modules: LoadedModules,
         ports: Ports,
         options: &ExecuteOptions,
         span: tracing::Span,
     ) -> Self {
+        let started_ns = u64::try_from(options.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let progress: boxcar::Vec<Progress> = graph.nodes().map(|_| Progress::default()).collect();
+        for (job, result) in rest.results {
+            progress[job.index()].is_known(result, started_ns);
+        }
         let budget = graph.budget(options.workers.max(1), options.memory_bytes);
         let scheduler = Scheduler::new(&graph, budget, options.keep_going, |id| graph.demand(id));
         Self {
             board: Board::new(scheduler),
-            progress: graph.nodes().map(|_| Progress::default()).collect(),
-            importer: Importer::noting(Arc::clone(&ports.blobs), Arc::clone(&ports.stats)),
+            progress,
+            importer: Importer::noting(Arc::clone(&ports.blobs), Arc::clone(&ports.stats), rest.sights),
             modules,
             traits: ports.runner.traits(),
             ports,
@@ -80,7 +87,7 @@ impl Shared {
             retry_failed: options.retry_failed,
             fresh: options.fresh,
             began: options.began,
-            started_ns: u64::try_from(options.began.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            started_ns,
             workers: options.workers.max(1),
             durations: OnceLock::new(),
             span,

@@ -208,6 +208,7 @@ pub(crate) mod tests {
             started_unix_ms: 0,
             snapshot: None,
             footprint: None,
+            repeats: None,
             setup: Some(wasmill_model::RunSetup { workers, ..wasmill_model::RunSetup::default() }),
             state: RunState::Started,
         };

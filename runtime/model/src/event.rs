@@ -86,6 +86,13 @@ pub enum Event {
     },
     /// A job ended, and what is said of it here is durable.
     JobFinished(Box<JobReport>),
+    /// Nothing had changed for some jobs since an earlier run, so they have ended as there. Said where they are not told one by one.
+    JobsRepeated {
+        /// The run.
+        run: RunId,
+        /// What became of them.
+        counts: RunCounts,
+    },
     /// An output was copied to the host.
     Saved {
         /// The job whose output it is.
@@ -232,6 +239,19 @@ impl RunCounts {
         self.cached += usize::from(cached && matches!(status, JobStatus::Succeeded | JobStatus::Failed));
     }
 
+    /// Counts others as well.
+    pub fn merge(&mut self, others: &Self) {
+        let Self { jobs, succeeded, cached, failed, errors, skipped, cancelled, omitted } = others;
+        self.jobs += jobs;
+        self.succeeded += succeeded;
+        self.cached += cached;
+        self.failed += failed;
+        self.errors += errors;
+        self.skipped += skipped;
+        self.cancelled += cancelled;
+        self.omitted += omitted;
+    }
+
     /// How many jobs have ended, in whatever way.
     pub fn ended(&self) -> usize {
         self.succeeded + self.failed + self.errors + self.skipped + self.cancelled + self.omitted
@@ -265,8 +285,8 @@ pub struct RunSummary {
     /// Content that the store was given meanwhile and had already, in bytes. Small content is not always looked for.
     #[serde(default)]
     pub known_bytes: u64,
-    /// The earlier run that this one repeats, as its plan and everything that it saw of the host are as they were then: each
-    /// job has come to what it came to there.
+    /// The earlier run that this one repeats, as its plan is as it was then, and what it saw of the host: each job for which nothing had
+    /// changed has come to what it came to there.
     #[serde(default)]
     pub repeats: Option<RunId>,
 }

@@ -23,6 +23,6 @@ pub use event::{Event, JobReport, JobStatus, RunCounts, RunSummary};
 pub use guest_path::{GuestPath, GuestPathError, OutputPath};
 pub use limits::{Limits, Timeout};
 pub use outcome::{Frame, Outcome, SourceLine, TrapKind, Usage};
-pub use run::{RunId, RunIdError, RunRecord, RunState};
+pub use run::{RunId, RunIdError, RunRecord, RunStart, RunState};
 pub use trace::{JobTarget, JobTrace, Phases, RunSetup, Traffic};
 pub use tree::{Directory, DirectoryNode, FileNode, SymlinkNode, TreeError, check_name};

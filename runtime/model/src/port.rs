@@ -16,8 +16,8 @@ use crate::digest::{BlobRef, Digest};
 use crate::event::JobReport;
 use crate::limits::Timeout;
 use crate::outcome::{Outcome, Usage};
-use crate::run::{RunId, RunRecord};
-use crate::trace::{RunSetup, Traffic};
+use crate::run::{RunId, RunRecord, RunStart};
+use crate::trace::Traffic;
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -214,21 +214,13 @@ pub trait Recorder: Send + Sync {
 
 /// The history of runs.
 pub trait RunLog: Send + Sync {
-    /// Gives a new run its number and remembers that it started (durable at the next group commit), and a directory of the store
-    /// that it began with, and how
-    /// it is carried out.
+    /// Gives a new run its number and remembers that it has begun (durable at the next group commit).
     ///
     /// # Errors
     /// The store cannot be written.
-    fn begin(
-        &self,
-        plan: &str,
-        started_unix_ms: u64,
-        snapshot: Option<Digest>,
-        setup: RunSetup,
-    ) -> Result<RunId, StoreError>;
+    fn begin(&self, start: &RunStart) -> Result<RunId, StoreError>;
 
-    /// Remembers what became of some of a run's jobs.
+    /// Remembers what became of some of a run's jobs. What is said of a job later counts.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -252,7 +244,8 @@ pub trait RunLog: Send + Sync {
     /// The disk's failure.
     fn run(&self, run: RunId) -> Result<Option<RunRecord>, StoreError>;
 
-    /// The jobs of a run in the order in which they ended.
+    /// The jobs of a run in the order in which they ended. Those for which it repeats an earlier run come first, as they ended there:
+    /// cached, and at one time.
     ///
     /// # Errors
     /// The disk's failure.
@@ -266,6 +259,12 @@ pub trait RunLog: Send + Sync {
         self.jobs(run)?.into_iter().for_each(each);
         Ok(())
     }
+
+    /// The jobs of which a run has reports of its own, in the order in which they ended.
+    ///
+    /// # Errors
+    /// The disk's failure.
+    fn own_jobs(&self, run: RunId) -> Result<Vec<JobReport>, StoreError>;
 
     /// Keeps a run from being collected as long as this process lives: its jobs, their results and what these are made of, what it
     /// began with and what it saw. False where it is gone, where its jobs cannot all be read, or where a blob is known to be lost.

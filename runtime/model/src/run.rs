@@ -51,6 +51,9 @@ pub struct RunRecord {
     /// nobody can rely on that.
     #[serde(skip)]
     pub footprint: Option<Digest>,
+    /// The earlier run whose jobs stand for those of its own that it has no reports of, as nothing had changed for them since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<RunId>,
     /// How it was carried out, and where. Runs of earlier versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup: Option<RunSetup>,
@@ -68,18 +71,26 @@ pub enum RunState {
     Ended(RunSummary),
 }
 
-impl RunRecord {
-    /// Of a run that has just started, at a time in milliseconds since 1970 (UTC).
-    pub fn started(id: RunId, plan: &str, unix_ms: u64, snapshot: Option<Digest>, setup: RunSetup) -> Self {
-        let (plan, setup, state) = (plan.to_owned(), Some(setup), RunState::Started);
-        Self { id, plan, started_unix_ms: unix_ms, snapshot, footprint: None, setup, state }
-    }
+/// What is known of a run when it begins.
+#[derive(Debug, Clone, Default)]
+pub struct RunStart {
+    /// The plan's name.
+    pub plan: String,
+    /// When, in milliseconds since 1970 (UTC).
+    pub unix_ms: u64,
+    /// A directory in the store that has what it begins with, if it can be resumed.
+    pub snapshot: Option<Digest>,
+    /// The earlier run whose jobs stand for those that it will have no reports of.
+    pub repeats: Option<RunId>,
+    /// How it is carried out, and where.
+    pub setup: RunSetup,
+}
 
-    /// The run whose jobs stand for its own, as nothing had changed since.
-    pub fn repeats(&self) -> Option<RunId> {
-        match &self.state {
-            RunState::Started => None,
-            RunState::Ended(summary) => summary.repeats,
-        }
+impl RunRecord {
+    /// Of a run that has just begun.
+    pub fn started(id: RunId, start: RunStart) -> Self {
+        let RunStart { plan, unix_ms, snapshot, repeats, setup } = start;
+        let (setup, state) = (Some(setup), RunState::Started);
+        Self { id, plan, started_unix_ms: unix_ms, snapshot, footprint: None, repeats, setup, state }
     }
 }

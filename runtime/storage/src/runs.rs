@@ -2,12 +2,12 @@
 //!
 //! Owns: run numbers, records, and the jobs of each run in the order in which they ended. Does not know: plans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use redb::ReadableTable;
 use wasmill_model::port::{OnDurable, RunLog, StoreError};
-use wasmill_model::{Digest, JobReport, RunId, RunRecord, RunSetup, RunState};
+use wasmill_model::{Digest, JobReport, RunId, RunRecord, RunStart, RunState};
 
 use crate::Storage;
 use crate::error::{failed, on_index};
@@ -18,15 +18,9 @@ use crate::tables::{decode_jobs, decode_run, encode_job, encode_run, page_key, p
 use crate::tail::Look;
 
 impl RunLog for Storage {
-    fn begin(
-        &self,
-        plan: &str,
-        started_unix_ms: u64,
-        snapshot: Option<Digest>,
-        setup: RunSetup,
-    ) -> Result<RunId, StoreError> {
+    fn begin(&self, start: &RunStart) -> Result<RunId, StoreError> {
         let id = self.take_run_id()?;
-        let record = RunRecord::started(id, plan, started_unix_ms, snapshot, setup);
+        let record = RunRecord::started(id, start.clone());
         let row = encode_run(&record)?;
         let entry = Entry { kind: Kind::Run, key: run_key(id), size_bytes: 0, body: &row };
         self.shared.log.hand_in(&entry, |tail, _| {
@@ -92,13 +86,35 @@ impl RunLog for Storage {
 
     fn each_job(&self, run: RunId, each: &mut dyn FnMut(JobReport)) -> Result<(), StoreError> {
         self.refresh()?;
-        let record = self.run(run)?;
-        match record.as_ref().and_then(|record| Some((record.repeats()?, &record.state))) {
-            Some((repeated, RunState::Ended(summary))) => {
-                self.each_report(repeated, &mut |report| each(report.repeated(summary.wall_ns)))
+        let Some((repeated, state)) = self.run(run)?.and_then(|record| Some((record.repeats?, record.state))) else {
+            return self.each_report(run, each);
+        };
+        let own = self.own_jobs(run)?;
+        let ended_ns = match state {
+            RunState::Ended(summary) => summary.wall_ns,
+            RunState::Started => 0,
+        };
+        let at_ns = own.iter().map(|report| report.started_ns).min().unwrap_or(ended_ns);
+        let names: HashSet<&str> = own.iter().map(|report| report.job.as_str()).collect();
+        self.each_report(repeated, &mut |report| {
+            if !names.contains(report.job.as_str()) {
+                each(report.repeated(at_ns));
             }
-            _ => self.each_report(run, each),
-        }
+        })?;
+        drop(names);
+        own.into_iter().for_each(each);
+        Ok(())
+    }
+
+    fn own_jobs(&self, run: RunId) -> Result<Vec<JobReport>, StoreError> {
+        self.refresh()?;
+        let mut own: Vec<JobReport> = Vec::new();
+        self.each_report(run, &mut |report| own.push(report))?;
+        // What is said later counts.
+        let mut seen = HashSet::new();
+        let mut is_latest: Vec<bool> = own.iter().rev().map(|report| seen.insert(report.job.as_str())).collect();
+        own.retain(|_| is_latest.pop().unwrap_or(true));
+        Ok(own)
     }
 
     fn hold(&self, run: RunId) -> Result<bool, StoreError> {

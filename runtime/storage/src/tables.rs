@@ -123,7 +123,7 @@ pub(crate) fn encode_run(record: &RunRecord) -> Result<Vec<u8>, StoreError> {
     row = postcard::to_extend(&later, row).map_err(failed)?;
     if let Some(setup) = &record.setup {
         row = postcard::to_extend(&(observed, setup), row).map_err(failed)?;
-        let again: AgainRow = (record.footprint.map(|digest| *digest.as_bytes()), record.repeats());
+        let again: AgainRow = (record.footprint.map(|digest| *digest.as_bytes()), record.repeats);
         if again != AgainRow::default() {
             row = postcard::to_extend(&again, row).map_err(failed)?;
         }
@@ -146,7 +146,7 @@ pub(crate) fn decode_run(run: RunId, row: &[u8]) -> Option<RunRecord> {
             summary.traffic = Traffic { read_bytes, written_bytes };
         }
         let (footprint, repeats) = next::<AgainRow>(run, &mut later).flatten().unwrap_or_default();
-        record.footprint = footprint.map(Digest::from_bytes);
+        (record.footprint, record.repeats) = (footprint.map(Digest::from_bytes), repeats);
         if let RunState::Ended(summary) = &mut record.state {
             summary.repeats = repeats;
         }
@@ -217,7 +217,7 @@ fn record_of((id, plan, started_unix_ms, end): RunRow, omitted: usize) -> RunRec
             })
         }
     };
-    RunRecord { id, plan, started_unix_ms, snapshot: None, footprint: None, setup: None, state }
+    RunRecord { id, plan, started_unix_ms, snapshot: None, footprint: None, repeats: None, setup: None, state }
 }
 
 /// Whether a row says that a run began, of which another one says how it ended.

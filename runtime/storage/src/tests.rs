@@ -24,7 +24,7 @@ use bytes::Bytes;
 use wasmill_model::port::{ActionCache, BlobStore, LogLevel, LogLine, OnDurable, StoreError};
 use wasmill_model::{
     Action, ActionRecord, ActionResult, BlobRef, Digest, JobReport, JobStatus, JobTrace, Limits, Outcome, RunId,
-    RunRecord, RunSetup, RunState, RunSummary, Usage,
+    RunRecord, RunStart, RunState, RunSummary, Usage,
 };
 
 use crate::{Layout, Options, Storage};
@@ -100,10 +100,15 @@ fn report(number: u64) -> JobReport {
     }
 }
 
+/// What a run of a plan begins with, at a time.
+fn start(plan: &str, unix_ms: u64) -> RunStart {
+    RunStart { plan: plan.to_owned(), unix_ms, ..RunStart::default() }
+}
+
 /// A run that has ended, of which nothing more is known.
 fn ended(id: RunId, wall_ns: u64) -> RunRecord {
     let state = RunState::Ended(RunSummary { wall_ns, ..RunSummary::default() });
-    RunRecord { setup: None, state, ..RunRecord::started(id, "plan", 1_000, None, RunSetup::default()) }
+    RunRecord { setup: None, state, ..RunRecord::started(id, start("plan", 1_000)) }
 }
 
 /// Waits until everything that was handed in is durable.

@@ -24,6 +24,7 @@ mod guide;
 mod history;
 mod initialised;
 mod large;
+mod narrowing;
 mod observing;
 mod plans;
 

@@ -55,7 +55,7 @@ pub(crate) fn analyze(global: &Global, run: Option<RunId>, asked_for: &ArtifactA
                 verdict_of(&recorded.record, &summary.run)
             );
             let _ = writeln!(text, "  {}", times(&summary.run));
-            if let Some(repeated) = recorded.record.repeats() {
+            if let Some(repeated) = recorded.record.repeats {
                 let _ = writeln!(
                     text,
                     "  nothing was carried out, as nothing had changed: see `wasmill analyze {repeated}`"

@@ -208,7 +208,7 @@ fn show_run(mill: &Mill, recorded: &Recorded) -> Result<(), CliError> {
     let mut text = String::new();
     let _ = writeln!(text, "run {} of {}, started {}", run.id, harmless(&run.plan), time(run.started_unix_ms));
     let _ = writeln!(text, "{}", result_of(run));
-    if let Some(repeated) = run.repeats() {
+    if let Some(repeated) = run.repeats {
         let _ = writeln!(text, "nothing had changed since run {repeated}");
     }
     if let RunState::Ended(summary) = &run.state {

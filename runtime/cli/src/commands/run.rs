@@ -122,6 +122,7 @@ fn loaded(global: &Global, args: &RunArgs, began: Instant, may_repeat: bool) -> 
         select(&mut graph, &args.select)?;
     }
     let mill = opened.map_or_else(|| Mill::open_as(global, &settings), Ok)?;
+    mill.narrow(&mut graph, sought.near.take(), &how)?;
     let loaded = mill.load_modules_beside(&graph, output, sought).map_err(|mut errors| {
         let last = errors.pop();
         errors.iter().for_each(|error| show_error(error, global.format));

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 
 use serde::{Deserialize, Serialize};
 use wasmill_model::port::{LogLine, RunLog as _};
-use wasmill_model::{JobReport, RunId, RunRecord, RunSetup, RunState, RunSummary};
+use wasmill_model::{JobReport, RunId, RunRecord, RunSetup, RunStart, RunState, RunSummary};
 
 use crate::args::{Global, OutputFormat};
 use crate::error::CliError;
@@ -81,7 +81,9 @@ pub(crate) fn import(global: &Global, file: &Path) -> Result<u8, CliError> {
     let mut setup = head.record.setup.clone().unwrap_or_else(RunSetup::default);
     setup.imported = Some(head.record.id);
     // What it began with is in the store that it comes from.
-    let run = mill.storage.begin(&head.record.plan, head.record.started_unix_ms, None, setup.clone()).map_err(store)?;
+    let (plan, unix_ms) = (head.record.plan.clone(), head.record.started_unix_ms);
+    let start = RunStart { plan, unix_ms, setup: setup.clone(), ..RunStart::default() };
+    let run = mill.storage.begin(&start).map_err(store)?;
     for reports in jobs.chunks(TOGETHER) {
         mill.storage.append(run, reports).map_err(store)?;
     }
@@ -92,6 +94,7 @@ pub(crate) fn import(global: &Global, file: &Path) -> Result<u8, CliError> {
             id: run,
             snapshot: None,
             footprint: None,
+            repeats: None,
             setup: head.record.setup.as_ref().map(|_| setup),
             state,
             ..head.record.clone()

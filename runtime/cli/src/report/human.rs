@@ -40,6 +40,8 @@ pub(crate) struct Human {
     run: Option<RunId>,
     fresh: bool,
     counts: RunCounts,
+    /// How many jobs have ended as in an earlier run.
+    repeated: usize,
     /// What earlier runs know, once it was asked for.
     past: Option<Past>,
     executed: usize,
@@ -63,6 +65,7 @@ impl Human {
             run: None,
             fresh: false,
             counts: RunCounts::default(),
+            repeated: 0,
             past: None,
             executed: 0,
             reports: Some(Vec::new()),
@@ -104,6 +107,10 @@ impl Human {
             }
             Event::WorkersChanged { workers, why } => self.line(&format!("{workers} workers from now on: {why}")),
             Event::JobFinished(report) => self.job_finished(report),
+            Event::JobsRepeated { counts, .. } => {
+                self.repeated = counts.ended();
+                self.counts.merge(&RunCounts { jobs: 0, ..*counts });
+            }
             Event::Saved { path, .. } => self.saved.push(path.clone()),
             Event::Warning { message } => self.line(&format!("warning: {message}")),
             Event::RunFinished(summary) => return self.run_finished(summary),
@@ -143,7 +150,9 @@ impl Human {
     fn keep(&mut self, report: &JobReport) {
         let keeps = !self.quiet && self.executed > 0 && self.counts.jobs <= DETAILED_JOBS_MAX;
         match &mut self.reports {
-            Some(reports) if keeps && reports.len() + 1 == self.counts.ended() => reports.push(report.clone()),
+            Some(reports) if keeps && reports.len() + 1 + self.repeated == self.counts.ended() => {
+                reports.push(report.clone())
+            }
             reports => *reports = None,
         }
     }

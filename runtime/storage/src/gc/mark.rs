@@ -208,7 +208,7 @@ impl<'a> Marks<'a> {
                 self.run(view, run)?;
                 if let Some(record) = record {
                     // That one is older, so it is still to come.
-                    repeated.extend(record.repeats());
+                    repeated.extend(record.repeats);
                     kept_with(&record).try_for_each(|digest| self.tree(&digest))?;
                 }
                 self.runs_kept += 1;
@@ -303,7 +303,7 @@ impl<'a> Marks<'a> {
         }
         pages.iter().try_for_each(|(run, page, place)| self.page(*run, *page, place))?;
         records.iter().flat_map(kept_with).try_for_each(|digest| self.tree(&digest))?;
-        Ok(records.iter().filter_map(RunRecord::repeats).collect())
+        Ok(records.iter().filter_map(|record| record.repeats).collect())
     }
 
     /// An action with its result and its inputs.

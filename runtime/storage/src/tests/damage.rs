@@ -9,9 +9,9 @@ use std::path::Path;
 
 use redb::{Database, TableDefinition};
 use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, StatCache, StoreError};
-use wasmill_model::{BlobRef, Digest, RunId, RunSetup};
+use wasmill_model::{BlobRef, Digest, RunId};
 
-use super::{action, content, flush, open, record, report, small};
+use super::{action, content, flush, open, record, report, small, start};
 use crate::layers::{self, PlacesMut};
 use crate::place::Place;
 use crate::{OpenError, Options, Storage};
@@ -21,7 +21,7 @@ const BLOBS: u64 = 300;
 /// A store with something in every table.
 fn filled(dir: &Path) {
     let storage = open(dir);
-    let run = storage.begin("plan", 1, None, RunSetup::default()).unwrap();
+    let run = storage.begin(&start("plan", 1)).unwrap();
     for number in 0..BLOBS {
         let len = if number % 50 == 0 { 20_000 } else { 400 };
         let blob = storage.put(content(number, len)).unwrap();
@@ -51,7 +51,7 @@ fn use_all(dir: &Path) -> Result<(), OpenError> {
     }
     let _ = (storage.artifact(&Digest::of(b"key")), storage.runs(10), storage.jobs(RunId(1)));
     let _ = storage.put(content(BLOBS + 1, 500));
-    let _ = storage.begin("plan", 2, None, RunSetup::default());
+    let _ = storage.begin(&start("plan", 2));
     let _ = flush(&storage);
     let _ = storage.close();
     Ok(())

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use wasmill_model::port::{ActionCache, BlobStore, RunLog, Stamp, StatCache};
-use wasmill_model::{BlobRef, Digest, RunId, RunRecord, RunSetup};
+use wasmill_model::{BlobRef, Digest, RunId, RunRecord};
 
 use super::damage::{copy, walk};
-use super::{action, content, ended, open, record, report};
+use super::{action, content, ended, open, record, report, start};
 use crate::{Keep, OpenError, Options, Storage};
 
 const JOBS: u64 = 20;
@@ -37,7 +37,7 @@ fn fill(storage: &Storage) {
         storage.put(content(number / 5 + 100, 20_000)).unwrap();
         storage.again(&action(number).key()).record(&action(number), &result(number), Box::new(|_| {})).unwrap();
     }
-    let id = storage.begin("plan", 1_000, None, RunSetup::default()).unwrap();
+    let id = storage.begin(&start("plan", 1_000)).unwrap();
     storage.append(id, &[report(0), report(1), report(2)]).unwrap();
     storage.end(&run(id), Box::new(|_| {})).unwrap();
     let (stamp, blob) = stamp();
@@ -90,7 +90,7 @@ fn a_store_of_format_1_is_migrated() {
     assert_eq!((migrated.actions, migrated.runs), (JOBS, 1));
     let storage = open(dir.path());
     check(&storage);
-    assert!(storage.begin("plan", 2, None, RunSetup::default()).unwrap().0 > 1);
+    assert!(storage.begin(&start("plan", 2)).unwrap().0 > 1);
     storage.close().unwrap();
     let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     let is_known = |name: &std::ffi::OsString| {

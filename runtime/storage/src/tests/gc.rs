@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, StoreError};
 use wasmill_model::{
-    Action, BlobRef, Digest, Directory, FileNode, GuestPath, JobReport, Mount, RunId, RunRecord, RunSetup,
+    Action, BlobRef, Digest, Directory, FileNode, GuestPath, JobReport, Mount, RunId, RunRecord, RunStart,
 };
 
 use super::crash::tiny;
 use super::faults::{FaultyDisk, Survives};
-use super::{action, assert_blob, content, ended, flush, open, record, report};
+use super::{action, assert_blob, content, ended, flush, open, record, report, start};
 use crate::index::{self, Covered, SameBlob};
 use crate::place::Place;
 use crate::reader::Reader;
@@ -93,7 +93,7 @@ impl Job {
 
 /// A run of some jobs, which need not be executed.
 pub(super) fn run(storage: &Storage, jobs: &[u64], execute: bool) -> RunId {
-    let run = storage.begin("plan", 1_000, None, RunSetup::default()).unwrap();
+    let run = storage.begin(&start("plan", 1_000)).unwrap();
     for number in jobs {
         let job = Job::new(*number);
         if execute {
@@ -165,7 +165,7 @@ fn what_a_run_began_with_stays_with_it_also_where_it_begins_and_ends_during_a_co
         (blob, storage.put(tree.into()).unwrap())
     };
     let begun = |storage: &Storage, snapshot: Option<Digest>| {
-        let id = storage.begin("plan", 1_000, snapshot, RunSetup::default()).unwrap();
+        let id = storage.begin(&RunStart { snapshot, ..start("plan", 1_000) }).unwrap();
         let record = RunRecord { snapshot, ..ended(id, 0) };
         storage.end(&record, Box::new(|_| {})).unwrap();
         storage.shared.log.index_everything().unwrap();
@@ -350,7 +350,7 @@ fn what_is_known(storage: &Storage, job: &Job) -> String {
 /// there.
 fn live(dir: &Path, numbers: &[u64]) -> usize {
     let storage = open(dir);
-    let id = storage.begin("plan", 1_000, None, RunSetup::default()).unwrap();
+    let id = storage.begin(&start("plan", 1_000)).unwrap();
     let mut found = 0;
     for (step, number) in numbers.iter().enumerate() {
         let job = Job::new(*number);

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, Stamp, StatCache};
-use wasmill_model::{BlobRef, Digest, JobReport, RunId, RunRecord, RunSetup, RunState, RunSummary};
+use wasmill_model::{BlobRef, Digest, JobReport, RunId, RunRecord, RunState, RunSummary};
 
-use super::{action, content, flush, record, report, small};
+use super::{action, content, flush, record, report, small, start};
 use crate::{Keep, Options, Storage};
 
 /// Some of it can be compressed.
@@ -141,10 +141,10 @@ impl Expected {
                 self.actions.insert(number, seed);
             }
             Call::Begin => {
-                let id = storage.begin("plan", 3, None, RunSetup::default()).unwrap();
+                let id = storage.begin(&start("plan", 3)).unwrap();
                 self.runs_begun += 1;
                 assert_eq!(id.0, self.runs_begun);
-                let started = RunRecord::started(id, "plan", 3, None, RunSetup::default());
+                let started = RunRecord::started(id, start("plan", 3));
                 self.runs.insert(id.0, (started, Vec::new()));
             }
             Call::Append { run, reports } => {

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, Stamp, StatCache, StoreError};
-use wasmill_model::{BlobRef, Digest, RunId, RunRecord, RunSetup, RunState};
+use wasmill_model::{BlobRef, Digest, RunId, RunRecord, RunState};
 
-use super::{action, assert_blob, content, ended, flush, note, open, record, report, small};
+use super::{action, assert_blob, content, ended, flush, note, open, record, report, small, start};
 use crate::{Options, Storage};
 
 /// Around each boundary: empty, those that are looked up first, the largest blob that goes into the log, the copy
@@ -218,8 +218,8 @@ fn runs_are_numbered_on_and_listed_newest_first() {
     let ended = |id| RunRecord { started_unix_ms: 5, ..ended(id, 7) };
     for opened in 0..3 {
         let storage = open(dir.path());
-        let first = storage.begin("plan", 5, None, RunSetup::default()).unwrap();
-        let second = storage.begin("other", 6, None, RunSetup::default()).unwrap();
+        let first = storage.begin(&start("plan", 5)).unwrap();
+        let second = storage.begin(&start("other", 6)).unwrap();
         assert_eq!((first, second), (RunId(2 * opened + 1), RunId(2 * opened + 2)));
         assert_eq!(storage.run(second).unwrap().unwrap().state, RunState::Started);
         flush(&storage).unwrap();
@@ -239,8 +239,8 @@ fn runs_are_numbered_on_and_listed_newest_first() {
 fn the_jobs_of_a_run_keep_their_order_over_pages_and_commits() {
     let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path());
-    let run = storage.begin("plan", 0, None, RunSetup::default()).unwrap();
-    let other = storage.begin("other", 0, None, RunSetup::default()).unwrap();
+    let run = storage.begin(&start("plan", 0)).unwrap();
+    let other = storage.begin(&start("other", 0)).unwrap();
     let mut all = Vec::new();
     for piece in [1, 2, 700, 1, 300] {
         let reports: Vec<_> = (all.len() as u64..).take(piece).map(report).collect();
@@ -262,7 +262,7 @@ fn who_reads_while_others_write_sees_every_entry_once() {
     let dir = tempfile::tempdir().unwrap();
     // A tiny bound, so that writers wait for the committer all the time.
     let storage = Storage::open(dir.path(), Options { waiting_bytes_max: 4_096, ..small() }).unwrap();
-    let run = storage.begin("plan", 0, None, RunSetup::default()).unwrap();
+    let run = storage.begin(&start("plan", 0)).unwrap();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let reader = scope.spawn(|| {

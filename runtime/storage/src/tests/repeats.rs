@@ -3,19 +3,19 @@
 //! Owns: that what is repeated stays. Does not know: what else is kept (`gc`).
 
 use wasmill_model::port::{BlobStore as _, RunLog as _};
-use wasmill_model::{Digest, RunId, RunRecord, RunSetup, RunState, RunSummary};
+use wasmill_model::{Digest, RunId, RunRecord, RunSetup, RunStart, RunState, RunSummary};
 
 use super::gc::{Job, collect, only, run};
-use super::{ended, open};
+use super::{ended, open, start};
 use crate::Storage;
 
 /// A run that repeats another, and what it saw of the host.
 fn repeating(storage: &Storage, run: RunId) -> (RunId, Digest) {
-    let id = storage.begin("plan", 1_000, None, RunSetup::default()).unwrap();
+    let id = storage.begin(&RunStart { repeats: Some(run), ..start("plan", 1_000) }).unwrap();
     let footprint = storage.put(b"what it saw".repeat(1_000).into()).unwrap().digest;
     let summary = RunSummary { repeats: Some(run), wall_ns: 8, ..RunSummary::default() };
     let (setup, state) = (Some(RunSetup::default()), RunState::Ended(summary));
-    let record = RunRecord { footprint: Some(footprint), setup, state, ..ended(id, 0) };
+    let record = RunRecord { footprint: Some(footprint), repeats: Some(run), setup, state, ..ended(id, 0) };
     storage.end(&record, Box::new(|_| {})).unwrap();
     storage.shared.log.index_everything().unwrap();
     (id, footprint)

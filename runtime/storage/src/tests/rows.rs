@@ -45,6 +45,7 @@ fn run() -> RunRecord {
         started_unix_ms: 1_000,
         snapshot: Some(Digest::of(b"snapshot")),
         footprint: None,
+        repeats: None,
         setup: Some(setup),
         state: RunState::Ended(summary),
     }
@@ -96,6 +97,7 @@ fn a_run_that_repeats_another_reads_as_it_was_written() {
     if let RunState::Ended(summary) = &mut run.state {
         summary.repeats = Some(RunId(3));
     }
+    run.repeats = Some(RunId(3));
     let expected = format!("{}{RUN_REPEATED}", RUN.replace(char::is_whitespace, ""));
     assert_eq!(hex(&encode_run(&run).expect("it can be encoded")), expected, "what is written now");
     assert_eq!(decode_run(RunId(7), &bytes(&expected)), Some(run));

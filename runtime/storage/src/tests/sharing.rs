@@ -11,11 +11,11 @@ use std::thread;
 use std::time::Duration;
 
 use wasmill_model::port::{ActionCache, BlobStore, RunLog, StoreError};
-use wasmill_model::{BlobRef, Digest, RunSetup};
+use wasmill_model::{BlobRef, Digest};
 
 use super::crash::{self, tiny};
 use super::faults::{FaultyDisk, Survives};
-use super::{action, assert_blob, content, flush, open, record, small};
+use super::{action, assert_blob, content, flush, open, record, small, start};
 use crate::place::Place;
 use crate::record::{HEADER_BYTES, Header, Kind, padded};
 use crate::tail::Moved;
@@ -306,11 +306,11 @@ fn what_killed_processes_had_set_aside_is_given_back() {
 fn a_number_of_a_run_that_is_not_in_the_index_is_not_given_again() {
     let dir = tempfile::tempdir().unwrap();
     let one = open(dir.path());
-    let first = one.begin("plan", 1, None, RunSetup::default()).unwrap();
+    let first = one.begin(&start("plan", 1)).unwrap();
     flush(&one).unwrap();
     fs::write(dir.path().join("RUN"), "").unwrap();
     let two = open(dir.path());
-    assert!(two.begin("plan", 2, None, RunSetup::default()).unwrap() > first);
+    assert!(two.begin(&start("plan", 2)).unwrap() > first);
 }
 
 #[test]
@@ -408,7 +408,7 @@ fn a_file_that_is_put_and_lost_before_it_is_indexed_stays_lost() {
 fn a_run_that_ended_does_not_begin_again() {
     let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path());
-    let id = storage.begin("plan", 1, None, RunSetup::default()).unwrap();
+    let id = storage.begin(&start("plan", 1)).unwrap();
     let started = storage.run(id).unwrap().unwrap();
     let ended = wasmill_model::RunRecord {
         state: wasmill_model::RunState::Ended(wasmill_model::RunSummary::default()),

@@ -1,0 +1,237 @@
+//! Runs of which only a part is gone through: what lies behind places that have changed since an earlier run.
+//!
+//! Owns: which jobs these are, and what stands for the others. Does not know: how it is found out what has changed (`footprint`), or how
+//! jobs are carried out.
+//!
+//! Where anything cannot be told for sure before the run (jobs that come to be during it, races), all of it is gone through.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use wasmill_model::plan::InputSource;
+use wasmill_model::port::{RunLog, StoreError};
+use wasmill_model::{ActionResult, Digest, Event, JobReport, JobStatus, RunId, RunRecord, RunSummary};
+
+use crate::footprint::{Compared, Place, Sights};
+use crate::graph::{Graph, JobId, Role};
+use crate::plan_snapshot::HostInput;
+use crate::repeat::{Told, hold};
+use crate::scheduler::Needs as _;
+
+/// Of so many jobs, one may have to be gone through before it is simpler to go through all.
+const NARROWED_SHARE: usize = 2;
+
+/// An earlier run of a plan that a new one would come to the same as, but for what lies behind some places.
+#[derive(Debug)]
+pub struct Near {
+    pub(crate) latest: RunRecord,
+    pub(crate) ended: RunSummary,
+    pub(crate) compared: Compared,
+}
+
+/// The jobs of a run that are not gone through.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
+    /// The run in which they were, and which has all its jobs itself.
+    pub(crate) repeats: Option<RunId>,
+    /// What that run began with, as does this one.
+    pub(crate) snapshot: Option<Digest>,
+    /// What they came to.
+    pub(crate) told: Told,
+    /// What the others need of them; none inside if it was omitted.
+    pub(crate) results: Vec<(JobId, Option<ActionResult>)>,
+    /// What they saw.
+    pub(crate) sights: Sights,
+    /// What they saved to the host.
+    saved: Vec<(String, String)>,
+    /// Those that ended otherwise than in the run that is repeated, in another one since.
+    own: Vec<JobReport>,
+    /// Those that are to be told of, if that is to be done one by one.
+    jobs: Option<Vec<JobReport>>,
+}
+
+impl Near {
+    /// Narrows a graph of the plan down to what has to be gone through. Its other jobs are told as in the earlier run, `each` by itself or all
+    /// together. Does nothing where all of it has to be gone through.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub fn narrow(self, graph: &mut Graph, each: bool, runs: &dyn RunLog) -> Result<(), StoreError> {
+        let Some(jobs) = affected(graph, &self.compared) else { return Ok(()) };
+        let targets: HashSet<PathBuf> = jobs.iter().flat_map(|id| targets(graph, *id)).collect();
+        let Some(rest) = self.rest(graph, &jobs, &targets, each, runs)? else { return Ok(()) };
+        tracing::debug!(jobs = jobs.len(), of = graph.len(), "only what has changed is gone through");
+        graph.selected = Some(jobs);
+        graph.rest = Some(rest);
+        Ok(())
+    }
+
+    /// What stands for the jobs of a graph but these, which save to `targets`. None where that is not known of all.
+    fn rest(
+        self,
+        graph: &Graph,
+        jobs: &BTreeSet<JobId>,
+        targets: &HashSet<PathBuf>,
+        each: bool,
+        runs: &dyn RunLog,
+    ) -> Result<Option<Rest>, StoreError> {
+        let Self { latest, ended, compared } = self;
+        let repeats = latest.repeats.unwrap_or(latest.id);
+        if !hold(&latest, runs)? {
+            return Ok(None);
+        }
+        let names: HashSet<&str> = jobs.iter().map(|id| graph.job(*id).name.as_str()).collect();
+        let needed = jobs.iter().flat_map(|id| graph.job(*id).needs.iter().copied()).filter(|id| !jobs.contains(id));
+        let mut needed: HashMap<&str, JobId> = needed.map(|id| (graph.job(id).name.as_str(), id)).collect();
+        let mut rest = Rest { repeats: Some(repeats), snapshot: latest.snapshot, ..Rest::default() };
+        let (mut others, mut told) = (0, Vec::new());
+        runs.each_job(latest.id, &mut |report| {
+            if names.contains(report.job.as_str()) {
+                others += 1;
+                return;
+            }
+            let report = report.repeated(0);
+            rest.told.add(&report);
+            if let Some(id) = needed.remove(report.job.as_str()) {
+                let result = report.result.clone().filter(|_| report.status == JobStatus::Succeeded);
+                rest.results.push((id, result));
+            }
+            if each {
+                told.push(report);
+            }
+        })?;
+        if !needed.is_empty() || others != jobs.len() || rest.told.counts.jobs + others != ended.counts.jobs {
+            return Ok(None);
+        }
+        rest.jobs = each.then_some(told);
+        if latest.repeats.is_some() {
+            let own = runs.own_jobs(latest.id)?.into_iter().filter(|report| !names.contains(report.job.as_str()));
+            rest.own = own.map(|report| report.repeated(0)).collect();
+        }
+        let is_own = |path: &Path| path.ancestors().any(|above| targets.contains(above));
+        let saved = compared.saved().iter().filter(|(job, _)| !names.contains(job.as_str()));
+        rest.saved = saved.cloned().collect();
+        rest.sights = compared.without(is_own, |job| names.contains(job));
+        Ok(Some(rest))
+    }
+}
+
+impl Rest {
+    /// Tells of them, and notes in the run's record what became of them, where that is not in the one that is repeated, and that nothing is
+    /// known yet of the jobs that are gone through.
+    pub(crate) fn begin(
+        &mut self,
+        run: RunId,
+        graph: &Graph,
+        runs: &dyn RunLog,
+        on_event: &mut (dyn FnMut(&Event) + Send),
+    ) -> Result<(), StoreError> {
+        let Some(repeats) = self.repeats else { return Ok(()) };
+        let open = graph.ids().filter(|id| graph.is_selected(*id)).map(|id| graph.job(id).name.clone());
+        let open = open.map(|name| JobReport::unstarted(name, JobStatus::Cancelled, 0));
+        let reports: Vec<JobReport> = std::mem::take(&mut self.own).into_iter().chain(open).collect();
+        runs.append(run, &reports)?;
+        std::mem::take(&mut self.saved).into_iter().for_each(|(job, path)| on_event(&Event::Saved { job, path }));
+        match std::mem::take(&mut self.jobs) {
+            Some(jobs) => jobs.into_iter().for_each(|job| on_event(&Event::JobFinished(Box::new(job)))),
+            None => on_event(&Event::JobsRepeated { run: repeats, counts: self.told.counts }),
+        }
+        Ok(())
+    }
+}
+
+/// The selected jobs that read what has changed, saved it, or need such a job. None where that cannot be told for sure, or they are too
+/// many.
+fn affected(graph: &Graph, compared: &Compared) -> Option<BTreeSet<JobId>> {
+    let mut inputs: HashMap<HostInput, bool> = HashMap::new();
+    let mut saved = Vec::new();
+    for place in compared.changed() {
+        match place {
+            Place::Path(path) => drop(inputs.insert(HostInput::Path(path.into()), false)),
+            Place::Glob(base, pattern) => drop(inputs.insert(HostInput::Glob(base.into(), pattern.clone()), false)),
+            Place::Saved(path) => saved.push(Path::new(path)),
+        }
+    }
+    let mut queue = Vec::new();
+    for id in graph.nodes().filter(|id| graph.is_selected(*id)) {
+        let spec = graph.spec(id);
+        match graph.job(id).role {
+            Role::Execute { .. } => {}
+            Role::Close { .. } => continue,
+            // What its items or its winners read and save is not known yet.
+            Role::Expand { .. } if !spec.save.is_empty() || host_inputs(graph, id).next().is_some() => return None,
+            Role::Candidate { .. } | Role::Judge { .. } if !spec.save.is_empty() && !saved.is_empty() => return None,
+            Role::Expand { .. } | Role::Candidate { .. } | Role::Judge { .. } => {}
+        }
+        if inputs.is_empty() {
+            continue;
+        }
+        for input in host_inputs(graph, id) {
+            if let Some(is_read) = inputs.get_mut(&input?) {
+                *is_read = true;
+                queue.push(id);
+            }
+        }
+    }
+    queue.extend(savers(graph, &saved)?);
+    let is_everything_read = inputs.values().all(|is_read| *is_read);
+    if is_everything_read { closed(graph, queue) } else { None }
+}
+
+/// What a job reads of the host; none inside where that has no name.
+fn host_inputs(graph: &Graph, id: JobId) -> impl Iterator<Item = Option<HostInput>> {
+    let (spec, scope, bindings) = (graph.spec(id), graph.scope(id), &graph.job(id).bindings);
+    let is_of_host = |source: &&InputSource| matches!(source, InputSource::Path(_) | InputSource::Glob(_));
+    let mounts = spec.mounts.iter().map(|mount| &mount.source.value).filter(is_of_host);
+    let mounts = mounts.map(move |source| HostInput::of(source, scope, bindings));
+    mounts.chain(graph.host_stdin(id).map(Some))
+}
+
+/// The jobs that saved to these places. None where somebody else did.
+fn savers(graph: &Graph, places: &[&Path]) -> Option<Vec<JobId>> {
+    if places.is_empty() {
+        return Some(Vec::new());
+    }
+    let mut by_target: BTreeMap<PathBuf, Vec<JobId>> = BTreeMap::new();
+    for id in graph.nodes().filter(|id| graph.is_selected(*id)) {
+        targets(graph, id).for_each(|target| by_target.entry(target).or_default().push(id));
+    }
+    let mut all = Vec::new();
+    for place in places {
+        let before = all.len();
+        all.extend(place.ancestors().filter_map(|above| by_target.get(above)).flatten());
+        let below = by_target.range(place.to_path_buf()..).take_while(|(target, _)| target.starts_with(place));
+        all.extend(below.flat_map(|(_, jobs)| jobs));
+        if all.len() == before {
+            return None;
+        }
+    }
+    Some(all)
+}
+
+/// Where a job saves its outputs to.
+fn targets(graph: &Graph, id: JobId) -> impl Iterator<Item = PathBuf> {
+    let (base, bindings) = (&graph.scope(id).base, &graph.job(id).bindings);
+    graph.spec(id).save.iter().filter_map(|save| Some(base.join(save.to.value.render_host(bindings).ok()?)))
+}
+
+/// Jobs with all that need them. None where they are too many, or do anything but execute an action, or need what does.
+fn closed(graph: &Graph, mut queue: Vec<JobId>) -> Option<BTreeSet<JobId>> {
+    let mut dependants: HashMap<JobId, Vec<JobId>> = HashMap::new();
+    for id in graph.nodes().filter(|id| graph.is_selected(*id)) {
+        let awaited = graph.scope(id).awaited.get(&id).into_iter().flatten();
+        graph.job(id).needs.iter().chain(awaited).for_each(|needed| dependants.entry(*needed).or_default().push(id));
+    }
+    let is_plain = |id: JobId| matches!(graph.job(id).role, Role::Execute { closer: None });
+    let (mut jobs, most) = (BTreeSet::new(), graph.len() / NARROWED_SHARE);
+    while let Some(id) = queue.pop() {
+        if jobs.insert(id) {
+            let needs_plain = graph.job(id).needs.iter().all(|needed| is_plain(*needed));
+            if !is_plain(id) || !needs_plain || jobs.len() > most {
+                return None;
+            }
+            queue.extend(dependants.remove(&id).unwrap_or_default());
+        }
+    }
+    Some(jobs)
+}
