@@ -4,14 +4,16 @@
 
 mod platform;
 
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use wasmill::LazySandbox;
 use wasmill_executor::{
     Accepts, Adaptive, BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, Loaded, LoadedModules, Memory,
-    ModuleLoadError, Near, ReadPlan, Recorded, Rehearsed, Repeat, Sought, Toolchain, Verdict, VerifyPorts, execute,
+    ModuleLoadError, ReadPlan, Recorded, Rehearsed, Repeat, Sought, Toolchain, Verdict, VerifyPorts, execute,
 };
 use wasmill_model::plan::{Engine, parse_size};
 use wasmill_model::port::{Cancel, Execution, Request, Runner as _, RunnerError};
@@ -34,6 +36,14 @@ pub(crate) struct Mill {
 }
 
 impl Mill {
+    /// Begins to open the store, if it is there already, while the plan is read.
+    pub(crate) fn begin_to_open(global: &Global) -> Result<Opening, CliError> {
+        let dir = store_dir(global)?;
+        let options = store_options(global, None)?;
+        let open = || std::thread::Builder::new().spawn(move || Storage::open(&dir, options)).ok();
+        Ok(Opening(if Storage::is_there(&store_dir(global)?) { open() } else { None }))
+    }
+
     /// Opens the store that the command line, the environment or the default names.
     pub(crate) fn open(global: &Global) -> Result<Self, CliError> {
         Self::open_as(global, &Settings::find(global, None, None)?)
@@ -41,7 +51,7 @@ impl Mill {
 
     /// The same, with what counts for a plan.
     pub(crate) fn open_as(global: &Global, settings: &Settings) -> Result<Self, CliError> {
-        let storage = Storage::open(&store_dir(global)?, store_options(global, settings)?);
+        let storage = Storage::open(&store_dir(global)?, store_options(global, Some(settings))?);
         Self::with(settings, storage.map_err(|error| open_error(&error))?)
     }
 
@@ -100,12 +110,6 @@ impl Mill {
     ) -> Result<Sought, CliError> {
         let options = self.options(how, Cancel::new());
         self.inner.find_repeat(plan, select, how.tells_each, output, &options).map_err(|error| CliError::store(&error))
-    }
-
-    /// Narrows a graph down to what has changed since an earlier run, if one comes near.
-    pub(crate) fn narrow(&self, graph: &mut Graph, near: Option<Near>, how: &How) -> Result<(), CliError> {
-        let narrowed = near.map_or(Ok(()), |near| self.inner.narrow(graph, near, how.tells_each));
-        narrowed.map_err(|error| CliError::store(&error))
     }
 
     /// Carries some work out, telling `on_event` what happens. Ctrl-C stops it; a second one ends the process.
@@ -203,6 +207,30 @@ impl Mill {
         let Self { storage, inner } = self;
         drop(storage);
         inner.close().map_err(|error| CliError::store(&error))
+    }
+}
+
+/// A store that a thread is opening.
+pub(crate) struct Opening(Option<JoinHandle<Result<Storage, OpenError>>>);
+
+impl Opening {
+    /// Waits for it, now that it is known what counts for the plan. None where it was not there, and is still to be made.
+    pub(crate) fn finish(mut self, settings: &Settings) -> Result<Option<Mill>, CliError> {
+        let Some(opening) = self.0.take() else { return Ok(None) };
+        // A thread does not panic but over a bug, and then this one does too.
+        let storage =
+            opening.join().unwrap_or_else(|panic| resume_unwind(panic)).map_err(|error| open_error(&error))?;
+        if let Some(bytes) = cache_bytes(settings)? {
+            storage.limit_cache(bytes);
+        }
+        Mill::with(settings, storage).map(Some)
+    }
+}
+
+impl Drop for Opening {
+    /// Where nobody needs it any more, it is closed as it should be.
+    fn drop(&mut self) {
+        drop(self.0.take().map(JoinHandle::join));
     }
 }
 
@@ -320,18 +348,18 @@ pub(crate) fn store_dir(global: &Global) -> Result<PathBuf, CliError> {
     global.store.clone().map_or_else(default_store, Ok)
 }
 
-/// How the store is tuned.
-pub(crate) fn store_options(global: &Global, settings: &Settings) -> Result<wasmill_storage::Options, CliError> {
+/// How the store is tuned; with what counts for a plan, if that is known already.
+pub(crate) fn store_options(
+    global: &Global,
+    settings: Option<&Settings>,
+) -> Result<wasmill_storage::Options, CliError> {
     let tuning = &global.tuning;
     let size = |flag: &str, text: &Option<String>| -> Result<Option<u64>, CliError> {
         text.as_deref().map(parse_size).transpose().map_err(|wrong| usage(flag, &wrong))
     };
     let mut options = wasmill_storage::Options { compresses: tuning.store_compress, ..Default::default() };
-    if let Some(bytes) = settings.store_cache_bytes.value {
-        if bytes > CACHE_BYTES_MAX {
-            return Err(usage("--store-cache", "it may be at most 8 GiB"));
-        }
-        options.blob_cache_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    if let Some(bytes) = settings.map_or(Ok(None), cache_bytes)? {
+        options.blob_cache_bytes = bytes;
     }
     // What is too much is brought within the bounds.
     if let Some(bytes) = size("--store-segment", &tuning.store_segment)? {
@@ -341,6 +369,14 @@ pub(crate) fn store_options(global: &Global, settings: &Settings) -> Result<wasm
         options.layout.logged_bytes_max = u32::try_from(bytes).unwrap_or(u32::MAX);
     }
     Ok(options)
+}
+
+/// The most memory for small blobs, where that is said.
+fn cache_bytes(settings: &Settings) -> Result<Option<usize>, CliError> {
+    match settings.store_cache_bytes.value {
+        Some(bytes) if bytes > CACHE_BYTES_MAX => Err(usage("--store-cache", "it may be at most 8 GiB")),
+        bytes => Ok(bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))),
+    }
 }
 
 /// What is said of a store that cannot be opened.

@@ -7,6 +7,8 @@
 //! that a further change might not show, its content is: it is read again, once (the "racily clean" entries of git's index). A folder
 //! with such a file makes the footprint worthless, and then there is none.
 //! Whatever reads the host for a job goes through the run's one [`crate::Importer`], which notes it here, so nothing can be left out.
+//!
+//! A run that repeats another in part keeps only what differs from what that one saw.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -23,7 +25,7 @@ use crate::platform;
 use crate::save::digest_of;
 
 /// The version of what is written.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// So many places are looked at by one thread before it asks for more.
 const TOGETHER: usize = 64;
@@ -55,41 +57,62 @@ pub(crate) enum Look {
     Folder,
 }
 
+/// Places, and how they look where that matters at all.
+type Changes = BTreeMap<Place, Option<Look>>;
+
 /// What is noted while a run goes on.
 #[derive(Debug)]
 pub(crate) struct Sights {
+    /// What another run saw, beside which this is noted.
+    base: Option<Base>,
     /// None once something was seen that nobody can rely on.
-    seen: Mutex<Option<BTreeMap<Place, Look>>>,
+    seen: Mutex<Option<Changes>>,
     /// What was said to be saved, and by which job.
     saved: Mutex<Vec<(String, String)>>,
 }
 
+/// The footprint of a run, as it is kept.
+#[derive(Debug)]
+struct Base {
+    digest: Digest,
+    /// Ascending.
+    seen: Vec<(Place, Look)>,
+    /// By job. Ascending.
+    saved: Vec<(String, String)>,
+}
+
+impl Base {
+    fn look(&self, place: &Place) -> Option<Look> {
+        let at = self.seen.binary_search_by(|(other, _)| other.cmp(place)).ok()?;
+        self.seen.get(at).map(|(_, look)| *look)
+    }
+}
+
 /// What is kept of it. `S` is a map where it is written, which is the same.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept<S = Vec<(Place, Look)>> {
+struct Kept<S = Vec<(Place, Option<Look>)>> {
     version: u32,
     /// What of wasmill decides results, beside its version.
     rules: String,
+    /// The footprint that this one differs from.
+    base: Option<[u8; 32]>,
+    /// What was seen, or seen otherwise.
     seen: S,
-    saved: Vec<(String, String)>,
+    /// What was saved, by job, unless that is the same.
+    saved: Option<Vec<(String, String)>>,
 }
 
 impl Default for Sights {
     /// Nothing was seen yet.
     fn default() -> Self {
-        Self::from(Vec::new(), Vec::new())
+        Self { base: None, seen: Mutex::new(Some(Changes::new())), saved: Mutex::default() }
     }
 }
 
 impl Sights {
-    /// Some places were seen for jobs that have ended, and what these saved was told.
-    fn from(seen: Vec<(Place, Look)>, saved: Vec<(String, String)>) -> Self {
-        Self { seen: Mutex::new(Some(seen.into_iter().collect())), saved: Mutex::new(saved) }
-    }
-
     /// Nothing is noted.
     pub(crate) fn off() -> Self {
-        Self { seen: Mutex::new(None), saved: Mutex::default() }
+        Self { seen: Mutex::new(None), ..Self::default() }
     }
 
     /// Something else than what was seen has decided what the run came to.
@@ -138,13 +161,19 @@ impl Sights {
     fn note(&self, place: Option<Place>, look: Option<Look>, content: Option<Look>) {
         let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(seen) = all.as_mut() else { return };
+        let before = |place: &Place| match seen.get(place) {
+            Some(changed) => *changed,
+            None => self.base.as_ref().and_then(|base| base.look(place)),
+        };
         let is_good = match (place, look) {
-            (Some(place), Some(look)) => match seen.get(&place).copied() {
+            (Some(place), Some(look)) => match before(&place) {
                 Some(before) if before == look => true,
-                // The same content; its stamp says enough by now.
-                Some(before) if Some(before) == content => seen.insert(place, look).is_some(),
-                Some(_) => false,
-                None => seen.insert(place, look).is_none(),
+                // The same content, whose stamp says enough by now; or the first that is seen of it.
+                Some(before) if Some(before) != content => false,
+                _ => {
+                    seen.insert(place, Some(look));
+                    true
+                }
             },
             _ => false,
         };
@@ -156,24 +185,39 @@ impl Sights {
     /// Keeps what was seen. None where nobody can rely on it.
     pub(crate) fn keep(&self, blobs: &dyn BlobStore, traits: &Traits) -> Result<Option<Digest>, StoreError> {
         let Some(seen) = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(None) };
-        let saved = std::mem::take(&mut *self.saved.lock().unwrap_or_else(PoisonError::into_inner));
-        let kept = Kept { version: VERSION, rules: rules(traits), seen, saved };
+        let mut saved = std::mem::take(&mut *self.saved.lock().unwrap_or_else(PoisonError::into_inner));
+        saved.sort_unstable();
+        Self::write(self.base.as_ref(), seen, saved, blobs, traits).map(Some)
+    }
+
+    fn write(
+        base: Option<&Base>,
+        seen: Changes,
+        saved: Vec<(String, String)>,
+        blobs: &dyn BlobStore,
+        traits: &Traits,
+    ) -> Result<Digest, StoreError> {
+        let saved = Some(saved).filter(|saved| base.is_none_or(|base| base.saved != *saved));
+        if let Some(base) = base.filter(|_| seen.is_empty() && saved.is_none()) {
+            return Ok(base.digest);
+        }
+        let base = base.map(|base| *base.digest.as_bytes());
+        let kept = Kept { version: VERSION, rules: rules(traits), base, seen, saved };
         // Nothing of it can fail to be written.
-        let Ok(bytes) = postcard::to_stdvec(&kept) else { return Ok(None) };
-        blobs.put(bytes.into()).map(|blob| Some(blob.digest))
+        let bytes = postcard::to_stdvec(&kept).unwrap_or_default();
+        blobs.put(bytes.into()).map(|blob| blob.digest)
     }
 }
 
-/// A footprint beside what the host looks like now.
+/// What a run saw beside what the host looks like now.
 #[derive(Debug)]
 pub(crate) struct Compared {
-    footprint: Digest,
-    /// What was seen, with stamps where they say enough by now.
-    kept: Kept,
-    /// Whether there are more of these than before.
-    is_settled: bool,
-    /// The places of it that look otherwise, ascending.
-    changed: Vec<usize>,
+    base: Base,
+    /// How places looked that did not look as in the base.
+    changes: Changes,
+    saved: Vec<(String, String)>,
+    /// The places that look otherwise.
+    changed: Vec<Place>,
 }
 
 /// Looks whether what a run saw looks as it did, with so many threads. None where it was noted by another version, cannot be read, or
@@ -184,59 +228,77 @@ pub(crate) fn compare(
     traits: &Traits,
     threads: usize,
 ) -> Result<Option<Compared>, StoreError> {
+    let Some(mut latest) = find(footprint, blobs, traits)? else { return Ok(None) };
+    let base = match latest.base {
+        Some(base) => find(Digest::from_bytes(base), blobs, traits)?.zip(Some(Digest::from_bytes(base))),
+        None => Some((std::mem::replace(&mut latest, Kept::empty()), footprint)),
+    };
+    let Some((Kept { base: None, seen, saved: Some(saved), .. }, digest)) = base else { return Ok(None) };
+    let seen = seen.into_iter().filter_map(|(place, look)| Some((place, look?))).collect();
+    let base = Base { digest, seen, saved };
+    let mut changes: Changes = latest.seen.into_iter().collect();
+    let places: Vec<(&Place, Look)> = (base.seen.iter().filter(|(place, _)| !changes.contains_key(place)))
+        .map(|(place, look)| (place, *look))
+        .chain(changes.iter().filter_map(|(place, look)| Some((place, (*look)?))))
+        .collect();
+    let Some(found) = look_at_all(&places, threads) else { return Ok(None) };
+    let found: Vec<_> = found.into_iter().map(|(at, found)| (places[at].0.clone(), found)).collect();
+    let mut changed = Vec::new();
+    for (place, found) in found {
+        match found {
+            Found::Otherwise => changed.push(place),
+            Found::Settled(stamp) => drop(changes.insert(place, Some(Look::File(stamp)))),
+        }
+    }
+    let saved = latest.saved.unwrap_or_else(|| base.saved.clone());
+    Ok(Some(Compared { base, changes, saved, changed }))
+}
+
+impl Kept {
+    fn empty() -> Self {
+        Self { version: VERSION, rules: String::new(), base: None, seen: Vec::new(), saved: None }
+    }
+}
+
+/// Reads a footprint. None where it is not there, damaged, or was noted by another version.
+fn find(footprint: Digest, blobs: &dyn BlobStore, traits: &Traits) -> Result<Option<Kept>, StoreError> {
     let kept = match blobs.find(&footprint)?.map(|blob| blobs.get(&blob)) {
         Some(Ok(kept)) => kept,
         None | Some(Err(StoreError::Missing(_) | StoreError::Damaged { .. })) => return Ok(None),
         Some(Err(error)) => return Err(error),
     };
-    let kept = postcard::from_bytes::<Kept>(&kept).ok().filter(|kept| kept.version == VERSION);
-    let Some(mut kept) = kept.filter(|kept| kept.rules == rules(traits)) else { return Ok(None) };
-    let Some(found) = look_at_all(&kept.seen, threads) else { return Ok(None) };
-    let (mut changed, mut is_settled) = (Vec::new(), false);
-    for (at, found) in found {
-        match found {
-            Found::Otherwise => changed.push(at),
-            Found::Settled(stamp) => {
-                is_settled = true;
-                kept.seen.iter_mut().skip(at).take(1).for_each(|(_, look)| *look = Look::File(stamp));
-            }
-        }
-    }
-    changed.sort_unstable();
-    Ok(Some(Compared { footprint, kept, is_settled, changed }))
+    let kept = postcard::from_bytes::<Kept>(&kept).ok();
+    Ok(kept.filter(|kept| kept.version == VERSION && kept.rules == rules(traits)))
 }
 
 impl Compared {
     /// The places that look otherwise.
-    pub(crate) fn changed(&self) -> impl Iterator<Item = &Place> {
-        self.changed.iter().filter_map(|at| self.kept.seen.get(*at)).map(|(place, _)| place)
+    pub(crate) fn changed(&self) -> &[Place] {
+        &self.changed
     }
 
     /// What the run saved to the host, by job.
     pub(crate) fn saved(&self) -> &[(String, String)] {
-        &self.kept.saved
+        &self.saved
     }
 
-    /// The footprint of a run that sees the same: the same one, or one that says it in fewer words.
-    pub(crate) fn footprint(&self, blobs: &dyn BlobStore) -> Result<Digest, StoreError> {
-        match postcard::to_stdvec(&self.kept) {
-            Ok(bytes) if self.is_settled => Ok(blobs.put(bytes.into())?.digest),
-            _ => Ok(self.footprint),
-        }
+    /// Keeps the footprint of a run that sees the same.
+    pub(crate) fn keep(self, blobs: &dyn BlobStore, traits: &Traits) -> Result<Digest, StoreError> {
+        Sights::write(Some(&self.base), self.changes, self.saved, blobs, traits)
     }
 
     /// What a run has seen for those jobs that it does not go through. Of the others, these were the places that only they can have
     /// saved to, and those that look otherwise.
-    pub(crate) fn without(self, saved_by: impl Fn(&Path) -> bool, is_gone_through: impl Fn(&str) -> bool) -> Sights {
-        let Self { kept: Kept { mut seen, mut saved, .. }, changed, .. } = self;
-        let mut changed = changed.into_iter().peekable();
-        let mut at = 0..;
-        seen.retain(|(place, _)| {
-            let has_changed = at.next().is_some_and(|at| changed.next_if_eq(&at).is_some());
-            !has_changed && !matches!(place, Place::Saved(path) if saved_by(Path::new(path)))
-        });
+    pub(crate) fn without(self, is_saved_by: impl Fn(&Path) -> bool, is_gone_through: impl Fn(&str) -> bool) -> Sights {
+        let Self { base, mut changes, mut saved, changed } = self;
+        changes.extend(changed.into_iter().map(|place| (place, None)));
+        let is_theirs = |place: &Place| matches!(place, Place::Saved(path) if is_saved_by(Path::new(path)));
+        let theirs: Vec<_> =
+            base.seen.iter().map(|(place, _)| place).filter(|place| is_theirs(place)).cloned().collect();
+        changes.extend(theirs.into_iter().map(|place| (place, None)));
+        changes.retain(|place, look| look.is_none() || !is_theirs(place));
         saved.retain(|(job, _)| !is_gone_through(job));
-        Sights::from(seen, saved)
+        Sights { base: Some(base), seen: Mutex::new(Some(changes)), saved: Mutex::new(saved) }
     }
 }
 
@@ -254,7 +316,7 @@ enum Found {
 }
 
 /// What there is to say of places, by their number. None where too many look otherwise.
-fn look_at_all(seen: &[(Place, Look)], threads: usize) -> Option<Vec<(usize, Found)>> {
+fn look_at_all(seen: &[(&Place, Look)], threads: usize) -> Option<Vec<(usize, Found)>> {
     let (next, otherwise) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let look = || {
         let mut found = Vec::new();

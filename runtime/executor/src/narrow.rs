@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use wasmill_model::plan::InputSource;
 use wasmill_model::port::{RunLog, StoreError};
@@ -22,11 +24,30 @@ use crate::scheduler::Needs as _;
 const NARROWED_SHARE: usize = 2;
 
 /// An earlier run of a plan that a new one would come to the same as, but for what lies behind some places.
-#[derive(Debug)]
 pub struct Near {
-    pub(crate) latest: RunRecord,
-    pub(crate) ended: RunSummary,
-    pub(crate) compared: Compared,
+    latest: RunRecord,
+    ended: RunSummary,
+    compared: Compared,
+    runs: Arc<dyn RunLog>,
+    jobs: JoinHandle<Result<Option<Jobs>, StoreError>>,
+}
+
+/// What the jobs of a run came to.
+#[derive(Default)]
+struct Jobs {
+    /// By their numbers in the graph.
+    all: HashMap<u32, Known>,
+    /// How many there are, which is more where two have the same number.
+    count: usize,
+    /// Those of them that do not come from the run that it repeats itself.
+    own: Vec<JobReport>,
+}
+
+/// What a job came to, if nothing has changed for it.
+struct Known {
+    status: JobStatus,
+    /// What its result had cost, if there is one, in nanoseconds.
+    cached_ns: Option<u64>,
 }
 
 /// The jobs of a run that are not gone through.
@@ -51,15 +72,38 @@ pub(crate) struct Rest {
 }
 
 impl Near {
+    /// A run that saw what the host looks like now, but for some places. Begins to read what its jobs came to: meanwhile, the plan can be
+    /// expanded. None where no thread can be started for that.
+    pub(crate) fn new(latest: RunRecord, ended: RunSummary, compared: Compared, runs: Arc<dyn RunLog>) -> Option<Self> {
+        let (run, log) = (latest.clone(), Arc::clone(&runs));
+        let read = move || {
+            if !hold(&run, log.as_ref())? {
+                return Ok(None);
+            }
+            let mut jobs = Jobs::default();
+            log.each_job(run.id, &mut |report| {
+                let cached_ns = report.result.as_ref().map(|_| report.usage.wall_ns);
+                jobs.all.insert(report.trace.number, Known { status: report.status, cached_ns });
+                jobs.count += 1;
+            })?;
+            if run.repeats.is_some() {
+                jobs.own = log.own_jobs(run.id)?;
+            }
+            Ok(Some(jobs))
+        };
+        let jobs = std::thread::Builder::new().name("wasmill-jobs".to_owned()).spawn(read).ok()?;
+        Some(Self { latest, ended, compared, runs, jobs })
+    }
+
     /// Narrows a graph of the plan down to what has to be gone through. Its other jobs are told as in the earlier run, `each` by itself or all
     /// together. Does nothing where all of it has to be gone through.
     ///
     /// # Errors
     /// The store's failure.
-    pub fn narrow(self, graph: &mut Graph, each: bool, runs: &dyn RunLog) -> Result<(), StoreError> {
+    pub fn narrow(self, graph: &mut Graph, each: bool) -> Result<(), StoreError> {
         let Some(jobs) = affected(graph, &self.compared) else { return Ok(()) };
         let targets: HashSet<PathBuf> = jobs.iter().flat_map(|id| targets(graph, *id)).collect();
-        let Some(rest) = self.rest(graph, &jobs, &targets, each, runs)? else { return Ok(()) };
+        let Some(rest) = self.rest(graph, &jobs, &targets, each)? else { return Ok(()) };
         tracing::debug!(jobs = jobs.len(), of = graph.len(), "only what has changed is gone through");
         graph.selected = Some(jobs);
         graph.rest = Some(rest);
@@ -73,46 +117,51 @@ impl Near {
         jobs: &BTreeSet<JobId>,
         targets: &HashSet<PathBuf>,
         each: bool,
-        runs: &dyn RunLog,
     ) -> Result<Option<Rest>, StoreError> {
-        let Self { latest, ended, compared } = self;
-        let repeats = latest.repeats.unwrap_or(latest.id);
-        if !hold(&latest, runs)? {
+        let Self { latest, ended, compared, runs, jobs: read } = self;
+        // A thread does not panic but over a bug, and then nothing is known.
+        let Some(Jobs { all, count, own }) = read.join().unwrap_or(Ok(None))? else { return Ok(None) };
+        if count != all.len() || count != ended.counts.jobs || jobs.iter().any(|id| !all.contains_key(&id.0)) {
             return Ok(None);
         }
-        let names: HashSet<&str> = jobs.iter().map(|id| graph.job(*id).name.as_str()).collect();
-        let needed = jobs.iter().flat_map(|id| graph.job(*id).needs.iter().copied()).filter(|id| !jobs.contains(id));
-        let mut needed: HashMap<&str, JobId> = needed.map(|id| (graph.job(id).name.as_str(), id)).collect();
+        let repeats = latest.repeats.unwrap_or(latest.id);
         let mut rest = Rest { repeats: Some(repeats), snapshot: latest.snapshot, ..Rest::default() };
-        let (mut others, mut told) = (0, Vec::new());
-        runs.each_job(latest.id, &mut |report| {
-            if names.contains(report.job.as_str()) {
-                others += 1;
-                return;
-            }
-            let report = report.repeated(0);
-            rest.told.add(&report);
-            if let Some(id) = needed.remove(report.job.as_str()) {
-                let result = report.result.clone().filter(|_| report.status == JobStatus::Succeeded);
-                rest.results.push((id, result));
-            }
-            if each {
-                told.push(report);
-            }
-        })?;
-        if !needed.is_empty() || others != jobs.len() || rest.told.counts.jobs + others != ended.counts.jobs {
+        for (_, known) in all.iter().filter(|(number, _)| !jobs.contains(&JobId(**number))) {
+            rest.told.add_one(known.status, known.cached_ns);
+        }
+        let is_gone_through = |report: &JobReport| jobs.contains(&JobId(report.trace.number));
+        let needed = jobs.iter().flat_map(|id| graph.job(*id).needs.iter().copied()).filter(|id| !jobs.contains(id));
+        let needed: HashSet<JobId> = needed.collect();
+        let mut told = Vec::new();
+        if each || !needed.is_empty() {
+            runs.each_job(latest.id, &mut |report| {
+                let id = JobId(report.trace.number);
+                if needed.contains(&id) {
+                    let result = report.result.clone().filter(|_| report.status == JobStatus::Succeeded);
+                    rest.results.push((id, result));
+                }
+                if each && !is_gone_through(&report) {
+                    told.push(report.repeated(0));
+                }
+            })?;
+        }
+        if rest.results.len() != needed.len() {
             return Ok(None);
         }
         rest.jobs = each.then_some(told);
-        if latest.repeats.is_some() {
-            let own = runs.own_jobs(latest.id)?.into_iter().filter(|report| !names.contains(report.job.as_str()));
-            rest.own = own.map(|report| report.repeated(0)).collect();
-        }
+        rest.own = own.into_iter().filter(|report| !is_gone_through(report)).map(|report| report.repeated(0)).collect();
+        let names: HashSet<&str> = jobs.iter().map(|id| graph.job(*id).name.as_str()).collect();
         let is_own = |path: &Path| path.ancestors().any(|above| targets.contains(above));
         let saved = compared.saved().iter().filter(|(job, _)| !names.contains(job.as_str()));
         rest.saved = saved.cloned().collect();
         rest.sights = compared.without(is_own, |job| names.contains(job));
         Ok(Some(rest))
+    }
+}
+
+impl std::fmt::Debug for Near {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Near").field("latest", &self.latest).finish_non_exhaustive()
     }
 }
 

@@ -11,7 +11,7 @@ use wasmill_model::ActionResult;
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// Its result, once it has one; none inside if it was omitted.
-    pub(crate) result: OnceLock<Option<ActionResult>>,
+    pub(crate) result: OnceLock<Option<Box<ActionResult>>>,
     /// Whether that was known before the run.
     pub(crate) cached: AtomicBool,
     /// When it ended, which is when those that need it may begin, in nanoseconds since the run began.
@@ -29,6 +29,6 @@ impl Progress {
     pub(crate) fn is_known(&self, result: Option<ActionResult>, now_ns: u64) {
         self.cached.store(true, Ordering::Release);
         self.ended_ns.store(now_ns, Ordering::Release);
-        let _ = self.result.set(result);
+        let _ = self.result.set(result.map(Box::new));
     }
 }

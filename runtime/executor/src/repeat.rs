@@ -8,11 +8,14 @@
 //! every job succeeded, nothing is expanded and nothing looked up: the new run repeats the earlier one, whose record has its jobs.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use wasmill_model::plan::ModuleSource;
 use wasmill_model::port::{RunLog, StoreError};
-use wasmill_model::{Digest, Event, JobReport, RunCounts, RunRecord, RunSetup, RunStart, RunState, RunSummary};
+use wasmill_model::{
+    Digest, Event, JobReport, JobStatus, RunCounts, RunId, RunRecord, RunSetup, RunStart, RunState, RunSummary,
+};
 
 use crate::error::{ExecuteError, ModuleLoadError};
 use crate::footprint::{self, Compared};
@@ -130,7 +133,7 @@ impl Repeat {
         };
         let mut sought = Sought { loaded, ..Sought::default() };
         match compared {
-            Some(compared) if compared.changed().next().is_none() => {
+            Some(compared) if compared.changed().is_empty() => {
                 let start = RunStart {
                     plan: latest.plan.clone(),
                     unix_ms: options.began_unix_ms(),
@@ -138,9 +141,9 @@ impl Repeat {
                     repeats: Some(latest.repeats.unwrap_or(latest.id)),
                     setup,
                 };
-                sought.repeat = Self::of(start, &latest, &ended, &compared, each, ports)?;
+                sought.repeat = Self::of(start, &latest, &ended, compared, each, ports)?;
             }
-            Some(compared) => sought.near = Some(Near { latest, ended, compared }),
+            Some(compared) => sought.near = Near::new(latest, ended, compared, Arc::clone(&ports.runs)),
             None => {}
         }
         Ok(sought)
@@ -151,7 +154,7 @@ impl Repeat {
         start: RunStart,
         latest: &RunRecord,
         ended: &RunSummary,
-        compared: &Compared,
+        compared: Compared,
         each: bool,
         ports: &Ports,
     ) -> Result<Option<Self>, StoreError> {
@@ -161,7 +164,12 @@ impl Repeat {
         }
         let (mut told, mut jobs) = (Told { counts: ended.counts, saved_ns: ended.saved_ns }, Vec::new());
         // Where nothing was executed, what is known of all goes together.
-        if each || latest.repeats.is_none() || ended.busy_ns > 0 {
+        let is_known = !each && latest.repeats.is_some() && ended.busy_ns == 0;
+        if is_known {
+            if !has_all_jobs(latest, runs)? {
+                return Ok(None);
+            }
+        } else {
             told = Told::default();
             runs.each_job(latest.id, &mut |report| {
                 let report = report.repeated(0);
@@ -175,7 +183,8 @@ impl Repeat {
             Some(_) => runs.own_jobs(latest.id)?.into_iter().map(|report| report.repeated(0)).collect(),
             None => Vec::new(),
         };
-        let (footprint, saved) = (compared.footprint(ports.blobs.as_ref())?, compared.saved().to_vec());
+        let saved = compared.saved().to_vec();
+        let footprint = compared.keep(ports.blobs.as_ref(), &ports.runner.traits())?;
         let is_whole = told.counts.jobs == ended.counts.jobs;
         Ok(is_whole.then_some(Self { start, footprint, told, jobs, own, saved }))
     }
@@ -250,8 +259,17 @@ fn candidate(
 
 /// Keeps all that a run came to as long as this process lives. False where not all of it is there.
 pub(crate) fn hold(run: &RunRecord, runs: &dyn RunLog) -> Result<bool, StoreError> {
-    let mut all = [Some(run.id), run.repeats].into_iter().flatten();
-    all.try_fold(true, |is_held, run| Ok(is_held && runs.hold(run)?))
+    of_both(run, |run| runs.hold(run))
+}
+
+fn has_all_jobs(run: &RunRecord, runs: &dyn RunLog) -> Result<bool, StoreError> {
+    of_both(run, |run| runs.has_all_jobs(run))
+}
+
+/// Whether something holds of a run and of the one that it repeats.
+fn of_both(run: &RunRecord, holds: impl Fn(RunId) -> Result<bool, StoreError>) -> Result<bool, StoreError> {
+    let mut both = [Some(run.id), run.repeats].into_iter().flatten();
+    both.try_fold(true, |all, run| Ok(all && holds(run)?))
 }
 
 /// What the jobs come to that were told.
@@ -262,11 +280,14 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    pub(crate) fn add(&mut self, report: &JobReport) {
+    fn add(&mut self, report: &JobReport) {
+        self.add_one(report.status, report.cached.then_some(report.usage.wall_ns));
+    }
+
+    /// One more, with what its result had cost where it is cached, in nanoseconds.
+    pub(crate) fn add_one(&mut self, status: JobStatus, cached_ns: Option<u64>) {
         self.counts.jobs += 1;
-        self.counts.add(report.status, report.cached);
-        if report.cached {
-            self.saved_ns += report.usage.wall_ns;
-        }
+        self.counts.add(status, cached_ns.is_some());
+        self.saved_ns += cached_ns.unwrap_or(0);
     }
 }

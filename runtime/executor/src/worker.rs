@@ -195,7 +195,7 @@ fn settle(shared: &Shared, job: JobId, mut ended: Ended, desk: &Desk) -> Told {
     let progress = &shared.progress[job.index()];
     if ending == Ending::Succeeded {
         // Dependants find the result here; it is set once per job.
-        let result = ended.result.clone().filter(|_| ended.status == JobStatus::Succeeded);
+        let result = ended.result.clone().filter(|_| ended.status == JobStatus::Succeeded).map(Box::new);
         progress.cached.store(ended.cached, Ordering::Release);
         let _ = progress.result.set(result);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use wasmill_executor::{
-    BuildOutput, ExecuteOptions, Graph, Importer, LOST_AFTER, Loaded, Machine, ModuleLoadError, Near, Ports, ReadPlan,
+    BuildOutput, ExecuteOptions, Graph, Importer, LOST_AFTER, Loaded, Machine, ModuleLoadError, Ports, ReadPlan,
     Repeat, Sought, Toolchain,
 };
 use wasmill_model::port::{BlobStore as _, StoreError};
@@ -144,14 +144,6 @@ impl Mill {
     ) -> Result<Sought, StoreError> {
         let modules = (&self.importer, &self.options.toolchain, output);
         Repeat::find(plan, select, each, modules, &self.ports(options.workers), options)
-    }
-
-    /// Narrows a graph down to what has changed since a run that comes near ([`Near::narrow`]).
-    ///
-    /// # Errors
-    /// The store's failure.
-    pub fn narrow(&self, graph: &mut Graph, near: Near, each: bool) -> Result<(), StoreError> {
-        near.narrow(graph, each, self.storage.as_ref())
     }
 
     /// What runs that go on at the same time share.

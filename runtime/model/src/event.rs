@@ -86,7 +86,7 @@ pub enum Event {
     },
     /// A job ended, and what is said of it here is durable.
     JobFinished(Box<JobReport>),
-    /// Nothing had changed for some jobs since an earlier run, so they have ended as there. Said where they are not told one by one.
+    /// Nothing had changed for some jobs since an earlier run, so they have ended as there. Said to those who are not told of each.
     JobsRepeated {
         /// The run.
         run: RunId,

@@ -267,11 +267,20 @@ pub trait RunLog: Send + Sync {
     fn own_jobs(&self, run: RunId) -> Result<Vec<JobReport>, StoreError>;
 
     /// Keeps a run from being collected as long as this process lives: its jobs, their results and what these are made of, what it
-    /// began with and what it saw. False where it is gone, where its jobs cannot all be read, or where a blob is known to be lost.
+    /// began with and what it saw. False where it is gone, or where a blob is known to be lost.
     ///
     /// # Errors
     /// The disk's failure.
     fn hold(&self, run: RunId) -> Result<bool, StoreError> {
+        let _ = run;
+        Ok(false)
+    }
+
+    /// Whether all of a run's own reports can be read.
+    ///
+    /// # Errors
+    /// The disk's failure.
+    fn has_all_jobs(&self, run: RunId) -> Result<bool, StoreError> {
         let _ = run;
         Ok(false)
     }

@@ -250,6 +250,11 @@ impl Storage {
         Ok(totals)
     }
 
+    /// Changes how much memory small blobs take at most ([`Options::blob_cache_bytes`]).
+    pub fn limit_cache(&self, bytes: usize) {
+        self.shared.reader.limit_cache(bytes);
+    }
+
     /// What the cache of small blobs did since the store was opened.
     pub fn cache_stats(&self) -> CacheStats {
         self.shared.reader.cache_stats()

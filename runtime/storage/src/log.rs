@@ -31,9 +31,10 @@ use crate::waiting::Waiting;
 /// How long the committer waits for more once nothing came: a busy run hands in something far more often.
 const QUIET: Duration = Duration::from_millis(2);
 
-/// How many entries a process leaves for the next one to read from the log: that takes a millisecond, and a commit of
-/// the index takes several.
+/// How many entries, of how many bytes, a process leaves for the next one to read from the log: that takes a millisecond or two, and a
+/// commit of the index takes several.
 const LEFT_IN_LOG_MAX: usize = 1_000;
+const LEFT_BYTES_MAX: u64 = 1 << 20;
 
 /// In so many parts are the first entries of a process brought into the index that make up one part later.
 const FIRST_PARTS: usize = 8;
@@ -283,6 +284,7 @@ impl Log {
         self.with_tail(|tail| {
             note(tail, place);
             tail.active.entries += 1;
+            tail.active.bytes += u64::from(body_bytes);
         });
         state.unindexed += 1;
         let content_bytes = if entry.kind == Kind::File { entry.size_bytes } else { 0 };
@@ -452,7 +454,9 @@ impl Log {
         if state.frozen.is_none() && state.is_indexing {
             return None;
         }
-        let is_worth_it = state.unindexed > self.unindexed_max.min(LEFT_IN_LOG_MAX) || !state.sealed.is_empty();
+        let is_much =
+            state.unindexed > self.unindexed_max.min(LEFT_IN_LOG_MAX) || self.tail().active.bytes > LEFT_BYTES_MAX;
+        let is_worth_it = is_much || !state.sealed.is_empty();
         if state.frozen.is_none() && is_worth_it {
             self.freeze(&mut state);
         }

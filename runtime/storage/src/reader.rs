@@ -93,6 +93,11 @@ impl Reader {
         }
     }
 
+    /// Has small blobs take so much memory at most.
+    pub(crate) fn limit_cache(&self, bytes: usize) {
+        self.cache.set_capacity(bytes as u64);
+    }
+
     /// A blob that was read or written lately.
     pub(crate) fn cached(&self, digest: &Digest) -> Option<Bytes> {
         self.cache.get(digest)

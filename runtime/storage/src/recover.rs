@@ -211,6 +211,7 @@ fn replay(log: &Path, id: u32, offset: u32, rows: &mut Rows, damage: Damage) -> 
         let place = Place { segment: id, offset, body_bytes: header.body_bytes, size_bytes: header.size_bytes };
         note(&header, place, body, rows);
         rows.entries += 1;
+        rows.bytes += u64::from(header.body_bytes);
     }
     Ok(Some(Replayed { end: scan.offset(), doubted: None, is_unreadable: scan.is_unreadable() }))
 }

@@ -121,7 +121,7 @@ impl RunLog for Storage {
         loop {
             let seen = self.shared.epoch_seen.load(Ordering::Acquire);
             // A blob that is lost has to be made again.
-            if self.run(run)?.is_none() || self.lacks_any()? || !self.has_all_pages(run)? {
+            if self.run(run)?.is_none() || self.lacks_any()? {
                 return Ok(false);
             }
             self.shared.lease.rely_on_run(run).map_err(failed("say what this process relies on"))?;
@@ -129,6 +129,16 @@ impl RunLog for Storage {
                 return Ok(true);
             }
         }
+    }
+
+    fn has_all_jobs(&self, run: RunId) -> Result<bool, StoreError> {
+        let pages = self.pages(run)?;
+        if !pages.keys().copied().eq((0..).take(pages.len())) {
+            return Ok(false);
+        }
+        let is_whole =
+            |(page, place): (&u32, &Place)| Ok(self.entry(Kind::Jobs, &page_key(run, *page), place, &run)?.is_some());
+        pages.iter().try_fold(true, |all, page| Ok(all && is_whole(page)?))
     }
 }
 
@@ -155,17 +165,6 @@ impl Storage {
     fn lacks_any(&self) -> Result<bool, StoreError> {
         let lost: Vec<Digest> = self.shared.log.tail().lost.iter().copied().collect();
         lost.iter().try_fold(false, |lacks, digest| Ok(lacks || self.locate(digest)?.is_none()))
-    }
-
-    /// Whether all reports of a run can be read.
-    fn has_all_pages(&self, run: RunId) -> Result<bool, StoreError> {
-        let pages = self.pages(run)?;
-        if !pages.keys().copied().eq((0..).take(pages.len())) {
-            return Ok(false);
-        }
-        let is_whole =
-            |(page, place): (&u32, &Place)| Ok(self.entry(Kind::Jobs, &page_key(run, *page), place, &run)?.is_some());
-        pages.iter().try_fold(true, |all, page| Ok(all && is_whole(page)?))
     }
 
     /// Where the pages of a run's reports are.

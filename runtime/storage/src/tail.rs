@@ -31,6 +31,8 @@ pub(crate) struct Rows {
     pub(crate) moved: Vec<Moved>,
     /// How many entries of the log these are.
     pub(crate) entries: usize,
+    /// What of them is in the log, in bytes.
+    pub(crate) bytes: u64,
 }
 
 /// What was at one place and is at another now.

@@ -86,17 +86,25 @@ fn change(dice: &mut Dice, spaces: &[&TestSpace]) {
     let saved = format!("saved/{}/j{}", dice.roll(3), dice.roll(JOBS));
     for space in spaces {
         let lost = (0..FILES).map(|file| format!("in/{file}")).find(|path| !space.path(path).exists());
-        lost.iter().for_each(|path| drop(space.write(path, "v0")));
-        match what {
-            0 => drop(std::fs::remove_file(space.path(&format!("in/{file}")))),
-            1 => drop(space.write(&format!("folder/{value}.txt"), format!("v{file}"))),
-            2 => drop(space.write(&format!("folder/sub/{value}"), format!("v{file}"))),
-            3 => drop(std::fs::remove_file(space.path(&format!("folder/{value}.txt")))),
-            4 if space.path(&saved).exists() => drop(space.write(&saved, "by hand")),
-            5 => drop(std::fs::remove_file(space.path(&saved))),
-            6 => drop(std::fs::remove_dir_all(space.path(&format!("saved/{value}")))),
-            _ => drop(space.write(&format!("in/{file}"), format!("v{value}"))),
+        if let Some(path) = lost {
+            space.write(&path, "v0");
         }
+        let removed = match what {
+            0 => std::fs::remove_file(space.path(&format!("in/{file}"))),
+            3 => std::fs::remove_file(space.path(&format!("folder/{value}.txt"))),
+            5 => std::fs::remove_file(space.path(&saved)),
+            6 => std::fs::remove_dir_all(space.path(&format!("saved/{value}"))),
+            _ => Ok(()),
+        };
+        // It may not be there.
+        drop(removed);
+        match what {
+            1 => space.write(&format!("folder/{value}.txt"), format!("v{file}")),
+            2 => space.write(&format!("folder/sub/{value}"), format!("v{file}")),
+            4 if space.path(&saved).exists() => space.write(&saved, "by hand"),
+            0 | 3..=6 => space,
+            _ => space.write(&format!("in/{file}"), format!("v{value}")),
+        };
     }
 }
 
@@ -142,13 +150,15 @@ fn run(space: &TestSpace, args: &[&str]) -> (Came, String, Value) {
 #[test]
 fn what_is_gone_through_in_part_comes_to_the_same_as_all_of_it() {
     let (mut in_part, mut whole) = (0, 0);
-    for seed in 0..8 {
+    for seed in 0..5 {
         let mut dice = Dice(seed);
         let (one, other) = (TestSpace::new(), TestSpace::new());
         let plan = plan(&mut dice);
         for space in [&one, &other] {
             space.guest("script").write("mill.toml", &plan).write("folder/0.txt", "v0");
-            (0..FILES).for_each(|file| drop(space.write(&format!("in/{file}"), "v0")));
+            for file in 0..FILES {
+                space.write(&format!("in/{file}"), "v0");
+            }
         }
         for round in 0..8 {
             settle();

@@ -95,7 +95,7 @@ fn store_rows(global: &Global, settings: &Settings) -> Result<[(&'static str, St
         let origin = if is_given { given_by(global, flag) } else { Origin::Default };
         origin.to_string()
     };
-    let (tuning, options) = (&global.tuning, store_options(global, settings)?);
+    let (tuning, options) = (&global.tuning, store_options(global, Some(settings))?);
     let (segment, logged) = (options.layout.segment_bytes, options.layout.logged_bytes_max);
     let of_new = |bytes: u32| format!("{} (new stores)", size(u64::from(bytes)));
     Ok([

@@ -115,7 +115,7 @@ fn shortened(path: &[&str]) -> String {
 
 /// What is known of how long a graph's jobs take, if there is a store. A store that cannot be read is no reason to say nothing.
 fn durations(global: &Global, graph: &Graph) -> Result<Option<Durations>, CliError> {
-    let (dir, options) = (store_dir(global)?, store_options(global, &Settings::find(global, None, None)?)?);
+    let (dir, options) = (store_dir(global)?, store_options(global, Some(&Settings::find(global, None, None)?))?);
     // Looking at a plan creates nothing.
     if !dir.join("FORMAT").exists() {
         return Ok(None);

@@ -9,14 +9,13 @@ use std::time::Instant;
 use wasmill_executor::{BuildOutput, Graph, LoadedModules, PlanSnapshot, SnapshotError, Sought};
 use wasmill_model::port::{BlobStore, RunLog as _, StoreError};
 use wasmill_model::{Event, RunId};
-use wasmill_storage::Storage;
 
 use super::dry_run::dry_run;
 use crate::app::{show_error, show_warning};
 use crate::args::{Global, OutputFormat, RunArgs};
 use crate::error::CliError;
 use crate::exit_code;
-use crate::mill::{How, Mill, Work, store_dir};
+use crate::mill::{How, Mill, Work};
 use crate::plan_file;
 use crate::recorded::{Recorded, is_imported};
 use crate::report::{Artifacts, Reporter};
@@ -90,6 +89,7 @@ fn how(global: &Global, args: &RunArgs, settings: &Settings, began: Instant) -> 
 
 /// The plan as it is now, or an earlier run of it if nothing has changed and that will do.
 fn loaded(global: &Global, args: &RunArgs, began: Instant, may_repeat: bool) -> Result<(How, Mill, Work), CliError> {
+    let opening = Mill::begin_to_open(global)?;
     let mut read = plan_file::read(&args.plan)?;
     let settings = Settings::find(global, Some(&args.settings), Some((&read.file, &read.plan.profiles)))?;
     for job in &mut read.plan.jobs {
@@ -104,25 +104,30 @@ fn loaded(global: &Global, args: &RunArgs, began: Instant, may_repeat: bool) -> 
     let shown = !global.quiet && global.format == OutputFormat::Human;
     let output = if shown { BuildOutput::Shown } else { BuildOutput::Kept };
     let read = read.prepare();
-    let (mut opened, mut sought) = (None, Sought::default());
-    let may_repeat = may_repeat && !args.fresh && !args.retry_failed && !args.dry_run;
-    // A plan that is wrong makes no store, and what is wrong with it comes before what is wrong with the store.
+    let mut opened = opening.finish(&settings);
+    let mut sought = Sought::default();
     if may_repeat
-        && Storage::is_there(&store_dir(global)?)
-        && let Ok(mill) = Mill::open_as(global, &settings)
+        && !args.fresh
+        && !args.retry_failed
+        && !args.dry_run
+        && let Ok(Some(mill)) = &opened
     {
         sought = mill.find_repeat(&read.plan, &args.select, output, &how)?;
-        if let Some(repeat) = sought.repeat {
-            return Ok((how, mill, Work::Repeat(Box::new(repeat))));
-        }
-        opened = Some(mill);
+    }
+    if let (Some(repeat), Ok(opened)) = (sought.repeat.take(), &mut opened)
+        && let Some(mill) = opened.take()
+    {
+        return Ok((how, mill, Work::Repeat(Box::new(repeat))));
     }
     let mut graph = read.expand()?;
     if !args.select.is_empty() {
         select(&mut graph, &args.select)?;
     }
-    let mill = opened.map_or_else(|| Mill::open_as(global, &settings), Ok)?;
-    mill.narrow(&mut graph, sought.near.take(), &how)?;
+    // A plan that is wrong makes no store, and what is wrong with it comes before what is wrong with the store.
+    let mill = opened?.map_or_else(|| Mill::open_as(global, &settings), Ok)?;
+    if let Some(near) = sought.near.take() {
+        near.narrow(&mut graph, how.tells_each).map_err(|error| CliError::store(&error))?;
+    }
     let loaded = mill.load_modules_beside(&graph, output, sought).map_err(|mut errors| {
         let last = errors.pop();
         errors.iter().for_each(|error| show_error(error, global.format));

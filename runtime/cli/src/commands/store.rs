@@ -174,7 +174,7 @@ pub(crate) fn scrub(global: &Global, rate: Option<&str>) -> Result<u8, CliError>
 /// `wasmill doctor`.
 pub(crate) fn doctor(global: &Global, repair: bool) -> Result<u8, CliError> {
     let settings = Settings::find(global, None, None)?;
-    let (dir, options) = (store_dir(global)?, store_options(global, &settings)?);
+    let (dir, options) = (store_dir(global)?, store_options(global, Some(&settings))?);
     let Repaired { storage, examined, is_rebuilt } = match repair {
         true => Storage::repair(&dir, options),
         false => Storage::open(&dir, options).map(|storage| Repaired { storage, examined: None, is_rebuilt: false }),

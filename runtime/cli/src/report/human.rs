@@ -151,7 +151,7 @@ impl Human {
         let keeps = !self.quiet && self.executed > 0 && self.counts.jobs <= DETAILED_JOBS_MAX;
         match &mut self.reports {
             Some(reports) if keeps && reports.len() + 1 + self.repeated == self.counts.ended() => {
-                reports.push(report.clone())
+                reports.push(report.clone());
             }
             reports => *reports = None,
         }

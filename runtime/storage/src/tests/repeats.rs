@@ -102,13 +102,13 @@ fn a_run_cannot_be_held_where_a_blob_is_lost() {
 }
 
 #[test]
-fn a_run_cannot_be_held_whose_jobs_cannot_all_be_read() {
+fn a_page_of_reports_that_cannot_be_read_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path());
     let id = run(&storage, &(0..40).collect::<Vec<_>>(), true);
     storage.close().unwrap();
     let storage = open(dir.path());
-    assert!(storage.hold(id).unwrap());
+    assert!(storage.has_all_jobs(id).unwrap());
     let pages = storage.pages(id).unwrap();
     let place = pages[&1];
     let segment = crate::segment::path(&storage.shared.log_dir, place.segment);
@@ -117,7 +117,7 @@ fn a_run_cannot_be_held_whose_jobs_cannot_all_be_read() {
     bytes[place.offset as usize + crate::record::HEADER_BYTES + 3] ^= 1;
     std::fs::write(&segment, bytes).unwrap();
     let storage = open(dir.path());
-    assert!(!storage.hold(id).unwrap());
+    assert!(!storage.has_all_jobs(id).unwrap());
 }
 
 #[test]
