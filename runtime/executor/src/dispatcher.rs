@@ -83,7 +83,7 @@ pub(crate) async fn carry_out(
 
     let span = tracing::info_span!("run", run = run.id.0, plan = run.plan);
     let shared = Arc::new(Shared::new(graph, rest, modules, ports, &options, span.clone()));
-    let threads = start_threads(&shared, workers, options.lost_after)?;
+    let threads = Workers::of(&shared, workers, options.lost_after).map_err(ExecuteError::Thread)?;
     let mut dispatcher = Dispatcher {
         counts: RunCounts { jobs, ..RunCounts::default() },
         reported: 0,
@@ -127,15 +127,6 @@ pub(crate) async fn carry_out(
     dispatcher.shared.board.close();
     dispatcher.workers.join();
     finished.map(|summary| (Arc::clone(&dispatcher.shared.graph), summary))
-}
-
-fn start_threads(shared: &Arc<Shared>, count: usize, lost_after: Duration) -> Result<Workers, ExecuteError> {
-    let mut workers = Workers::new(lost_after);
-    (0..count).try_for_each(|_| workers.start(shared)).map_err(ExecuteError::Thread).inspect_err(|_| {
-        shared.board.cancel();
-        shared.board.close();
-    })?;
-    Ok(workers)
 }
 
 /// A job that has ended and is not reported yet.

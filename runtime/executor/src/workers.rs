@@ -110,9 +110,14 @@ pub(crate) enum How {
 }
 
 impl Workers {
-    /// No threads yet. One is lost that does not come back from a job so long after the job's time was over.
-    pub(crate) fn new(lost_after: Duration) -> Self {
-        Self { threads: Vec::new(), started: 0, lost_after }
+    /// So many threads. One is lost that does not come back from a job so long after the job's time was over.
+    pub(crate) fn of(shared: &Arc<Shared>, count: usize, lost_after: Duration) -> io::Result<Self> {
+        let mut workers = Self { threads: Vec::new(), started: 0, lost_after };
+        (0..count).try_for_each(|_| workers.start(shared)).inspect_err(|_| {
+            shared.board.cancel();
+            shared.board.close();
+        })?;
+        Ok(workers)
     }
 
     /// Starts one more.

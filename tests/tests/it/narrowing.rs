@@ -186,3 +186,157 @@ fn what_is_gone_through_in_part_comes_to_the_same_as_all_of_it() {
     }
     assert!(in_part > 8 && whole > 8, "{in_part} in part, {whole} as a whole");
 }
+
+/// Four copies of files, what is made of all of them, and a job that takes long beside them.
+fn copies() -> TestSpace {
+    let space = TestSpace::new();
+    space.guest("script").write(
+        "mill.toml",
+        r#"
+        name = "copies"
+        [modules.script]
+        file = "script.wasm"
+        [defaults]
+        module = "script"
+        [jobs.copy]
+        for-each = { name = ["a", "b", "c", "d"] }
+        in = { "/in/f" = "in/{name}" }
+        args = ["copy", "/in/f", "copied", "write", "me", "{name}"]
+        save = { copied = "out/{name}" }
+        [jobs.some]
+        in = { "/in/a" = { job = "copy[a]", path = "copied" }, "/in/b" = { job = "copy[b]", path = "copied" } }
+        args = ["join", "/in", "both"]
+        save = { both = "out/both" }
+        [jobs.long]
+        in = { "/in/how" = "in/how", "/in/d" = { job = "copy[d]", path = "copied" } }
+        args = ["do", "/in/how"]
+        "#,
+    );
+    for name in ["a", "b", "c", "d"] {
+        space.write(&format!("in/{name}"), format!("{name} 1"));
+    }
+    space.write("in/how", "write x y");
+    settle();
+    assert_eq!(space.jobs(&[]).code, 0);
+    settle();
+    assert_eq!(space.jobs(&[]).code, 0);
+    space
+}
+
+/// The number of the latest run, and the one that it repeats.
+fn latest(space: &TestSpace) -> (u64, Value) {
+    let record = &space.events(&["runs"]).1[0];
+    (record["id"].as_u64().expect("a number"), record["repeats"].clone())
+}
+
+#[test]
+fn people_are_told_of_what_was_gone_through_and_of_the_rest() {
+    let space = copies();
+    space.write("in/a", "a 2");
+    settle();
+    let said = space.run(&["run"]);
+    assert_eq!((said.code, space.read("out/both").as_str()), (0, "a 2\nb 1\n"), "{}", said.stderr);
+    for expected in ["copy[a] in", "some in", "6 of 6 jobs succeeded, 4 cached", "input /in/f changed"] {
+        assert!(said.stderr.contains(expected), "no {expected:?} in {}", said.stderr);
+    }
+    assert!(!said.stderr.contains("copy[c] in"), "{}", said.stderr);
+    let (run, repeats) = latest(&space);
+    assert_eq!(repeats, 1);
+    let shown = space.run(&["show", &run.to_string()]).stdout;
+    assert!(shown.contains("what had not changed since run 1 was not gone through"), "{shown}");
+    assert_eq!(space.events(&["show", &run.to_string()]).1.len(), 7);
+    for args in
+        [&["analyze"][..], &["why", "copy[a]"], &["why", "copy[b]"], &["compare", "1", &run.to_string()], &["stats"]]
+    {
+        let said = space.run(args);
+        assert_eq!(said.code, 0, "{args:?}: {}{}", said.stdout, said.stderr);
+    }
+    // What came of both runs is as it was if that is asked for in one more.
+    settle();
+    let jobs = space.jobs(&[]);
+    assert!(jobs.all("succeeded", true) && jobs.by_name.len() == 6, "{jobs:#?}");
+    assert_eq!(latest(&space).1, 1);
+    // A file that looks otherwise and is the same leads to nothing.
+    space.write("in/a", "a 2");
+    settle();
+    let said = space.run(&["run"]);
+    assert!(said.stderr.contains("everything was cached (6 jobs)"), "{}", said.stderr);
+}
+
+#[test]
+fn a_run_in_part_that_fails_is_no_base_for_others() {
+    let space = copies();
+    space.write("in/how", "fail");
+    settle();
+    let (code, events) = space.events(&["run"]);
+    assert_eq!((code, &events.last().unwrap()["repeats"]), (100, &Value::from(1)));
+    let (run, _) = latest(&space);
+    let (_, shown) = space.events(&["show", &run.to_string()]);
+    let failed = |job: &&Value| job["status"] == "failed";
+    assert_eq!((shown.len(), shown[1..].iter().filter(failed).count()), (7, 1), "{shown:#?}");
+    assert_eq!(space.events(&["run"]).0, 100, "it is recorded");
+    space.write("in/how", "write x z").write("in/c", "c 2");
+    settle();
+    let jobs = space.jobs(&[]);
+    assert_eq!((jobs.code, jobs.executed()), (0, vec!["copy[c]", "long"]));
+    assert_eq!((latest(&space).1, space.read("out/c").as_str()), (1.into(), "c 2"));
+}
+
+#[test]
+fn a_run_in_part_that_is_killed_is_gone_on_with_as_it_began() {
+    let space = copies();
+    space.write("in/how", "spin").write("in/a", "a 2");
+    settle();
+    let mut run = space.command(&["run", "-q"]).spawn().expect("the program starts");
+    let began = std::time::Instant::now();
+    while !space.path("out/both").exists() || space.read("out/both") != "a 2\nb 1\n" {
+        assert!(began.elapsed() < Duration::from_secs(60), "it did not come to that");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Pages are written each second.
+    std::thread::sleep(Duration::from_millis(1_500));
+    run.kill().expect("it can be killed");
+    run.wait().expect("it ends");
+    let (number, repeats) = latest(&space);
+    assert_eq!(repeats, 1);
+    let (_, shown) = space.events(&["show", &number.to_string()]);
+    let of = |name: &str| {
+        shown[1..].iter().find(|job| job["job"] == name).map(|job| (job["status"].clone(), job["cached"].clone()))
+    };
+    assert_eq!(of("copy[a]"), Some(("succeeded".into(), false.into())), "{shown:#?}");
+    assert_eq!(of("copy[b]"), Some(("succeeded".into(), true.into())));
+    assert_eq!(of("long"), Some(("cancelled".into(), false.into())), "it has not ended");
+    // What its jobs had read is as it was, also where they were not gone through.
+    space.write("in/how", "write x y").write("in/a", "a 3").write("in/b", "b 3");
+    let jobs = space.jobs(&["--resume", &number.to_string()]);
+    assert_eq!((jobs.code, jobs.executed()), (0, Vec::new()), "{jobs:#?}");
+    assert_eq!(space.read("out/both"), "a 2\nb 1\n");
+    // And what it depends on is nothing that others can rely on.
+    let jobs = space.jobs(&[]);
+    assert_eq!((jobs.code, jobs.executed()), (0, vec!["copy[a]", "copy[b]", "some"]));
+    assert_eq!(space.read("out/both"), "a 3\nb 3\n");
+}
+
+#[test]
+fn what_is_collected_is_nothing_that_a_run_in_part_is_made_of() {
+    let space = copies();
+    for round in 2..6 {
+        space.write(&format!("in/{}", ["a", "b", "c", "d"][round % 4]), format!("{round}"));
+        settle();
+        assert_eq!(space.jobs(&[]).code, 0);
+        assert_eq!(latest(&space).1, 1);
+    }
+    let before = space.events(&["show"]).1;
+    let said = space.run(&["gc", "--keep-last", "1", "--keep-days", "0", "--grace", "0s"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(space.events(&["runs"]).1.len(), 2, "the latest, and the one that it repeats");
+    assert_eq!(space.events(&["show"]).1, before);
+    let jobs = space.jobs(&[]);
+    assert!(jobs.all("succeeded", true) && latest(&space).1 == 1, "{jobs:#?}");
+    assert_eq!(space.run(&["doctor"]).code, 0);
+    // Where what it came to is lost, all is gone through.
+    space.write("in/a", "6");
+    settle();
+    let jobs = space.jobs(&["--fresh"]);
+    assert_eq!((jobs.executed().len(), latest(&space).1), (6, Value::Null));
+}

@@ -14,7 +14,7 @@ use crate::error::CliError;
 use crate::exit_code;
 use crate::mill::Mill;
 use crate::recorded::Recorded;
-use crate::report::summary::{details, times, verdict_of};
+use crate::report::summary::{details, repeated, times, verdict_of};
 use crate::report::text::{count, duration, harmless, harmless_lines};
 use crate::report::{Artifacts, print};
 
@@ -55,11 +55,11 @@ pub(crate) fn analyze(global: &Global, run: Option<RunId>, asked_for: &ArtifactA
                 verdict_of(&recorded.record, &summary.run)
             );
             let _ = writeln!(text, "  {}", times(&summary.run));
-            if let Some(repeated) = recorded.record.repeats {
-                let _ = writeln!(
-                    text,
-                    "  nothing was carried out, as nothing had changed: see `wasmill analyze {repeated}`"
-                );
+            if let Some(said) = repeated(&recorded.record, &summary.run) {
+                let _ = writeln!(text, "  {said}");
+                if let Some(run) = recorded.record.repeats.filter(|_| summary.run.busy_ns == 0) {
+                    let _ = writeln!(text, "  `wasmill analyze {run}` says where the time of that one went");
+                }
             }
             for line in details(&anatomy, &summary) {
                 let _ = writeln!(text, "  {line}");

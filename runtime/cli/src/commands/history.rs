@@ -17,7 +17,7 @@ use crate::error::CliError;
 use crate::exit_code;
 use crate::mill::Mill;
 use crate::recorded::{Past, Recorded, action_of, is_imported};
-use crate::report::summary::{details, status, times, verdict};
+use crate::report::summary::{details, repeated, status, times, verdict};
 use crate::report::text::{duration, harmless, harmless_lines, size, time};
 use crate::report::{csv, describe_failure, print, show_json, stderr_tail};
 
@@ -208,10 +208,8 @@ fn show_run(mill: &Mill, recorded: &Recorded) -> Result<(), CliError> {
     let mut text = String::new();
     let _ = writeln!(text, "run {} of {}, started {}", run.id, harmless(&run.plan), time(run.started_unix_ms));
     let _ = writeln!(text, "{}", result_of(run));
-    if let Some(repeated) = run.repeats {
-        let _ = writeln!(text, "nothing had changed since run {repeated}");
-    }
     if let RunState::Ended(summary) = &run.state {
+        repeated(run, summary).into_iter().for_each(|said| text += &format!("{said}\n"));
         let _ = writeln!(text, "{}", times(summary));
     }
     let anatomy = Anatomy::of(run, jobs);

@@ -60,6 +60,16 @@ pub(crate) fn verdict_of(record: &RunRecord, summary: &RunSummary) -> String {
     }
 }
 
+/// What is said of a run that repeats another one.
+pub(crate) fn repeated(record: &RunRecord, summary: &RunSummary) -> Option<String> {
+    let run = record.repeats?;
+    Some(if summary.busy_ns == 0 {
+        format!("nothing had changed since run {run}")
+    } else {
+        format!("what had not changed since run {run} was not gone through")
+    })
+}
+
 /// Wall time, CPU time, and what the cache saved: never added together.
 pub(crate) fn times(summary: &RunSummary) -> String {
     let mut times = format!("wall {}", duration(summary.wall_ns));

@@ -3,7 +3,7 @@
 //! Owns: that what is repeated stays. Does not know: what else is kept (`gc`).
 
 use wasmill_model::port::{BlobStore as _, RunLog as _};
-use wasmill_model::{Digest, RunId, RunRecord, RunSetup, RunStart, RunState, RunSummary};
+use wasmill_model::{Digest, JobReport, JobStatus, RunId, RunRecord, RunSetup, RunStart, RunState, RunSummary};
 
 use super::gc::{Job, collect, only, run};
 use super::{ended, open, start};
@@ -132,4 +132,35 @@ fn what_a_run_began_with_is_kept_with_one_that_is_only_held() {
     assert!(other.hold(second).unwrap());
     assert_eq!(collect(&storage, &only(1)).runs_kept, 2);
     assert!(storage.find(&footprint).unwrap().is_some());
+}
+
+#[test]
+fn a_run_that_repeats_another_in_part_has_the_rest_of_its_jobs() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let first = run(&storage, &[1, 2, 3], true);
+    let id = storage.begin(&RunStart { repeats: Some(first), ..start("plan", 1_000) }).unwrap();
+    let all = storage.jobs(first).unwrap();
+    let open_one = JobReport::unstarted(all[1].job.clone(), JobStatus::Cancelled, 0);
+    storage.append(id, std::slice::from_ref(&open_one)).unwrap();
+    let names = |jobs: &[JobReport]| jobs.iter().map(|job| job.job.clone()).collect::<Vec<_>>();
+    let expected = [&all[0], &all[2], &all[1]].map(|job| job.job.clone());
+    // It has not ended yet.
+    let jobs = storage.jobs(id).unwrap();
+    assert_eq!((names(&jobs).as_slice(), &jobs[2]), (&expected[..], &open_one));
+    assert!(jobs[..2].iter().all(|job| job.cached && job.started_ns == 0));
+    // What is said later counts.
+    let again = JobReport { started_ns: 7, cached: false, ..all[1].clone() };
+    storage.append(id, std::slice::from_ref(&again)).unwrap();
+    storage
+        .end(&RunRecord { repeats: Some(first), setup: Some(RunSetup::default()), ..ended(id, 9) }, Box::new(|_| {}))
+        .unwrap();
+    storage.close().unwrap();
+    let storage = open(dir.path());
+    assert_eq!(storage.run(id).unwrap().unwrap().repeats, Some(first));
+    assert_eq!(storage.own_jobs(id).unwrap(), [again.clone()]);
+    let jobs = storage.jobs(id).unwrap();
+    assert_eq!((names(&jobs).as_slice(), &jobs[2]), (&expected[..], &again));
+    assert!(jobs[..2].iter().all(|job| job.cached && job.started_ns == 7), "before the others");
+    assert!(storage.has_all_jobs(id).unwrap());
 }

@@ -1,12 +1,15 @@
 //! Does what its arguments say, one after the other, for plans in which it only matters who takes what from whom:
 //! `write PATH TEXT`, `join DIR PATH` (the texts of all files below a directory, by name, one line each), `copy FROM PATH`,
-//! `fail`, `spin` (for ever).
+//! `do PATH` (what the words of that file say), `fail`, `spin` (for ever).
 
 use std::fs;
 use std::path::Path;
 
 fn main() -> std::io::Result<()> {
-    let mut args = std::env::args().skip(1);
+    obey(&mut std::env::args().skip(1))
+}
+
+fn obey(args: &mut dyn Iterator<Item = String>) -> std::io::Result<()> {
     while let Some(command) = args.next() {
         let mut next = || args.next().unwrap_or_default();
         match command.as_str() {
@@ -20,6 +23,7 @@ fn main() -> std::io::Result<()> {
                 join(Path::new(&next()), &mut text)?;
                 write(&next(), text.as_bytes())?;
             }
+            "do" => obey(&mut fs::read_to_string(next())?.split_whitespace().map(str::to_owned))?,
             "fail" => std::process::exit(7),
             "spin" => loop {
                 std::hint::black_box(&command);
