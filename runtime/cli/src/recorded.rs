@@ -21,6 +21,10 @@ const RUNS_LISTED: usize = 1_000;
 /// How many runs of a plan are looked through for the last time that a job had an action.
 const RUNS_SEARCHED: usize = 20;
 
+/// So many jobs are looked up one by one, in so many runs, before all of a run is read.
+const ASKED_FEW: usize = 8;
+const LATEST_FEW: usize = 2;
+
 /// After so many reports no further run is read.
 const REPORTS_SEARCHED: usize = 100_000;
 
@@ -118,6 +122,8 @@ pub(crate) struct Past {
     began_ms: u64,
     /// How many reports were read.
     read: usize,
+    /// How many questions were answered one by one.
+    asked: usize,
 }
 
 impl Past {
@@ -136,8 +142,30 @@ impl Past {
 
     /// The last time before that a job of this name had an action.
     pub(crate) fn report(&mut self, storage: &Storage, job: &str) -> Option<(RunId, &JobReport)> {
+        if !self.by_job.contains_key(job) && self.asked < ASKED_FEW {
+            self.asked += 1;
+            self.find(storage, job);
+        }
         while !self.by_job.contains_key(job) && self.read_next(storage) {}
         self.by_job.get(job).map(|(run, report)| (*run, report))
+    }
+
+    /// Looks for one job alone.
+    fn find(&mut self, storage: &Storage, job: &str) {
+        for record in self.unread.iter().take(LATEST_FEW) {
+            let found = storage.job(record.id, job).ok().flatten();
+            if let Some(report) = found.filter(|report| self.had_ended(record, report)) {
+                self.by_job.insert(job.to_owned(), (record.id, JobReport { log: Vec::new(), ..report }));
+                return;
+            }
+        }
+    }
+
+    /// Whether a job had an action, and had ended in its run when this one began: another process may be carrying out a run with a lower
+    /// number, and what had not ended yet says nothing.
+    fn had_ended(&self, run: &RunRecord, report: &JobReport) -> bool {
+        let ended_ms = run.started_unix_ms.saturating_add(report.ended_ns / 1_000_000);
+        report.key.is_some() && ended_ms <= self.began_ms
     }
 
     /// Reads a run, if there is another one.
@@ -151,11 +179,10 @@ impl Past {
             Vec::new()
         });
         self.read += jobs.len();
-        // Another process may be carrying out a run with a lower number: what had not ended yet says nothing.
-        let began_ms = self.began_ms;
-        let had_ended =
-            |report: &JobReport| record.started_unix_ms.saturating_add(report.ended_ns / 1_000_000) <= began_ms;
-        for report in jobs.into_iter().filter(|report| report.key.is_some() && had_ended(report)) {
+        for report in jobs {
+            if !self.had_ended(&record, &report) {
+                continue;
+            }
             if !self.by_job.contains_key(&report.job) {
                 self.by_job.insert(report.job.clone(), (record.id, JobReport { log: Vec::new(), ..report }));
             }

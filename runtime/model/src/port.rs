@@ -260,6 +260,14 @@ pub trait RunLog: Send + Sync {
         Ok(())
     }
 
+    /// What became of one job of a run. Of one for which it repeats an earlier run, all times are 0.
+    ///
+    /// # Errors
+    /// The disk's failure.
+    fn job(&self, run: RunId, job: &str) -> Result<Option<JobReport>, StoreError> {
+        Ok(self.jobs(run)?.into_iter().find(|report| report.job == job))
+    }
+
     /// The jobs of which a run has reports of its own, in the order in which they ended.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering;
 
+use memchr::memmem;
 use redb::ReadableTable;
 use wasmill_model::port::{OnDurable, RunLog, StoreError};
 use wasmill_model::{Digest, JobReport, RunId, RunRecord, RunStart, RunState};
@@ -106,6 +107,16 @@ impl RunLog for Storage {
         Ok(())
     }
 
+    fn job(&self, run: RunId, job: &str) -> Result<Option<JobReport>, StoreError> {
+        self.refresh()?;
+        if let Some(own) = self.own_job(run, job)? {
+            return Ok(Some(own));
+        }
+        let repeated = self.run(run)?.and_then(|record| record.repeats);
+        let found = repeated.map_or(Ok(None), |repeated| self.own_job(repeated, job))?;
+        Ok(found.map(|report| report.repeated(0)))
+    }
+
     fn own_jobs(&self, run: RunId) -> Result<Vec<JobReport>, StoreError> {
         self.refresh()?;
         let mut own: Vec<JobReport> = Vec::new();
@@ -146,6 +157,14 @@ impl Storage {
     /// The reports of a run itself, in the order in which they were written.
     fn each_report(&self, run: RunId, each: &mut dyn FnMut(JobReport)) -> Result<(), StoreError> {
         let mut reports = Vec::new();
+        self.each_page(run, &mut |page| {
+            decode_jobs(run, page, &mut reports);
+            reports.drain(..).for_each(&mut *each);
+        })
+    }
+
+    /// The pages of a run's own reports.
+    fn each_page(&self, run: RunId, each: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
         for (page, place) in self.pages(run)? {
             let mut body = self.entry(Kind::Jobs, &page_key(run, page), &place, &run)?;
             if body.is_none() {
@@ -155,10 +174,23 @@ impl Storage {
                     body = self.entry(Kind::Jobs, &page_key(run, page), moved, &run)?;
                 }
             }
-            decode_jobs(run, body.as_deref().unwrap_or_default(), &mut reports);
-            reports.drain(..).for_each(&mut *each);
+            each(body.as_deref().unwrap_or_default());
         }
         Ok(())
+    }
+
+    /// What a run itself says of a job at last.
+    fn own_job(&self, run: RunId, job: &str) -> Result<Option<JobReport>, StoreError> {
+        let (mut found, mut reports) = (None, Vec::new());
+        let name = memmem::Finder::new(job);
+        self.each_page(run, &mut |page| {
+            // Names stand there as they are, so most pages need not be decoded.
+            if name.find(page).is_some() {
+                decode_jobs(run, page, &mut reports);
+                found = reports.drain(..).rfind(|report| report.job == job).or(found.take());
+            }
+        })?;
+        Ok(found)
     }
 
     /// Whether a blob is lost and was not put again.

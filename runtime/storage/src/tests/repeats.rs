@@ -6,7 +6,7 @@ use wasmill_model::port::{BlobStore as _, RunLog as _};
 use wasmill_model::{Digest, JobReport, JobStatus, RunId, RunRecord, RunSetup, RunStart, RunState, RunSummary};
 
 use super::gc::{Job, collect, only, run};
-use super::{ended, open, start};
+use super::{ended, open, report, start};
 use crate::Storage;
 
 /// A run that repeats another, and what it saw of the host.
@@ -138,7 +138,9 @@ fn what_a_run_began_with_is_kept_with_one_that_is_only_held() {
 fn a_run_that_repeats_another_in_part_has_the_rest_of_its_jobs() {
     let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path());
-    let first = run(&storage, &[1, 2, 3], true);
+    let first = storage.begin(&start("plan", 1_000)).unwrap();
+    storage.append(first, &[report(1), report(2), report(3)]).unwrap();
+    storage.end(&ended(first, 0), Box::new(|_| {})).unwrap();
     let id = storage.begin(&RunStart { repeats: Some(first), ..start("plan", 1_000) }).unwrap();
     let all = storage.jobs(first).unwrap();
     let open_one = JobReport::unstarted(all[1].job.clone(), JobStatus::Cancelled, 0);
@@ -148,7 +150,7 @@ fn a_run_that_repeats_another_in_part_has_the_rest_of_its_jobs() {
     // It has not ended yet.
     let jobs = storage.jobs(id).unwrap();
     assert_eq!((names(&jobs).as_slice(), &jobs[2]), (&expected[..], &open_one));
-    assert!(jobs[..2].iter().all(|job| job.cached && job.started_ns == 0));
+    assert!(jobs[..2].iter().all(|job| job.started_ns == 0));
     // What is said later counts.
     let again = JobReport { started_ns: 7, cached: false, ..all[1].clone() };
     storage.append(id, std::slice::from_ref(&again)).unwrap();
@@ -158,9 +160,14 @@ fn a_run_that_repeats_another_in_part_has_the_rest_of_its_jobs() {
     storage.close().unwrap();
     let storage = open(dir.path());
     assert_eq!(storage.run(id).unwrap().unwrap().repeats, Some(first));
-    assert_eq!(storage.own_jobs(id).unwrap(), [again.clone()]);
+    assert_eq!(storage.own_jobs(id).unwrap(), std::slice::from_ref(&again));
     let jobs = storage.jobs(id).unwrap();
     assert_eq!((names(&jobs).as_slice(), &jobs[2]), (&expected[..], &again));
-    assert!(jobs[..2].iter().all(|job| job.cached && job.started_ns == 7), "before the others");
+    assert!(jobs[..2].iter().all(|job| job.started_ns == 7), "before the others");
     assert!(storage.has_all_jobs(id).unwrap());
+    for (at, job) in expected.iter().enumerate() {
+        let found = storage.job(id, job).unwrap().unwrap();
+        assert_eq!((&found.job, found.key, found.started_ns == 0), (job, jobs[at].key, at < 2));
+    }
+    assert_eq!(storage.job(id, "another").unwrap(), None);
 }
