@@ -85,6 +85,12 @@ impl Diagnostics {
         }
     }
 
+    /// Adds what was found behind these.
+    pub(super) fn append(&mut self, others: Self) {
+        others.kept.into_iter().for_each(|diagnostic| self.push(diagnostic));
+        self.left_out += others.left_out;
+    }
+
     /// Whether nothing is wrong so far.
     pub(super) fn is_empty(&self) -> bool {
         self.kept.is_empty()

@@ -5,9 +5,11 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use jsonc_parser::ast::{Object, ObjectPropName, Value as JsonValue};
-use jsonc_parser::common::{Range, Ranged};
-use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, parse_to_ast};
+use jsonc_parser::common::Range;
+use jsonc_parser::tokens::Token;
+use jsonc_parser::{
+    CollectOptions, CommentCollectionStrategy, ParseOptions, ParseResult, Scanner, ScannerOptions, parse_to_ast,
+};
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::decode::Format;
@@ -136,6 +138,22 @@ fn number_too_large(span: Span) -> Diagnostic {
     Diagnostic::new("the number is too large", span).hint(hint)
 }
 
+/// How deep lists and tables may be nested, which is what the parser allows.
+const DEPTH_MAX: usize = 512;
+
+/// Tables of fewer keys are searched one by one.
+const FEW: usize = 8;
+
+/// The tokens of JSON as RFC 8259 has it.
+const TOKENS: ScannerOptions = ScannerOptions {
+    allow_single_quoted_strings: false,
+    allow_hexadecimal_numbers: false,
+    allow_unary_plus_numbers: false,
+    allow_bare_decimal_point_numbers: false,
+    allow_non_finite_numbers: false,
+    allow_extended_string_escapes: false,
+};
+
 /// JSON as RFC 8259 has it; a byte order mark is skipped, as the RFC allows.
 const STRICT: ParseOptions = ParseOptions {
     allow_comments: false,
@@ -153,22 +171,26 @@ const STRICT: ParseOptions = ParseOptions {
 fn read_json<'t>(text: &'t str, errors: &mut Diagnostics) -> Node<'t> {
     let json = text.strip_prefix('\u{feff}').unwrap_or(text);
     let offset = text.len() - json.len();
+    let (scanner, wrong) = (Scanner::new(json, &TOKENS), Diagnostics::default());
+    let mut reader = JsonReader { scanner, offset, keys: Vec::new(), items: Vec::new(), errors: wrong };
+    if let Some(node) = reader.document() {
+        errors.append(reader.errors);
+        return node;
+    }
+    // It is not well-formed. The parser says how; what it makes of documents that are would take twice the time and the memory.
     let collect = CollectOptions { comments: CommentCollectionStrategy::Off, tokens: false };
-    match parse_to_ast(json, &collect, &STRICT) {
-        Ok(result) => match result.value {
-            Some(value) => JsonReader { offset, errors }.node(value),
-            None => {
-                errors.push(Diagnostic::new("the plan is empty", 0..0).hint("the smallest plan is `{}`"));
-                empty()
-            }
-        },
+    let wrong = match parse_to_ast(json, &collect, &STRICT) {
+        Ok(ParseResult { value: None, .. }) => {
+            Diagnostic::new("the plan is empty", 0..0).hint("the smallest plan is `{}`")
+        }
+        Ok(_) => Diagnostic::new("the plan is not well-formed", 0..text.len().min(1)),
         Err(error) => {
             let Range { start, end } = error.range();
-            let message = lower_first(&error.kind().to_string());
-            errors.push(Diagnostic::new(message, start + offset..end + offset));
-            empty()
+            Diagnostic::new(lower_first(&error.kind().to_string()), start + offset..end + offset)
         }
-    }
+    };
+    errors.push(wrong);
+    empty()
 }
 
 fn empty() -> Node<'static> {
@@ -180,30 +202,112 @@ fn lower_first(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
-struct JsonReader<'a> {
+/// Makes a document of tokens. Each step gives none where it is not well-formed.
+struct JsonReader<'t> {
+    scanner: Scanner<'t>,
     offset: usize,
-    errors: &'a mut Diagnostics,
+    /// The entries of tables, and the items of lists, that have not come to their end: so these take no more memory than they need.
+    keys: Vec<(Key<'t>, Node<'t>)>,
+    items: Vec<Node<'t>>,
+    errors: Diagnostics,
 }
 
-impl JsonReader<'_> {
-    fn span(&self, range: Range) -> Span {
-        range.start + self.offset..range.end + self.offset
+impl<'t> JsonReader<'t> {
+    fn document(&mut self) -> Option<Node<'t>> {
+        let token = self.next()?;
+        let node = self.node(token, 0)?;
+        matches!(self.scanner.scan(), Ok(None)).then_some(node)
     }
 
-    fn node<'t>(&mut self, value: JsonValue<'t>) -> Node<'t> {
-        let span = self.span(value.range());
-        let value = match value {
-            JsonValue::NullKeyword(_) => Value::Null,
-            JsonValue::BooleanLit(literal) => Value::Bool(literal.value),
-            JsonValue::StringLit(literal) => Value::String(literal.value),
-            JsonValue::NumberLit(literal) => self.number(literal.value, &span),
-            JsonValue::Array(array) => Value::Array(array.elements.into_iter().map(|item| self.node(item)).collect()),
-            JsonValue::Object(object) => Value::Table(self.table(object)),
+    fn next(&mut self) -> Option<Token<'t>> {
+        self.scanner.scan().ok().flatten()
+    }
+
+    /// Where the latest token stands.
+    fn span(&self) -> Span {
+        self.scanner.token_start() + self.offset..self.scanner.token_end() + self.offset
+    }
+
+    /// What begins with a token.
+    fn node(&mut self, token: Token<'t>, depth: usize) -> Option<Node<'t>> {
+        let mut span = self.span();
+        let value = match token {
+            Token::Null => Value::Null,
+            Token::Boolean(value) => Value::Bool(value),
+            Token::String(value) => Value::String(value),
+            Token::Number(text) => self.number(text, &span),
+            Token::OpenBracket if depth < DEPTH_MAX => Value::Array(self.array(depth + 1)?),
+            Token::OpenBrace if depth < DEPTH_MAX => Value::Table(self.table(depth + 1)?),
+            _ => return None,
         };
-        Node { span, value }
+        span.end = self.span().end;
+        Some(Node { span, value })
     }
 
-    fn number(&mut self, text: &str, span: &Span) -> Value<'static> {
+    fn array(&mut self, depth: usize) -> Option<Vec<Node<'t>>> {
+        let first = self.items.len();
+        let mut token = self.next()?;
+        if token == Token::CloseBracket {
+            return Some(Vec::new());
+        }
+        loop {
+            let item = self.node(token, depth)?;
+            self.items.push(item);
+            match self.next()? {
+                Token::Comma => token = self.next()?,
+                Token::CloseBracket => return Some(self.items.drain(first..).collect()),
+                _ => return None,
+            }
+        }
+    }
+
+    fn table(&mut self, depth: usize) -> Option<Vec<(Key<'t>, Node<'t>)>> {
+        let first = self.keys.len();
+        let mut seen = HashMap::new();
+        let mut token = self.next()?;
+        if token == Token::CloseBrace {
+            return Some(Vec::new());
+        }
+        loop {
+            let Token::String(text) = token else { return None };
+            let key = Key { span: self.span(), text };
+            if self.next()? != Token::Colon {
+                return None;
+            }
+            let token_of_value = self.next()?;
+            let value = self.node(token_of_value, depth)?;
+            self.entry(first, key, value, &mut seen);
+            match self.next()? {
+                Token::Comma => token = self.next()?,
+                Token::CloseBrace => return Some(self.keys.drain(first..).collect()),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Adds an entry to the table that begins at `first`, unless there is one of the same key. `seen` has the keys of large tables.
+    fn entry(&mut self, first: usize, key: Key<'t>, value: Node<'t>, seen: &mut HashMap<Cow<'t, str>, Span>) {
+        let entries = self.keys.get(first..).unwrap_or_default();
+        let before = if entries.len() < FEW {
+            entries.iter().find(|(other, _)| other.text == key.text).map(|(other, _)| other.span.clone())
+        } else {
+            if seen.is_empty() {
+                seen.extend(entries.iter().map(|(key, _)| (key.text.clone(), key.span.clone())));
+            }
+            seen.get(&key.text).cloned()
+        };
+        if let Some(before) = before {
+            let wrong = Diagnostic::new(format!("duplicate key {}", Quoted(&key.text)), key.span);
+            self.errors.push(wrong.and_at(before, "it stands here first"));
+            return;
+        }
+        if !seen.is_empty() {
+            seen.insert(key.text.clone(), key.span.clone());
+        }
+        self.keys.push((key, value));
+    }
+
+    fn number(&mut self, text: &str, span: &Span) -> Value<'t> {
         let is_whole = !text.contains(['.', 'e', 'E']);
         let number = if is_whole {
             text.parse().ok().map(Value::Int)
@@ -214,28 +318,5 @@ impl JsonReader<'_> {
             self.errors.push(number_too_large(span.clone()));
             Value::Int(0)
         })
-    }
-
-    fn table<'t>(&mut self, object: Object<'t>) -> Vec<(Key<'t>, Node<'t>)> {
-        let mut seen: HashMap<Cow<'t, str>, Span> = HashMap::with_capacity(object.properties.len());
-        let mut entries = Vec::with_capacity(object.properties.len());
-        for property in object.properties {
-            let (text, range) = match property.name {
-                ObjectPropName::String(name) => (name.value, name.range),
-                ObjectPropName::Word(name) => (Cow::Borrowed(name.value), name.range),
-            };
-            let key = Key { span: self.span(range), text };
-            let value = self.node(property.value);
-            if let Some(first) = seen.get(&key.text) {
-                self.errors.push(
-                    Diagnostic::new(format!("duplicate key {}", Quoted(&key.text)), key.span)
-                        .and_at(first.clone(), "it stands here first"),
-                );
-            } else {
-                seen.insert(key.text.clone(), key.span.clone());
-                entries.push((key, value));
-            }
-        }
-        entries
     }
 }

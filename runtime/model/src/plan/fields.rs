@@ -178,7 +178,9 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The entries of the table that `subject` has.
     pub(super) fn of(entries: &'a [(Key<'a>, Node<'a>)], subject: &'a Subject<'a>) -> Self {
-        Self { subject, entries, asked: Vec::new() }
+        // A plan may have many jobs.
+        let keys = if matches!(subject, Subject::Job(_)) { 24 } else { 8 };
+        Self { subject, entries, asked: Vec::with_capacity(keys) }
     }
 
     /// The value of a key, which counts as known from now on.

@@ -26,7 +26,8 @@ struct Wrong {
 /// # Errors
 /// What is wrong with the first bad one, as a sentence.
 pub fn check_mounts(places: &[(GuestPath, MountMode)]) -> Result<(), String> {
-    match wrong_mounts(places).into_iter().next() {
+    let places: Vec<_> = places.iter().map(|(place, mode)| (place, *mode)).collect();
+    match wrong_mounts(&places).into_iter().next() {
         Some(wrong) => Err(match wrong.hint {
             Some(hint) => format!("{}; {hint}", wrong.message),
             None => wrong.message,
@@ -43,11 +44,10 @@ pub fn check_outputs(outputs: &[OutputPath]) -> Result<(), String> {
     wrong_outputs(outputs).into_iter().next().map_or(Ok(()), |wrong| Err(wrong.message))
 }
 
-fn wrong_mounts(places: &[(GuestPath, MountMode)]) -> Vec<Wrong> {
+fn wrong_mounts(places: &[(&GuestPath, MountMode)]) -> Vec<Wrong> {
     let mut found = Vec::new();
-    let paths: Vec<Vec<&str>> = places.iter().map(|(place, _)| place.names().collect()).collect();
-    for (at, ((_, mode), names)) in places.iter().zip(&paths).enumerate() {
-        if let Some(first) = names.first().filter(|first| WRITABLE.contains(first))
+    for (at, (place, mode)) in places.iter().enumerate() {
+        if let Some(first) = place.names().next().filter(|first| WRITABLE.contains(first))
             && *mode == MountMode::ReadOnly
         {
             let message =
@@ -56,6 +56,10 @@ fn wrong_mounts(places: &[(GuestPath, MountMode)]) -> Vec<Wrong> {
             found.push(Wrong { at, message, other: None, hint });
         }
     }
+    if places.len() < 2 {
+        return found;
+    }
+    let paths: Vec<Vec<&str>> = places.iter().map(|(place, _)| place.names().collect()).collect();
     // Everything lies inside `/`; what is mounted there is seen wherever nothing else is.
     let below: Vec<usize> = (0..paths.len()).filter(|index| !paths[*index].is_empty()).collect();
     let roots: Vec<usize> = (0..paths.len()).filter(|index| paths[*index].is_empty()).collect();
@@ -92,7 +96,7 @@ fn wrong_outputs(outputs: &[OutputPath]) -> Vec<Wrong> {
 
 /// Reports what is wrong with a job's mounts.
 pub(super) fn check_places(field: &Field<'_>, mounts: &[MountSpec], errors: &mut Diagnostics) {
-    let places: Vec<_> = mounts.iter().map(|mount| (mount.at.value.clone(), mount.mode)).collect();
+    let places: Vec<_> = mounts.iter().map(|mount| (&mount.at.value, mount.mode)).collect();
     let spans: Vec<_> = mounts.iter().map(|mount| mount.at.span.clone()).collect();
     report(field, wrong_mounts(&places), &spans, errors);
 }

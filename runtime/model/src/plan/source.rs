@@ -34,8 +34,9 @@ pub(super) struct Beside {
 impl Reader<'_> {
     /// Reads `in`.
     pub(super) fn mounts(&mut self, field: &Field<'_>, errors: &mut Diagnostics) -> Vec<MountSpec> {
-        let mut mounts = Vec::new();
-        for entry in field.entries(errors) {
+        let entries = field.entries(errors);
+        let mut mounts = Vec::with_capacity(entries.len());
+        for entry in entries {
             let (key, node) = entry;
             let at = match GuestPath::new(&key.text) {
                 Ok(path) => Some(path),

@@ -114,6 +114,9 @@ impl Template {
     /// # Errors
     /// Unbalanced braces, unknown variables and views.
     pub fn parse_with(text: &str, variables: &[&str], objects: &[&str]) -> Result<Self, TemplateError> {
+        if !text.contains(['{', '}']) {
+            return Ok(if text.is_empty() { Self::default() } else { Self::literal(text) });
+        }
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut chars = text.chars().peekable();
