@@ -15,10 +15,12 @@ use wasmill_model::port::{RunLog, StoreError};
 use wasmill_model::{ActionResult, Digest, Event, JobReport, JobStatus, RunId, RunRecord, RunSummary};
 
 use crate::footprint::{Compared, Place, Sights};
+use crate::glob::Glob;
 use crate::graph::{Graph, JobId, Role};
 use crate::plan_snapshot::HostInput;
-use crate::repeat::{Told, hold};
+use crate::repeat::{Told, has_become, hold};
 use crate::scheduler::Needs as _;
+use crate::traces::Traces;
 
 /// Of so many jobs, one may have to be gone through before it is simpler to go through all.
 const NARROWED_SHARE: usize = 2;
@@ -121,7 +123,10 @@ impl Near {
         let Self { latest, ended, compared, runs, jobs: read } = self;
         // A thread does not panic but over a bug, and then nothing is known.
         let Some(Jobs { all, count, own }) = read.join().unwrap_or(Ok(None))? else { return Ok(None) };
-        if count != all.len() || count != ended.counts.jobs || jobs.iter().any(|id| !all.contains_key(&id.0)) {
+        let mut told = Told::default();
+        all.values().for_each(|known| told.add_one(known.status, known.cached_ns));
+        let is_whole = count == all.len() && has_become(&told, &ended) && own.len() as u64 == latest.own_jobs;
+        if !is_whole || jobs.iter().any(|id| !all.contains_key(&id.0)) {
             return Ok(None);
         }
         let repeats = latest.repeats.unwrap_or(latest.id);
@@ -166,6 +171,11 @@ impl std::fmt::Debug for Near {
 }
 
 impl Rest {
+    /// Of how many jobs a run has reports itself that goes through the others of a graph.
+    pub(crate) fn own_jobs(&self, graph: &Graph) -> u64 {
+        (self.own.len() + graph.len()) as u64
+    }
+
     /// Tells of them, and notes in the run's record what became of them, where that is not in the one that is repeated, and that nothing is
     /// known yet of the jobs that are gone through.
     pub(crate) fn begin(
@@ -176,8 +186,10 @@ impl Rest {
         on_event: &mut (dyn FnMut(&Event) + Send),
     ) -> Result<(), StoreError> {
         let Some(repeats) = self.repeats else { return Ok(()) };
-        let open = graph.ids().filter(|id| graph.is_selected(*id)).map(|id| graph.job(id).name.clone());
-        let open = open.map(|name| JobReport::unstarted(name, JobStatus::Cancelled, 0));
+        let open = graph.ids().filter(|id| graph.is_selected(*id)).map(|id| {
+            let trace = Traces::default().unstarted(graph, id);
+            JobReport { trace, ..JobReport::unstarted(graph.job(id).name.clone(), JobStatus::Cancelled, 0) }
+        });
         let reports: Vec<JobReport> = std::mem::take(&mut self.own).into_iter().chain(open).collect();
         runs.append(run, &reports)?;
         std::mem::take(&mut self.saved).into_iter().for_each(|(job, path)| on_event(&Event::Saved { job, path }));
@@ -224,7 +236,27 @@ fn affected(graph: &Graph, compared: &Compared) -> Option<BTreeSet<JobId>> {
     }
     queue.extend(savers(graph, &saved)?);
     let is_everything_read = inputs.values().all(|is_read| *is_read);
-    if is_everything_read { closed(graph, queue) } else { None }
+    let jobs = if is_everything_read { closed(graph, queue)? } else { return None };
+    (!is_read_by_others(graph, &jobs)).then_some(jobs)
+}
+
+/// Whether some job reads from the host what others save that are gone through: it is for nobody to say then what it will see.
+fn is_read_by_others(graph: &Graph, jobs: &BTreeSet<JobId>) -> bool {
+    let targets: BTreeSet<PathBuf> = jobs.iter().flat_map(|id| targets(graph, *id)).collect();
+    let is_at_or_below =
+        |path: &Path| targets.range(path.to_path_buf()..).next().is_some_and(|to| to.starts_with(path));
+    let overlaps = |input: Option<HostInput>| match input {
+        Some(HostInput::Path(path)) => {
+            is_at_or_below(&path) || path.ancestors().skip(1).any(|above| targets.contains(above))
+        }
+        Some(HostInput::Glob(base, pattern)) => Glob::new(&pattern).map_or(true, |glob| {
+            let folder = glob.folder(&base);
+            is_at_or_below(&folder) || folder.ancestors().any(|above| targets.contains(above))
+        }),
+        None => true,
+    };
+    let mut readers = graph.nodes().filter(|id| graph.is_selected(*id)).flat_map(|id| host_inputs(graph, id));
+    !targets.is_empty() && readers.any(overlaps)
 }
 
 /// What a job reads of the host; none inside where that has no name.

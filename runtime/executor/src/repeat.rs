@@ -46,12 +46,12 @@ impl Beginning {
         options: &ExecuteOptions,
     ) -> Result<Self, StoreError> {
         let unix_ms = options.began_unix_ms();
-        let (snapshot, repeats) = match &graph.rest {
-            Some(rest) => (rest.snapshot, rest.repeats),
-            None => (graph.keep_snapshot(modules, ports.blobs.as_ref())?, None),
+        let (snapshot, repeats, own_jobs) = match &graph.rest {
+            Some(rest) => (rest.snapshot, rest.repeats, rest.own_jobs(graph)),
+            None => (graph.keep_snapshot(modules, ports.blobs.as_ref())?, None, 0),
         };
         let setup = traces::setup(&graph.asked_for, options, ports.runner.traits());
-        Ok(Self(RunStart { plan: graph.name().to_owned(), unix_ms, snapshot, repeats, setup }))
+        Ok(Self(RunStart { plan: graph.name().to_owned(), unix_ms, snapshot, repeats, own_jobs, setup }))
     }
 
     /// Gives the run its number, and says that it begins.
@@ -139,6 +139,7 @@ impl Repeat {
                     unix_ms: options.began_unix_ms(),
                     snapshot: latest.snapshot,
                     repeats: Some(latest.repeats.unwrap_or(latest.id)),
+                    own_jobs: latest.own_jobs,
                     setup,
                 };
                 sought.repeat = Self::of(start, &latest, &ended, compared, each, ports)?;
@@ -185,7 +186,7 @@ impl Repeat {
         };
         let saved = compared.saved().to_vec();
         let footprint = compared.keep(ports.blobs.as_ref(), &ports.runner.traits())?;
-        let is_whole = told.counts.jobs == ended.counts.jobs;
+        let is_whole = has_become(&told, ended) && own.len() as u64 == latest.own_jobs;
         Ok(is_whole.then_some(Self { start, footprint, told, jobs, own, saved }))
     }
 
@@ -255,6 +256,11 @@ fn candidate(
         }
     }
     Ok(None)
+}
+
+/// Whether jobs are all those of a run that has ended, and came to what it says that they did.
+pub(crate) fn has_become(told: &Told, ended: &RunSummary) -> bool {
+    RunCounts { cached: 0, ..told.counts } == RunCounts { cached: 0, ..ended.counts }
 }
 
 /// Keeps all that a run came to as long as this process lives. False where not all of it is there.

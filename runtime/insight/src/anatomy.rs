@@ -209,6 +209,7 @@ pub(crate) mod tests {
             snapshot: None,
             footprint: None,
             repeats: None,
+            own_jobs: 0,
             setup: Some(wasmill_model::RunSetup { workers, ..wasmill_model::RunSetup::default() }),
             state: RunState::Started,
         };

@@ -54,6 +54,9 @@ pub struct RunRecord {
     /// The earlier run whose jobs stand for those of its own that it has no reports of, as nothing had changed for them since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeats: Option<RunId>,
+    /// Of how many jobs it has reports of its own where it repeats another run. With fewer, nothing stands for the others.
+    #[serde(skip)]
+    pub own_jobs: u64,
     /// How it was carried out, and where. Runs of earlier versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup: Option<RunSetup>,
@@ -82,6 +85,8 @@ pub struct RunStart {
     pub snapshot: Option<Digest>,
     /// The earlier run whose jobs stand for those that it will have no reports of.
     pub repeats: Option<RunId>,
+    /// Of how many jobs it will have reports of its own then, at the latest soon after it has begun.
+    pub own_jobs: u64,
     /// How it is carried out, and where.
     pub setup: RunSetup,
 }
@@ -89,8 +94,8 @@ pub struct RunStart {
 impl RunRecord {
     /// Of a run that has just begun.
     pub fn started(id: RunId, start: RunStart) -> Self {
-        let RunStart { plan, unix_ms, snapshot, repeats, setup } = start;
+        let RunStart { plan, unix_ms, snapshot, repeats, own_jobs, setup } = start;
         let (setup, state) = (Some(setup), RunState::Started);
-        Self { id, plan, started_unix_ms: unix_ms, snapshot, footprint: None, repeats, setup, state }
+        Self { id, plan, started_unix_ms: unix_ms, snapshot, footprint: None, repeats, own_jobs, setup, state }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use memchr::memmem;
 use redb::ReadableTable;
 use wasmill_model::port::{OnDurable, RunLog, StoreError};
-use wasmill_model::{Digest, JobReport, RunId, RunRecord, RunStart, RunState};
+use wasmill_model::{Digest, JobReport, JobStatus, RunId, RunRecord, RunStart, RunState};
 
 use crate::Storage;
 use crate::error::{failed, on_index};
@@ -87,11 +87,16 @@ impl RunLog for Storage {
 
     fn each_job(&self, run: RunId, each: &mut dyn FnMut(JobReport)) -> Result<(), StoreError> {
         self.refresh()?;
-        let Some((repeated, state)) = self.run(run)?.and_then(|record| Some((record.repeats?, record.state))) else {
+        let Some((repeated, record)) = self.run(run)?.and_then(|record| Some((record.repeats?, record))) else {
             return self.each_report(run, each);
         };
         let own = self.own_jobs(run)?;
-        let ended_ns = match state {
+        if (own.len() as u64) < record.own_jobs {
+            // It was killed before it had said which they are, or a page is lost: nobody knows what became of the others.
+            own.into_iter().filter(|report| !is_open(report)).for_each(each);
+            return Ok(());
+        }
+        let ended_ns = match record.state {
             RunState::Ended(summary) => summary.wall_ns,
             RunState::Started => 0,
         };
@@ -103,18 +108,22 @@ impl RunLog for Storage {
             }
         })?;
         drop(names);
-        own.into_iter().for_each(each);
+        own.into_iter().filter(|report| !is_open(report)).for_each(each);
         Ok(())
     }
 
     fn job(&self, run: RunId, job: &str) -> Result<Option<JobReport>, StoreError> {
         self.refresh()?;
         if let Some(own) = self.own_job(run, job)? {
-            return Ok(Some(own));
+            return Ok(Some(own).filter(|report| !is_open(report)));
         }
-        let repeated = self.run(run)?.and_then(|record| record.repeats);
-        let found = repeated.map_or(Ok(None), |repeated| self.own_job(repeated, job))?;
-        Ok(found.map(|report| report.repeated(0)))
+        let Some((repeated, record)) = self.run(run)?.and_then(|record| Some((record.repeats?, record))) else {
+            return Ok(None);
+        };
+        if record.own_jobs > 0 && (self.own_jobs(run)?.len() as u64) < record.own_jobs {
+            return Ok(None);
+        }
+        Ok(self.own_job(repeated, job)?.map(|report| report.repeated(0)))
     }
 
     fn own_jobs(&self, run: RunId) -> Result<Vec<JobReport>, StoreError> {
@@ -151,6 +160,11 @@ impl RunLog for Storage {
             |(page, place): (&u32, &Place)| Ok(self.entry(Kind::Jobs, &page_key(run, *page), place, &run)?.is_some());
         pages.iter().try_fold(true, |all, page| Ok(all && is_whole(page)?))
     }
+}
+
+/// Whether a report only says that nothing is known of its job yet.
+fn is_open(report: &JobReport) -> bool {
+    report.status == JobStatus::Cancelled && report.ended_ns == 0
 }
 
 impl Storage {

@@ -126,6 +126,9 @@ pub(crate) fn encode_run(record: &RunRecord) -> Result<Vec<u8>, StoreError> {
         let again: AgainRow = (record.footprint.map(|digest| *digest.as_bytes()), record.repeats);
         if again != AgainRow::default() {
             row = postcard::to_extend(&again, row).map_err(failed)?;
+            if record.own_jobs > 0 {
+                row = postcard::to_extend(&record.own_jobs, row).map_err(failed)?;
+            }
         }
     }
     Ok(row)
@@ -147,6 +150,7 @@ pub(crate) fn decode_run(run: RunId, row: &[u8]) -> Option<RunRecord> {
         }
         let (footprint, repeats) = next::<AgainRow>(run, &mut later).flatten().unwrap_or_default();
         (record.footprint, record.repeats) = (footprint.map(Digest::from_bytes), repeats);
+        record.own_jobs = next(run, &mut later).flatten().unwrap_or_default();
         if let RunState::Ended(summary) = &mut record.state {
             summary.repeats = repeats;
         }
@@ -217,7 +221,17 @@ fn record_of((id, plan, started_unix_ms, end): RunRow, omitted: usize) -> RunRec
             })
         }
     };
-    RunRecord { id, plan, started_unix_ms, snapshot: None, footprint: None, repeats: None, setup: None, state }
+    RunRecord {
+        id,
+        plan,
+        started_unix_ms,
+        snapshot: None,
+        footprint: None,
+        repeats: None,
+        own_jobs: 0,
+        setup: None,
+        state,
+    }
 }
 
 /// Whether a row says that a run began, of which another one says how it ended.

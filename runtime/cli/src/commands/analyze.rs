@@ -55,9 +55,9 @@ pub(crate) fn analyze(global: &Global, run: Option<RunId>, asked_for: &ArtifactA
                 verdict_of(&recorded.record, &summary.run)
             );
             let _ = writeln!(text, "  {}", times(&summary.run));
-            if let Some(said) = repeated(&recorded.record, &summary.run) {
+            if let Some(said) = repeated(&recorded.record) {
                 let _ = writeln!(text, "  {said}");
-                if let Some(run) = recorded.record.repeats.filter(|_| summary.run.busy_ns == 0) {
+                if let Some(run) = recorded.record.repeats.filter(|_| recorded.record.own_jobs == 0) {
                     let _ = writeln!(text, "  `wasmill analyze {run}` says where the time of that one went");
                 }
             }

@@ -208,8 +208,8 @@ fn show_run(mill: &Mill, recorded: &Recorded) -> Result<(), CliError> {
     let mut text = String::new();
     let _ = writeln!(text, "run {} of {}, started {}", run.id, harmless(&run.plan), time(run.started_unix_ms));
     let _ = writeln!(text, "{}", result_of(run));
+    repeated(run).into_iter().for_each(|said| text += &format!("{said}\n"));
     if let RunState::Ended(summary) = &run.state {
-        repeated(run, summary).into_iter().for_each(|said| text += &format!("{said}\n"));
         let _ = writeln!(text, "{}", times(summary));
     }
     let anatomy = Anatomy::of(run, jobs);

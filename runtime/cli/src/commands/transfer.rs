@@ -95,6 +95,7 @@ pub(crate) fn import(global: &Global, file: &Path) -> Result<u8, CliError> {
             snapshot: None,
             footprint: None,
             repeats: None,
+            own_jobs: 0,
             setup: head.record.setup.as_ref().map(|_| setup),
             state,
             ..head.record.clone()

@@ -61,12 +61,11 @@ pub(crate) fn verdict_of(record: &RunRecord, summary: &RunSummary) -> String {
 }
 
 /// What is said of a run that repeats another one.
-pub(crate) fn repeated(record: &RunRecord, summary: &RunSummary) -> Option<String> {
+pub(crate) fn repeated(record: &RunRecord) -> Option<String> {
     let run = record.repeats?;
-    Some(if summary.busy_ns == 0 {
-        format!("nothing had changed since run {run}")
-    } else {
-        format!("what had not changed since run {run} was not gone through")
+    Some(match record.own_jobs {
+        0 => format!("nothing had changed since run {run}"),
+        _ => format!("what had not changed since run {run} was not gone through"),
     })
 }
 

@@ -4,7 +4,6 @@
 //! says of itself (`job`), or what must hold between jobs (`graph`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::resume_unwind;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Quoted, Span, listed};
 use super::document::{Key, Node, Value, read};
@@ -30,9 +29,6 @@ pub enum Format {
 
 /// How many modules there may be in a plan that a job yields: each such plan inside of it has them all.
 const YIELDED_MODULES_MAX: usize = 100;
-
-/// So many jobs are worth a thread of their own: reading them takes a few milliseconds.
-const TOGETHER_MIN: usize = 1_000;
 
 /// The name of a plan that does not say one.
 const NAME_DEFAULT: &str = "plan";
@@ -134,52 +130,11 @@ fn plan(root: &Node<'_>, outer: Option<Outer<'_>>, errors: &mut Diagnostics) -> 
         outer.and_then(|_| result(fields.take("result"), job_fields.len(), root.span(), &mut references, errors));
     fields.finish(errors);
 
-    let jobs = jobs(job_fields, context, &mut references, errors);
+    let jobs: Vec<_> = (job_fields.iter().enumerate())
+        .map(|(index, entry)| job::job(index, entry, context, &mut references, errors))
+        .collect();
     graph::check(&jobs, &references, errors);
     Plan { name: name.unwrap_or(NAME_DEFAULT).to_owned(), modules, resources, growth, profiles, jobs, result }
-}
-
-/// Reads jobs. Many are read by several threads, each some in a row, as none needs another here.
-fn jobs(
-    entries: &[(Key<'_>, Node<'_>)],
-    context: Context<'_>,
-    references: &mut Vec<Reference>,
-    errors: &mut Diagnostics,
-) -> Vec<JobSpec> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let parts = (entries.len() / TOGETHER_MIN).clamp(1, cores);
-    let together = entries.len().div_ceil(parts).max(1);
-    let read = |part: usize, entries: &[(Key<'_>, Node<'_>)], jobs: &mut Vec<JobSpec>| {
-        let (mut references, mut errors) = (Vec::new(), Diagnostics::default());
-        let indexed = (part * together..).zip(entries);
-        jobs.extend(indexed.map(|(index, entry)| job::job(index, entry, context, &mut references, &mut errors)));
-        (references, errors)
-    };
-    let mut jobs = Vec::with_capacity(entries.len());
-    let mut add = |(taken, wrong): (Vec<Reference>, Diagnostics)| {
-        references.extend(taken);
-        errors.append(wrong);
-    };
-    std::thread::scope(|scope| {
-        let mut parts = (0..).zip(entries.chunks(together));
-        let first = parts.next();
-        let others = parts.map(|(part, entries)| {
-            scope.spawn(move || {
-                let mut jobs = Vec::with_capacity(entries.len());
-                let found = read(part, entries, &mut jobs);
-                (jobs, found)
-            })
-        });
-        let others: Vec<_> = others.collect();
-        first.into_iter().for_each(|(part, entries)| add(read(part, entries, &mut jobs)));
-        for other in others {
-            // A thread does not panic but over a bug, and then this one does too.
-            let (mut theirs, found) = other.join().unwrap_or_else(|panic| resume_unwind(panic));
-            jobs.append(&mut theirs);
-            add(found);
-        }
-    });
-    jobs
 }
 
 /// Reads how many jobs may come to be.

@@ -141,7 +141,9 @@ fn a_run_that_repeats_another_in_part_has_the_rest_of_its_jobs() {
     let first = storage.begin(&start("plan", 1_000)).unwrap();
     storage.append(first, &[report(1), report(2), report(3)]).unwrap();
     storage.end(&ended(first, 0), Box::new(|_| {})).unwrap();
-    let id = storage.begin(&RunStart { repeats: Some(first), ..start("plan", 1_000) }).unwrap();
+    let id = storage.begin(&RunStart { repeats: Some(first), own_jobs: 1, ..start("plan", 1_000) }).unwrap();
+    assert_eq!(storage.jobs(id).unwrap(), [], "nobody knows yet which it will go through");
+    assert_eq!(storage.job(id, "job-1").unwrap(), None);
     let all = storage.jobs(first).unwrap();
     let open_one = JobReport::unstarted(all[1].job.clone(), JobStatus::Cancelled, 0);
     storage.append(id, std::slice::from_ref(&open_one)).unwrap();
@@ -149,13 +151,18 @@ fn a_run_that_repeats_another_in_part_has_the_rest_of_its_jobs() {
     let expected = [&all[0], &all[2], &all[1]].map(|job| job.job.clone());
     // It has not ended yet.
     let jobs = storage.jobs(id).unwrap();
-    assert_eq!((names(&jobs).as_slice(), &jobs[2]), (&expected[..], &open_one));
-    assert!(jobs[..2].iter().all(|job| job.started_ns == 0));
+    assert_eq!(names(&jobs), expected[..2], "nothing is known of the other");
+    assert!(jobs.iter().all(|job| job.started_ns == 0));
+    assert_eq!(storage.own_jobs(id).unwrap(), [open_one]);
+    assert_eq!(storage.job(id, &expected[2]).unwrap(), None);
     // What is said later counts.
     let again = JobReport { started_ns: 7, cached: false, ..all[1].clone() };
     storage.append(id, std::slice::from_ref(&again)).unwrap();
     storage
-        .end(&RunRecord { repeats: Some(first), setup: Some(RunSetup::default()), ..ended(id, 9) }, Box::new(|_| {}))
+        .end(
+            &RunRecord { repeats: Some(first), own_jobs: 1, setup: Some(RunSetup::default()), ..ended(id, 9) },
+            Box::new(|_| {}),
+        )
         .unwrap();
     storage.close().unwrap();
     let storage = open(dir.path());
@@ -170,4 +177,10 @@ fn a_run_that_repeats_another_in_part_has_the_rest_of_its_jobs() {
         assert_eq!((&found.job, found.key, found.started_ns == 0), (job, jobs[at].key, at < 2));
     }
     assert_eq!(storage.job(id, "another").unwrap(), None);
+
+    // Where it says less than it should, nothing stands for the rest.
+    let id = storage.begin(&RunStart { repeats: Some(first), own_jobs: 2, ..start("plan", 1_000) }).unwrap();
+    storage.append(id, std::slice::from_ref(&again)).unwrap();
+    assert_eq!(storage.jobs(id).unwrap(), [again]);
+    assert_eq!(storage.job(id, &expected[0]).unwrap(), None);
 }

@@ -46,6 +46,7 @@ fn run() -> RunRecord {
         snapshot: Some(Digest::of(b"snapshot")),
         footprint: None,
         repeats: None,
+        own_jobs: 0,
         setup: Some(setup),
         state: RunState::Ended(summary),
     }
@@ -99,6 +100,10 @@ fn a_run_that_repeats_another_reads_as_it_was_written() {
     }
     run.repeats = Some(RunId(3));
     let expected = format!("{}{RUN_REPEATED}", RUN.replace(char::is_whitespace, ""));
+    assert_eq!(hex(&encode_run(&run).expect("it can be encoded")), expected, "what is written now");
+    assert_eq!(decode_run(RunId(7), &bytes(&expected)), Some(run.clone()));
+    // In part.
+    let (run, expected) = (RunRecord { own_jobs: 5, ..run }, format!("{expected}05"));
     assert_eq!(hex(&encode_run(&run).expect("it can be encoded")), expected, "what is written now");
     assert_eq!(decode_run(RunId(7), &bytes(&expected)), Some(run));
 }
