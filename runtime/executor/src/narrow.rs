@@ -19,6 +19,7 @@ use crate::glob::Glob;
 use crate::graph::{Graph, JobId, Role};
 use crate::plan_snapshot::HostInput;
 use crate::repeat::{Told, has_become, hold};
+use crate::save::lexical;
 use crate::scheduler::Needs as _;
 use crate::traces::Traces;
 
@@ -69,8 +70,8 @@ pub(crate) struct Rest {
     saved: Vec<(String, String)>,
     /// Those that ended otherwise than in the run that is repeated, in another one since.
     own: Vec<JobReport>,
-    /// Those that are to be told of, if that is to be done one by one.
-    jobs: Option<Vec<JobReport>>,
+    /// The latest run that has them, if they are to be told of one by one.
+    tells_of: Option<RunId>,
 }
 
 impl Near {
@@ -137,23 +138,19 @@ impl Near {
         let is_gone_through = |report: &JobReport| jobs.contains(&JobId(report.trace.number));
         let needed = jobs.iter().flat_map(|id| graph.job(*id).needs.iter().copied()).filter(|id| !jobs.contains(id));
         let needed: HashSet<JobId> = needed.collect();
-        let mut told = Vec::new();
-        if each || !needed.is_empty() {
+        if !needed.is_empty() {
             runs.each_job(latest.id, &mut |report| {
                 let id = JobId(report.trace.number);
                 if needed.contains(&id) {
                     let result = report.result.clone().filter(|_| report.status == JobStatus::Succeeded);
                     rest.results.push((id, result));
                 }
-                if each && !is_gone_through(&report) {
-                    told.push(report.repeated(0));
-                }
             })?;
         }
         if rest.results.len() != needed.len() {
             return Ok(None);
         }
-        rest.jobs = each.then_some(told);
+        rest.tells_of = each.then_some(latest.id);
         rest.own = own.into_iter().filter(|report| !is_gone_through(report)).map(|report| report.repeated(0)).collect();
         let names: HashSet<&str> = jobs.iter().map(|id| graph.job(*id).name.as_str()).collect();
         let is_own = |path: &Path| path.ancestors().any(|above| targets.contains(above));
@@ -193,11 +190,15 @@ impl Rest {
         let reports: Vec<JobReport> = std::mem::take(&mut self.own).into_iter().chain(open).collect();
         runs.append(run, &reports)?;
         std::mem::take(&mut self.saved).into_iter().for_each(|(job, path)| on_event(&Event::Saved { job, path }));
-        match std::mem::take(&mut self.jobs) {
-            Some(jobs) => jobs.into_iter().for_each(|job| on_event(&Event::JobFinished(Box::new(job)))),
-            None => on_event(&Event::JobsRepeated { run: repeats, counts: self.told.counts }),
-        }
-        Ok(())
+        let Some(latest) = self.tells_of else {
+            on_event(&Event::JobsRepeated { run: repeats, counts: self.told.counts });
+            return Ok(());
+        };
+        runs.each_job(latest, &mut |report| {
+            if !graph.is_selected(JobId(report.trace.number)) {
+                on_event(&Event::JobFinished(Box::new(report.repeated(0))));
+            }
+        })
     }
 }
 
@@ -240,23 +241,21 @@ fn affected(graph: &Graph, compared: &Compared) -> Option<BTreeSet<JobId>> {
     (!is_read_by_others(graph, &jobs)).then_some(jobs)
 }
 
-/// Whether some job reads from the host what others save that are gone through: it is for nobody to say then what it will see.
+/// Whether some job reads from the host what some of these save: it is for nobody to say then what it will see.
 fn is_read_by_others(graph: &Graph, jobs: &BTreeSet<JobId>) -> bool {
-    let targets: BTreeSet<PathBuf> = jobs.iter().flat_map(|id| targets(graph, *id)).collect();
-    let is_at_or_below =
-        |path: &Path| targets.range(path.to_path_buf()..).next().is_some_and(|to| to.starts_with(path));
-    let overlaps = |input: Option<HostInput>| match input {
-        Some(HostInput::Path(path)) => {
-            is_at_or_below(&path) || path.ancestors().skip(1).any(|above| targets.contains(above))
-        }
-        Some(HostInput::Glob(base, pattern)) => Glob::new(&pattern).map_or(true, |glob| {
-            let folder = glob.folder(&base);
-            is_at_or_below(&folder) || folder.ancestors().any(|above| targets.contains(above))
-        }),
+    let saved: BTreeSet<PathBuf> = jobs.iter().flat_map(|id| targets(graph, *id)).map(|path| lexical(&path)).collect();
+    let overlaps = |path: &Path| {
+        let path = lexical(path);
+        let is_above = saved.range(path.clone()..).next().is_some_and(|saved| saved.starts_with(&path));
+        is_above || path.ancestors().any(|above| saved.contains(above))
+    };
+    let is_saved = |input: Option<HostInput>| match input {
+        Some(HostInput::Path(path)) => overlaps(&path),
+        Some(HostInput::Glob(base, pattern)) => Glob::new(&pattern).map_or(true, |glob| overlaps(&glob.folder(&base))),
         None => true,
     };
     let mut readers = graph.nodes().filter(|id| graph.is_selected(*id)).flat_map(|id| host_inputs(graph, id));
-    !targets.is_empty() && readers.any(overlaps)
+    !saved.is_empty() && readers.any(is_saved)
 }
 
 /// What a job reads of the host; none inside where that has no name.

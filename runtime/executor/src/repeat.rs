@@ -186,7 +186,8 @@ impl Repeat {
         };
         let saved = compared.saved().to_vec();
         let footprint = compared.keep(ports.blobs.as_ref(), &ports.runner.traits())?;
-        let is_whole = has_become(&told, ended) && own.len() as u64 == latest.own_jobs;
+        let is_good = |report: &JobReport| matches!(report.status, JobStatus::Succeeded | JobStatus::Omitted);
+        let is_whole = has_become(&told, ended) && own.len() as u64 == latest.own_jobs && own.iter().all(is_good);
         Ok(is_whole.then_some(Self { start, footprint, told, jobs, own, saved }))
     }
 
