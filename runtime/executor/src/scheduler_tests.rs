@@ -132,6 +132,20 @@ fn only_what_is_selected_is_started() {
     assert!(scheduler.is_done());
 }
 
+/// What stands for the others is there from the beginning.
+#[test]
+fn nobody_waits_for_what_is_not_selected() {
+    // 3 needs 1 and 2, and 4 needs 3 and 0.
+    let mut graph = graph(&[vec![], vec![0], vec![0], vec![1, 2], vec![0, 3]]);
+    graph.selected = Some(BTreeSet::from([1, 3, 4].map(JobId)));
+    let mut scheduler = scheduler(&graph, &[5], true, &[one()]);
+    for job in [1, 3, 4] {
+        assert_eq!(taken(&mut scheduler), [job]);
+        scheduler.on(Signal::Ended(JobId(job), Ending::Succeeded), &mut Vec::new());
+    }
+    assert!(scheduler.is_done());
+}
+
 #[test]
 fn who_waits_for_one_thing_keeps_nobody_from_another() {
     // Two take the only licence, the first of them for good; the others take none.

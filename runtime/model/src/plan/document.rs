@@ -244,45 +244,46 @@ impl<'t> JsonReader<'t> {
         Some(Node { span, value })
     }
 
-    fn array(&mut self, depth: usize) -> Option<Vec<Node<'t>>> {
-        let first = self.items.len();
-        let mut token = self.next()?;
-        if token == Token::CloseBracket {
-            return Some(Vec::new());
-        }
-        loop {
-            let item = self.node(token, depth)?;
-            self.items.push(item);
-            match self.next()? {
-                Token::Comma => token = self.next()?,
-                Token::CloseBracket => return Some(self.items.drain(first..).collect()),
-                _ => return None,
-            }
+    /// What begins the first item of what ends with `close`; none inside if there is none.
+    fn first(&mut self, close: &Token<'t>) -> Option<Option<Token<'t>>> {
+        self.next().map(|token| Some(token).filter(|token| token != close))
+    }
+
+    /// What begins the item behind another.
+    fn following(&mut self, close: &Token<'t>) -> Option<Option<Token<'t>>> {
+        match self.next()? {
+            Token::Comma => self.next().map(Some),
+            token => (token == *close).then_some(None),
         }
     }
 
-    fn table(&mut self, depth: usize) -> Option<Vec<(Key<'t>, Node<'t>)>> {
-        let first = self.keys.len();
-        let mut seen = HashMap::new();
-        let mut token = self.next()?;
-        if token == Token::CloseBrace {
-            return Some(Vec::new());
+    fn array(&mut self, depth: usize) -> Option<Vec<Node<'t>>> {
+        let (first, close) = (self.items.len(), Token::CloseBracket);
+        let mut next = self.first(&close)?;
+        while let Some(token) = next {
+            let item = self.node(token, depth)?;
+            self.items.push(item);
+            next = self.following(&close)?;
         }
-        loop {
+        Some(self.items.drain(first..).collect())
+    }
+
+    fn table(&mut self, depth: usize) -> Option<Vec<(Key<'t>, Node<'t>)>> {
+        let (first, close) = (self.keys.len(), Token::CloseBrace);
+        let mut seen = HashMap::new();
+        let mut next = self.first(&close)?;
+        while let Some(token) = next {
             let Token::String(text) = token else { return None };
             let key = Key { span: self.span(), text };
             if self.next()? != Token::Colon {
                 return None;
             }
-            let token_of_value = self.next()?;
-            let value = self.node(token_of_value, depth)?;
+            let token = self.next()?;
+            let value = self.node(token, depth)?;
             self.entry(first, key, value, &mut seen);
-            match self.next()? {
-                Token::Comma => token = self.next()?,
-                Token::CloseBrace => return Some(self.keys.drain(first..).collect()),
-                _ => return None,
-            }
+            next = self.following(&close)?;
         }
+        Some(self.keys.drain(first..).collect())
     }
 
     /// Adds an entry to the table that begins at `first`, unless there is one of the same key. `seen` has the keys of large tables.
