@@ -144,7 +144,8 @@ mod tests {
                 }
             }
             cancel.cancel();
-            while machine.state().waiting.len() > 2 {
+            // Until it has written that down, not only left: the one who gets the turn would else be able to write before it.
+            while order.lock().expect("no panic").is_empty() {
                 thread::yield_now();
             }
             drop(busy);
