@@ -20,6 +20,9 @@ use crate::{remarks, root};
 /// Runs the job that the arguments name and gives the exit code; `wasmill_sdk::main!` calls it.
 ///
 /// Messages go to standard error, because standard output is the job's own.
+// Inline, like all from here to where JSON is read: so it is compiled with the author's crate, which reads JSON too, and what both need
+// of `serde_json` is in the program once.
+#[inline]
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = std::env::args_os().take(2).map(|argument| argument.to_string_lossy().into_owned()).collect();
@@ -110,6 +113,7 @@ impl Invocation {
     ///
     /// # Errors
     /// Everything that gives an exit code other than 0.
+    #[inline]
     pub fn run(&self, jobs: &[&Job], read_input: impl FnOnce() -> Result<Vec<u8>, Error>) -> Result<(), Refusal> {
         if let Some(pair) = jobs.windows(2).find(|pair| matches!(pair, [one, other] if one.name == other.name)) {
             let name = pair.first().map_or("", |job| job.name);

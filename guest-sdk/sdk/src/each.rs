@@ -12,9 +12,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use wasmill_abi::RESULT_FILE;
 
-use crate::error::{Context as _, Result};
+use crate::error::{Error, Result};
 use crate::files::{Dir, Entry};
 use crate::input::EACH;
+use crate::place::path_of;
 
 /// The results of the items of a `for-each` job: what the plan mounts at `/in/NAME` as `{ jobs = "…" }`. Within a value it is a
 /// string, the path of their directory, or an object with a value for each name.
@@ -122,12 +123,13 @@ fn read<T: DeserializeOwned>(item: &Entry) -> Result<T> {
 }
 
 fn parse<T: DeserializeOwned>(json: &[u8], what: impl FnOnce() -> String) -> Result<T> {
-    // As parameters are read: where in the value it is wrong is only looked for when it is.
-    if let Ok(value) = serde_json::from_slice(json) {
-        return Ok(value);
-    }
-    let mut json = serde_json::Deserializer::from_slice(json);
-    serde_path_to_error::deserialize(&mut json).with_context(|| format!("failed to use {}", what()))
+    serde_json::from_slice(json).map_err(|error| {
+        let wrong = match path_of(json, &error).as_str() {
+            "" => Error::from(error),
+            path => Error::msg(format_args!("{path}: {error}")),
+        };
+        wrong.context(format_args!("failed to use {}", what()))
+    })
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use serde_json::value::RawValue;
 use wasmill_abi as abi;
 
 use crate::job::Failure;
+use crate::place::path_of;
 
 /// The names of the newtypes that stand for a place.
 pub(crate) const FILE: &str = "$wasmill::File";
@@ -38,6 +39,7 @@ impl Inputs {
     ///
     /// # Errors
     /// [`Failure::Input`]: it is something else.
+    #[inline]
     pub fn new(json: &[u8], in_dir: impl Into<PathBuf>) -> Result<Self, Failure> {
         let json = json.trim_ascii();
         let given: Option<Fields> = match json {
@@ -54,28 +56,27 @@ impl Inputs {
     /// # Errors
     /// [`Failure::Input`]: it is given twice, or not at all, or does not fit.
     pub fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<T, Failure> {
+        let (path, given) = self.find(name)?;
+        let from = match (&path, &given) {
+            (Some(path), _) => From::Mount(path),
+            (None, Some(json)) => From::Json(json.get()),
+            (None, None) => From::Nowhere(name),
+        };
+        let loaded = OnceCell::new();
+        T::deserialize(Source { from, loaded: &loaded }).map_err(|wrong| wrong.with(name))
+    }
+
+    /// Where a parameter is mounted, or the field with its value. All that need not be there once for each type.
+    fn find(&mut self, name: &'static str) -> Result<(Option<PathBuf>, Option<Box<RawValue>>), Failure> {
         self.taken.push(name);
         let path = self.in_dir.join(name);
         let given = self.given.0.iter().position(|(field, _)| field == name).map(|at| self.given.0.swap_remove(at).1);
-        let from = match (path.symlink_metadata().is_ok(), &given) {
-            (true, Some(_)) => {
-                let path = path.display();
-                return Err(Failure::Input(format!("`{name}` is given twice: at `{path}`, and as a field of `input`")));
-            }
-            (true, None) => From::Mount(&path),
-            (false, Some(json)) => From::Json(json.get()),
-            (false, None) => From::Nowhere(name),
-        };
-        let loaded = OnceCell::new();
-        let source = Source { from, loaded: &loaded };
-        // Keeping track of where one is takes a third of the time. So a value is only read that way that cannot be read.
-        T::deserialize(source).or_else(|_| serde_path_to_error::deserialize(source)).map_err(|error| {
-            let at = match error.path().to_string().as_str() {
-                "." => String::new(),
-                at => format!(", `{at}`"),
-            };
-            Failure::Input(format!("`{name}`{at}: {}", error.inner()))
-        })
+        let is_mounted = path.symlink_metadata().is_ok();
+        if is_mounted && given.is_some() {
+            let path = path.display();
+            return Err(Failure::Input(format!("`{name}` is given twice: at `{path}`, and as a field of `input`")));
+        }
+        Ok((is_mounted.then_some(path), given))
     }
 
     /// Makes sure that nothing is given that the job does not take.
@@ -140,11 +141,28 @@ struct Source<'a> {
 
 /// Why a value cannot be read.
 #[derive(Debug)]
-struct Wrong(String);
+struct Wrong {
+    /// Where in it; empty for the whole.
+    at: String,
+    message: String,
+}
+
+impl Wrong {
+    fn of_all(message: String) -> Self {
+        Self { at: String::new(), message }
+    }
+
+    /// What is said of it where it is a parameter's value.
+    fn with(self, name: &str) -> Failure {
+        let Self { at, message } = self;
+        let at = if at.is_empty() { at } else { format!(", `{at}`") };
+        Failure::Input(format!("`{name}`{at}: {message}"))
+    }
+}
 
 impl Display for Wrong {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(&self.message)
     }
 }
 
@@ -152,7 +170,7 @@ impl std::error::Error for Wrong {}
 
 impl de::Error for Wrong {
     fn custom<T: Display>(message: T) -> Self {
-        Self(message.to_string())
+        Self::of_all(message.to_string())
     }
 }
 
@@ -161,7 +179,7 @@ impl<'de> Source<'de> {
     fn json(self) -> Result<&'de [u8], Wrong> {
         match self.from {
             From::Json(text) => Ok(text.as_bytes()),
-            From::Nowhere(name) => Err(Wrong(format!(
+            From::Nowhere(name) => Err(Wrong::of_all(format!(
                 "nothing is given: mount something at `{}/{name}`, or give a field `{name}` of `input`",
                 abi::IN_DIR
             ))),
@@ -172,22 +190,28 @@ impl<'de> Source<'de> {
         }
     }
 
+    fn wrong(self, text: &[u8], error: &serde_json::Error) -> Wrong {
+        let message = match self.from {
+            From::Mount(path) => format!("in `{}`: {error}", path.display()),
+            _ => error.to_string(),
+        };
+        Wrong { at: path_of(text, error), message }
+    }
+
     /// The value itself, for whoever wants to see it as what it is.
     fn value<T>(
         self,
         visit: impl FnOnce(&mut serde_json::Deserializer<serde_json::de::SliceRead<'de>>) -> serde_json::Result<T>,
     ) -> Result<T, Wrong> {
-        let mut json = serde_json::Deserializer::from_slice(self.json()?);
+        let text = self.json()?;
+        let mut json = serde_json::Deserializer::from_slice(text);
         let value = visit(&mut json).and_then(|value| json.end().map(|()| value));
-        value.map_err(|error| match self.from {
-            From::Mount(path) => Wrong(format!("in `{}`: {error}", path.display())),
-            _ => Wrong(error.to_string()),
-        })
+        value.map_err(|error| self.wrong(text, &error))
     }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Wrong> {
-    std::fs::read(path).map_err(|error| Wrong(format!("failed to read `{}`: {error}", path.display())))
+    std::fs::read(path).map_err(|error| Wrong::of_all(format!("failed to read `{}`: {error}", path.display())))
 }
 
 /// The result that an SDK job left in a directory.
@@ -195,7 +219,7 @@ fn read_result(dir: &Path) -> Result<Vec<u8>, Wrong> {
     let path = dir.join(abi::RESULT_FILE);
     if !path.is_file() {
         let (dir, file) = (dir.display(), abi::RESULT_FILE);
-        return Err(Wrong(format!(
+        return Err(Wrong::of_all(format!(
             "`{dir}` has no `{file}`: whoever left it is no job that returns a value; take a `Dir`, or mount one file of it"
         )));
     }
@@ -246,7 +270,7 @@ impl<'de> Deserializer<'de> for Source<'de> {
             },
             _ => return visitor.visit_newtype_struct(self),
         };
-        Err(Wrong(wrong))
+        Err(Wrong::of_all(wrong))
     }
 
     forward! {

@@ -47,6 +47,7 @@ mod input;
 mod job;
 pub mod out;
 mod outputs;
+mod place;
 mod plan;
 mod remarks;
 mod root;

@@ -33,6 +33,7 @@ const FILES: &[(&str, &str)] = files! {
     "sdk/src/lib.rs"
     "sdk/src/out.rs"
     "sdk/src/outputs.rs"
+    "sdk/src/place.rs"
     "sdk/src/plan.rs"
     "sdk/src/remarks.rs"
     "sdk/src/root.rs"
