@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use wasmill_executor::{Graph, ReadPlan, Written};
-use wasmill_model::plan::{Diagnostic, Format, Plan, parse};
+use wasmill_executor::{Graph, ReadPlan, Written, read_plan};
+use wasmill_model::plan::{Diagnostic, Format, Plan};
 
 use crate::error::{CliError, Rendered};
 use crate::exit_code;
@@ -78,7 +78,7 @@ pub(crate) fn read(path: &Path) -> Result<Read, CliError> {
     } else {
         Format::Toml
     };
-    let plan = parse(&text, format).map_err(|diagnostics| invalid(&shown, &text, &diagnostics))?;
+    let plan = read_plan(&text, format).map_err(|diagnostics| invalid(&shown, &text, &diagnostics))?;
     let file = std::path::absolute(&file).unwrap_or(file);
     Ok(Read { plan, file, shown, text, format })
 }

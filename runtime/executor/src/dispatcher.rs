@@ -562,6 +562,7 @@ impl Dispatcher<'_> {
     async fn finish(&mut self) -> Result<RunSummary, ExecuteError> {
         self.turn_page()?;
         self.shared.importer.remember()?;
+        self.shared.ports.runs.settle();
         self.summary.counts = self.counts;
         self.summary.counts.merge(&self.repeated.counts);
         self.summary.saved_ns += self.repeated.saved_ns;

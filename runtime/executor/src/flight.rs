@@ -2,7 +2,8 @@
 //!
 //! Owns: which action keys are being executed, and which were in this run. Does not know: what the actions are.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use wasmill_model::ActionKey;
@@ -18,16 +19,24 @@ pub(crate) struct Flights {
 
 #[derive(Debug, Default)]
 struct State {
-    flights: HashMap<ActionKey, Flight>,
+    /// What is being executed, and by which job.
+    under: HashMap<ActionKey, JobId>,
+    /// The beginnings of the keys that were: there may be a million. Where two keys begin alike, whoever is told that the second has
+    /// landed finds no result of it, or an earlier one.
+    landed: HashSet<u64>,
     /// Threads that wait; waking nobody costs a system call.
     waiting: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Flight {
-    /// By this job.
-    Under(JobId),
-    Landed,
+impl State {
+    fn land(&mut self, key: &ActionKey) {
+        self.under.remove(key);
+        self.landed.insert(beginning(key));
+    }
+}
+
+fn beginning(key: &ActionKey) -> u64 {
+    key.0.as_bytes().first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 
 /// What [`Flights::board`] says.
@@ -50,13 +59,15 @@ impl Flights {
     pub(crate) fn board(&self, key: ActionKey, job: JobId, mut before_waiting: impl FnMut()) -> Boarding<'_> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match state.flights.get(&key) {
-                None => {
-                    state.flights.insert(key, Flight::Under(job));
+            if state.landed.contains(&beginning(&key)) {
+                return Boarding::Landed;
+            }
+            match state.under.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(job);
                     return Boarding::First(Ticket { flights: self, key, recorded: false });
                 }
-                Some(Flight::Landed) => return Boarding::Landed,
-                Some(Flight::Under(_)) => {
+                Entry::Occupied(_) => {
                     before_waiting();
                     state.waiting += 1;
                     state = self.landed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -70,18 +81,18 @@ impl Flights {
 impl Flights {
     /// Says that somebody who had no ticket recorded a result.
     pub(crate) fn land(&self, key: ActionKey) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).flights.insert(key, Flight::Landed);
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).land(&key);
     }
 
     /// Whether somebody recorded a result in this run.
     pub(crate) fn has_landed(&self, key: &ActionKey) -> bool {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).flights.get(key) == Some(&Flight::Landed)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).landed.contains(&beginning(key))
     }
 
     /// The thread that executes a job is lost: lets the next one try.
     pub(crate) fn lose(&self, job: JobId) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.flights.retain(|_, flight| *flight != Flight::Under(job));
+        state.under.retain(|_, under| *under != job);
         self.landed.notify_all();
     }
 }
@@ -97,9 +108,9 @@ impl Drop for Ticket<'_> {
     fn drop(&mut self) {
         let mut state = self.flights.state.lock().unwrap_or_else(PoisonError::into_inner);
         if self.recorded {
-            state.flights.insert(self.key, Flight::Landed);
+            state.land(&self.key);
         } else {
-            state.flights.remove(&self.key);
+            state.under.remove(&self.key);
         }
         if state.waiting > 0 {
             self.flights.landed.notify_all();

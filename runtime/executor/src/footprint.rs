@@ -21,6 +21,7 @@ use wasmill_model::port::{BlobStore, Stamp, StoreError, Traits};
 use wasmill_model::{Action, BlobRef, Digest, FileNode, Hasher};
 
 use crate::import::{Branch, Listing, is_settled, now_ns};
+use crate::noted::{Look, Noted, Place};
 use crate::platform;
 use crate::save::digest_of;
 
@@ -33,30 +34,6 @@ const TOGETHER: usize = 64;
 /// Of so many places, one may look otherwise before it is not worth while to find out which do, and which jobs are behind them.
 const CHANGED_SHARE: usize = 4;
 
-/// A place on the host that a run has looked at.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) enum Place {
-    /// A file or a folder, by its path.
-    Path(String),
-    /// What a pattern matches in a folder.
-    Glob(String, String),
-    /// A file or a folder that an output was saved to. Links are not followed.
-    Saved(String),
-}
-
-/// How it looked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Look {
-    /// A file.
-    File(Stamp),
-    /// A file whose stamp says too little, by what is in it and whether it is executable.
-    Content([u8; 32], bool),
-    /// A folder or what a glob matched: a digest over all names, links and stamps.
-    Tree([u8; 32]),
-    /// A folder of which only matters that it is there.
-    Folder,
-}
-
 /// Places, and how they look where that matters at all.
 type Changes = BTreeMap<Place, Option<Look>>;
 
@@ -66,7 +43,7 @@ pub(crate) struct Sights {
     /// What another run saw, beside which this is noted.
     base: Option<Base>,
     /// None once something was seen that nobody can rely on.
-    seen: Mutex<Option<Changes>>,
+    seen: Mutex<Option<Noted>>,
     /// What was said to be saved, and by which job.
     saved: Mutex<Vec<(String, String)>>,
 }
@@ -82,13 +59,13 @@ struct Base {
 }
 
 impl Base {
-    fn look(&self, place: &Place) -> Option<Look> {
-        let at = self.seen.binary_search_by(|(other, _)| other.cmp(place)).ok()?;
+    fn look(&self, place: Place<&str>) -> Option<Look> {
+        let at = self.seen.binary_search_by(|(other, _)| other.borrowed().cmp(&place)).ok()?;
         self.seen.get(at).map(|(_, look)| *look)
     }
 }
 
-/// What is kept of it. `S` is a map where it is written, which is the same.
+/// What is kept of it. Where it is written, `S` is a map or what was noted, which is the same.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept<S = Vec<(Place, Option<Look>)>> {
     version: u32,
@@ -105,7 +82,7 @@ struct Kept<S = Vec<(Place, Option<Look>)>> {
 impl Default for Sights {
     /// Nothing was seen yet.
     fn default() -> Self {
-        Self { base: None, seen: Mutex::new(Some(Changes::new())), saved: Mutex::default() }
+        Self { base: None, seen: Mutex::new(Some(Noted::default())), saved: Mutex::default() }
     }
 }
 
@@ -122,20 +99,20 @@ impl Sights {
 
     /// A file was read that had this stamp when reading began, or is known to have had this content with it.
     pub(crate) fn file(&self, path: &Path, stamp: Stamp, blob: BlobRef, is_executable: bool, asked_ns: i64) {
-        let place = path.to_str().map(|path| Place::Path(path.to_owned()));
+        let place = path.to_str().map(Place::Path);
         let content = Look::Content(*blob.digest.as_bytes(), is_executable);
         self.note(place, Some(if is_settled(&stamp, asked_ns) { Look::File(stamp) } else { content }), Some(content));
     }
 
     /// A folder was read.
     pub(crate) fn folder(&self, path: &Path, listing: &Listing, asked_ns: i64) {
-        let place = path.to_str().map(|path| Place::Path(path.to_owned()));
+        let place = path.to_str().map(Place::Path);
         self.note(place, look(listing).filter(|_| listing.is_settled(asked_ns)), None);
     }
 
     /// What a glob matches was read.
     pub(crate) fn glob(&self, base: &Path, pattern: &str, listing: &Listing, asked_ns: i64) {
-        let place = base.to_str().map(|base| Place::Glob(base.to_owned(), pattern.to_owned()));
+        let place = base.to_str().map(|base| Place::Glob(base, pattern));
         self.note(place, look(listing).filter(|_| listing.is_settled(asked_ns)), None);
     }
 
@@ -158,23 +135,19 @@ impl Sights {
     }
 
     /// Notes how a place looks; none is nothing that anybody can rely on. With the content, where it was seen.
-    fn note(&self, place: Option<Place>, look: Option<Look>, content: Option<Look>) {
+    fn note(&self, place: Option<Place<&str>>, look: Option<Look>, content: Option<Look>) {
         let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(seen) = all.as_mut() else { return };
-        let before = |place: &Place| match seen.get(place) {
-            Some(changed) => *changed,
-            None => self.base.as_ref().and_then(|base| base.look(place)),
-        };
         let is_good = match (place, look) {
-            (Some(place), Some(look)) => match before(&place) {
-                Some(before) if before == look => true,
-                // The same content, whose stamp says enough by now; or the first that is seen of it.
-                Some(before) if Some(before) != content => false,
-                _ => {
-                    seen.insert(place, Some(look));
-                    true
+            (Some(place), Some(look)) => {
+                let of_base = || self.base.as_ref().and_then(|base| base.look(place));
+                match seen.get(place).unwrap_or_else(of_base) {
+                    Some(before) if before == look => true,
+                    // The same content, whose stamp says enough by now; or the first that is seen of it.
+                    Some(before) if Some(before) != content => false,
+                    _ => seen.insert(place, Some(look)),
                 }
-            },
+            }
             _ => false,
         };
         if !is_good {
@@ -187,18 +160,19 @@ impl Sights {
         let Some(seen) = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(None) };
         let mut saved = std::mem::take(&mut *self.saved.lock().unwrap_or_else(PoisonError::into_inner));
         saved.sort_unstable();
-        Self::write(self.base.as_ref(), seen, saved, blobs, traits).map(Some)
+        let sees_more = !seen.is_empty();
+        Self::write(self.base.as_ref(), (seen, sees_more), saved, blobs, traits).map(Some)
     }
 
     fn write(
         base: Option<&Base>,
-        seen: Changes,
+        (seen, sees_more): (impl Serialize, bool),
         saved: Vec<(String, String)>,
         blobs: &dyn BlobStore,
         traits: &Traits,
     ) -> Result<Digest, StoreError> {
         let saved = Some(saved).filter(|saved| base.is_none_or(|base| base.saved != *saved));
-        if let Some(base) = base.filter(|_| seen.is_empty() && saved.is_none()) {
+        if let Some(base) = base.filter(|_| !sees_more && saved.is_none()) {
             return Ok(base.digest);
         }
         let base = base.map(|base| *base.digest.as_bytes());
@@ -284,7 +258,8 @@ impl Compared {
 
     /// Keeps the footprint of a run that sees the same.
     pub(crate) fn keep(self, blobs: &dyn BlobStore, traits: &Traits) -> Result<Digest, StoreError> {
-        Sights::write(Some(&self.base), self.changes, self.saved, blobs, traits)
+        let sees_more = !self.changes.is_empty();
+        Sights::write(Some(&self.base), (self.changes, sees_more), self.saved, blobs, traits)
     }
 
     /// What a run has seen for those jobs that it does not go through. Of the others, these were the places that only they can have
@@ -298,7 +273,7 @@ impl Compared {
         changes.extend(theirs.into_iter().map(|place| (place, None)));
         changes.retain(|place, look| look.is_none() || !is_theirs(place));
         saved.retain(|(job, _)| !is_gone_through(job));
-        Sights { base: Some(base), seen: Mutex::new(Some(changes)), saved: Mutex::new(saved) }
+        Sights { base: Some(base), seen: Mutex::new(noted(changes)), saved: Mutex::new(saved) }
     }
 }
 
@@ -409,8 +384,14 @@ fn look_at(place: &Place) -> Option<Look> {
     }
 }
 
-fn saved_at(path: &Path) -> Option<Place> {
-    path.to_str().map(|path| Place::Saved(path.to_owned()))
+fn saved_at(path: &Path) -> Option<Place<&str>> {
+    path.to_str().map(Place::Saved)
+}
+
+/// The same in little memory. None where there is no room for all of it.
+fn noted(changes: Changes) -> Option<Noted> {
+    let mut noted = Noted::default();
+    changes.into_iter().all(|(place, look)| noted.insert(place.borrowed(), look)).then_some(noted)
 }
 
 fn look(listing: &Listing) -> Option<Look> {

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use bytes::Bytes;
 use wasmill_model::plan::{Bindings, Diagnostic, InputSource, Items, JobSpec, ModuleSource, Outer, parse_yielded};
 use wasmill_model::port::Lookup;
-use wasmill_model::{Action, ActionResult, BlobRef, Directory, FileNode, JobStatus, Mount, Outcome, OutputPath};
+use wasmill_model::{Action, ActionResult, BlobRef, Directory, FileNode, JobStatus, Mount, OutputPath};
 
 use crate::error::{GrowError, ResolveError};
 use crate::expand::{Fragment, connect_result, expand_entry, expand_specs};
@@ -23,7 +23,7 @@ use crate::import::{Staged, Trust};
 use crate::inbox::Outbox;
 use crate::items::{self, HostLists, Item, combine, count, values_of};
 use crate::modules::LoadedModules;
-use crate::progress::Progress;
+use crate::progress::{Known, Progress};
 use crate::resolve::{Found, Within, find_in_tree};
 use crate::shared::Shared;
 use crate::worker::{Ended, Failure, Message};
@@ -227,7 +227,7 @@ pub(crate) fn close(shared: &Shared, closer: JobId, opener: JobId) -> Result<Opt
         Err(ResolveError::Omitted { .. }) => return Ok(None),
         opened => opened.map_err(Failure::Resolve)?,
     };
-    let Some(grown) = shared.graph.job(closer).grown.get() else { return Ok(Some(opened.clone())) };
+    let Some(grown) = shared.graph.job(closer).grown.get() else { return Ok(Some(opened.whole())) };
     let scope = &shared.graph.scopes[grown.scope as usize];
     if let Role::Expand { .. } = shared.graph.job(opener).role {
         // Only a job without items, or a race with one winner, has a result of its own.
@@ -236,11 +236,11 @@ pub(crate) fn close(shared: &Shared, closer: JobId, opener: JobId) -> Result<Opt
         let only = grown.results.first().filter(|_| has_one);
         return match only.map(|id| resolver.result(*id)) {
             Some(Err(ResolveError::Omitted { .. })) => Ok(None),
-            Some(result) => result.map(|result| Some(result.clone())).map_err(Failure::Resolve),
-            None => Ok(Some(opened.clone())),
+            Some(result) => result.map(|result| Some(result.whole())).map_err(Failure::Resolve),
+            None => Ok(Some(opened.whole())),
         };
     }
-    let Some(origin) = &scope.origin else { return Ok(Some(opened.clone())) };
+    let Some(origin) = &scope.origin else { return Ok(Some(opened.whole())) };
     let within = Within { scope, bindings: &Bindings::new(), trust: Trust::Remembered };
     let upstream = connect_result(&shared.graph, scope, opener, &origin.result)
         .map_err(|wrong| GrowError::Plan(vec![said(&wrong)]))?;
@@ -263,7 +263,7 @@ pub(crate) fn close(shared: &Shared, closer: JobId, opener: JobId) -> Result<Opt
         }
     };
     staged.put_all(resolver.blobs).map_err(Failure::Store)?;
-    Ok(Some(ActionResult { output, ..opened.clone() }))
+    Ok(Some(ActionResult { output, ..opened.whole() }))
 }
 
 /// The candidates of a race that are known to succeed, and have so few before them that they win.
@@ -312,7 +312,7 @@ pub(crate) fn judge(shared: &Shared, judge: JobId, candidates: Range<JobId>, end
     }
     let mut result = nothing();
     if let [winner] = winners[..] {
-        result = resolver.result(winner).map_err(Failure::Resolve)?.clone();
+        result = resolver.result(winner).map_err(Failure::Resolve)?.whole();
     } else {
         let mut staged = Staged::default();
         let gathered = resolver.gather(winners.iter().copied(), None, &mut staged).map_err(Failure::Resolve)?;
@@ -341,8 +341,7 @@ pub(crate) fn restore(shared: &Shared, job: JobId) -> Result<(), Failure> {
 
 /// What a node leaves that only stands for others.
 pub(crate) fn nothing() -> ActionResult {
-    let empty = BlobRef::EMPTY;
-    ActionResult { outcome: Outcome::Exited { code: 0 }, output: empty, stdout: empty, stderr: empty }
+    Known::Silent(BlobRef::EMPTY).whole()
 }
 
 /// A diagnostic as one line, where there is no text to show.

@@ -14,9 +14,10 @@ use wasmill_model::plan::InputSource;
 use wasmill_model::port::{RunLog, StoreError};
 use wasmill_model::{ActionResult, Digest, Event, JobReport, JobStatus, RunId, RunRecord, RunSummary};
 
-use crate::footprint::{Compared, Place, Sights};
+use crate::footprint::{Compared, Sights};
 use crate::glob::Glob;
 use crate::graph::{Graph, JobId, Role};
+use crate::noted::Place;
 use crate::plan_snapshot::HostInput;
 use crate::repeat::{Told, has_become, hold};
 use crate::save::lexical;

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use wasmill_model::plan::{Bindings, Diagnostic, Format, InputSource, JobSpec, Plan, Stdin, parse};
+use wasmill_model::plan::{Bindings, Diagnostic, Format, InputSource, JobSpec, Plan, Stdin};
 use wasmill_model::port::{ActionCache, BlobStore, StoreError};
 use wasmill_model::{
     Action, BlobRef, Digest, Directory, DirectoryNode, FileNode, GuestPath, JobReport, Mount, OutputPath,
@@ -21,13 +21,17 @@ use crate::expand::expand_with;
 use crate::graph::{Graph, JobId, Scope};
 use crate::items::{HostLists, values_of};
 use crate::modules::LoadedModules;
+use crate::reading::read_plan;
 use crate::resolve::{Found, find_in_tree};
 
-/// The version of what is written.
-const VERSION: u32 = 1;
+/// The version of what is written. In version 1, the text was in the outline.
+const VERSION: u32 = 2;
 
-/// Where it lies in the tree that is kept.
+/// Where the outline lies in the tree that is kept.
 const FILE: &str = "plan.json";
+
+/// Where the text does, under the name of no file that a plan is in: whether it is another one shows without reading it.
+const TEXT: &str = "text";
 
 /// Where the modules lie in it, so that they stay there as long as it does.
 const MODULES: &str = "modules";
@@ -87,22 +91,29 @@ impl ReadPlan {
 
     /// Whether a run of it for which these jobs are asked for would begin with what another began with, if the modules are the
     /// same.
-    pub(crate) fn is_as_in(&self, snapshot: &PlanSnapshot, select: &[String]) -> bool {
+    pub(crate) fn is_as_in(&self, outline: &Outline, select: &[String]) -> bool {
         let Written { text, format, file } = &self.written;
-        *text == snapshot.text
-            && *format == snapshot.format()
-            && file.to_string_lossy() == snapshot.file
-            && self.base.to_str() == Some(&snapshot.base)
-            && *select == snapshot.select
-            && self.lists == snapshot.lists
+        *format == outline.format()
+            && file.to_string_lossy() == outline.file
+            && self.base.to_str() == Some(&outline.base)
+            && *select == outline.select
+            && self.lists == outline.lists
+            && outline.text.is(text)
     }
 }
 
 /// What a run began with.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct PlanSnapshot {
-    version: u32,
+    outline: Outline,
     text: String,
+}
+
+/// What a run began with, and where the plan's text is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Outline {
+    version: u32,
+    text: Text,
     is_json: bool,
     file: String,
     base: String,
@@ -110,6 +121,24 @@ pub struct PlanSnapshot {
     select: Vec<String>,
     modules: LoadedModules,
     lists: HostLists,
+}
+
+/// A plan's text as it is kept.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Text {
+    Kept(BlobRef),
+    /// As in version 1.
+    Whole(String),
+}
+
+impl Text {
+    fn is(&self, text: &str) -> bool {
+        match self {
+            Self::Kept(blob) => blob.size_bytes == text.len() as u64 && *blob == BlobRef::of(text.as_bytes()),
+            Self::Whole(whole) => whole == text,
+        }
+    }
 }
 
 /// A run cannot be gone on with as it began.
@@ -153,22 +182,15 @@ impl Graph {
         modules: &LoadedModules,
         blobs: &dyn BlobStore,
     ) -> Result<Option<Digest>, StoreError> {
-        let Some(Written { text, format, file }) = self.written.clone() else { return Ok(None) };
+        let Some(Written { text, format, file }) = &self.written else { return Ok(None) };
         // A folder whose name is no text could not be found again.
         let Some(base) = self.scopes[0].base.to_str().map(str::to_owned) else { return Ok(None) };
         let file = file.to_string_lossy().into_owned();
         let (select, lists, modules) = (self.asked_for.clone(), self.lists.clone(), modules.clone());
-        let snapshot = PlanSnapshot {
-            version: VERSION,
-            text,
-            is_json: format == Format::Json,
-            file,
-            base,
-            select,
-            modules,
-            lists,
-        };
-        snapshot.keep(blobs).map(Some)
+        let text = blobs.put(text.clone().into())?;
+        let is_json = *format == Format::Json;
+        let outline = Outline { version: VERSION, text: Text::Kept(text), is_json, file, base, select, modules, lists };
+        outline.keep(text, blobs).map(Some)
     }
 
     /// Has inputs be as they were when jobs of another run of the same plan read them that came to their end.
@@ -245,8 +267,8 @@ impl HostInput {
     }
 }
 
-impl PlanSnapshot {
-    fn keep(self, blobs: &dyn BlobStore) -> Result<Digest, StoreError> {
+impl Outline {
+    fn keep(&self, text: BlobRef, blobs: &dyn BlobStore) -> Result<Digest, StoreError> {
         let (mut modules, mut seen) = (Directory::default(), HashSet::new());
         for digest in self.modules.values() {
             // By their digests, as their names need not be names of files.
@@ -255,42 +277,32 @@ impl PlanSnapshot {
             }
         }
         // Nothing of it can fail to be written.
-        let text = blobs.put(serde_json::to_vec(&self).unwrap_or_default().into())?;
+        let outline = blobs.put(serde_json::to_vec(&self).unwrap_or_default().into())?;
         let modules = blobs.put(modules.encode().into())?;
+        let file = |name: &str, blob| FileNode { name: name.to_owned(), blob, is_executable: false };
         let mut all = Directory {
-            files: vec![FileNode { name: FILE.to_owned(), blob: text, is_executable: false }],
+            files: vec![file(FILE, outline), file(TEXT, text)],
             directories: vec![DirectoryNode { name: MODULES.to_owned(), blob: modules }],
             ..Directory::default()
         };
         Ok(blobs.put(all.encode().into())?.digest)
     }
 
-    /// Reads what was kept.
-    ///
-    /// # Errors
-    /// It is not there, or damaged.
-    pub fn find(digest: &Digest, blobs: &dyn BlobStore) -> Result<Self, SnapshotError> {
-        let damaged = |wrong: &str| SnapshotError::Damaged(wrong.to_owned());
+    /// Reads what was kept, but for the text.
+    pub(crate) fn find(digest: &Digest, blobs: &dyn BlobStore) -> Result<Self, SnapshotError> {
         let root: BlobRef = blobs.find(digest)?.ok_or_else(|| damaged("it is not in the store any more"))?;
         let path = OutputPath::new(FILE).map_err(|error| damaged(&error.to_string()))?;
         let found = find_in_tree(blobs, root, &path).map_err(|error| damaged(&error.to_string()))?;
         let Some(Found::File(file)) = found else { return Err(damaged("there is no plan in it")) };
-        let snapshot: Self =
+        let outline: Self =
             serde_json::from_slice(&blobs.get(&file.blob)?).map_err(|error| damaged(&error.to_string()))?;
-        match snapshot.version {
-            VERSION => Ok(snapshot),
-            other => Err(SnapshotError::Damaged(format!("it was written by another version of wasmill ({other})"))),
+        match (outline.version, &outline.text) {
+            (VERSION, Text::Kept(text)) if blobs.find(&text.digest)?.is_none() => {
+                Err(damaged("the plan's text is not in the store any more"))
+            }
+            (VERSION, Text::Kept(_)) | (1, Text::Whole(_)) => Ok(outline),
+            (other, _) => Err(damaged(&format!("it was written by another version of wasmill ({other})"))),
         }
-    }
-
-    /// The file that the plan was in.
-    pub fn file(&self) -> &str {
-        &self.file
-    }
-
-    /// The plan's text, which diagnostics point into.
-    pub fn text(&self) -> &str {
-        &self.text
     }
 
     /// The digest of each module that its jobs run.
@@ -301,13 +313,44 @@ impl PlanSnapshot {
     fn format(&self) -> Format {
         if self.is_json { Format::Json } else { Format::Toml }
     }
+}
+
+fn damaged(wrong: &str) -> SnapshotError {
+    SnapshotError::Damaged(wrong.to_owned())
+}
+
+impl PlanSnapshot {
+    /// Reads what was kept.
+    ///
+    /// # Errors
+    /// It is not there, or damaged.
+    pub fn find(digest: &Digest, blobs: &dyn BlobStore) -> Result<Self, SnapshotError> {
+        let mut outline = Outline::find(digest, blobs)?;
+        let text = match &mut outline.text {
+            Text::Whole(text) => std::mem::take(text),
+            Text::Kept(text) => {
+                String::from_utf8(blobs.get(text)?.into()).map_err(|error| damaged(&error.to_string()))?
+            }
+        };
+        Ok(Self { outline, text })
+    }
+
+    /// The file that the plan was in.
+    pub fn file(&self) -> &str {
+        &self.outline.file
+    }
+
+    /// The plan's text, which diagnostics point into.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
 
     /// The plan.
     ///
     /// # Errors
     /// This version of wasmill reads it otherwise, and finds something wrong with it.
     pub fn plan(&self) -> Result<Plan, SnapshotError> {
-        parse(&self.text, self.format()).map_err(SnapshotError::Plan)
+        read_plan(&self.text, self.outline.format()).map_err(SnapshotError::Plan)
     }
 
     /// The same graph as then, with the same modules.
@@ -338,22 +381,24 @@ impl PlanSnapshot {
         blobs: &dyn BlobStore,
         change: impl FnMut(&mut JobSpec),
     ) -> Result<(Graph, LoadedModules), SnapshotError> {
-        for (name, digest) in &self.modules {
+        for (name, digest) in &self.outline.modules {
             // What is read stays there as long as this process lives.
             let module = blobs.find(digest)?.map(|blob| blobs.get(&blob));
             if !matches!(module, Some(Ok(_))) {
                 return Err(SnapshotError::Module { name: name.clone(), digest: *digest });
             }
         }
-        let (format, mut plan) = (self.format(), self.plan()?);
+        let mut plan = self.plan()?;
+        let Self { outline, text } = self;
+        let format = outline.format();
         plan.jobs.iter_mut().for_each(change);
-        let graph = expand_with(plan, Path::new(&self.base), self.lists).map_err(SnapshotError::Plan)?;
-        let written = Written { format, text: self.text, file: self.file.into() };
+        let graph = expand_with(plan, Path::new(&outline.base), outline.lists).map_err(SnapshotError::Plan)?;
+        let written = Written { format, text, file: outline.file.into() };
         let mut graph = graph.written_as(written);
-        if !self.select.is_empty() {
-            graph.select(&self.select).map_err(|unknown| SnapshotError::Damaged(unknown.to_string()))?;
+        if !outline.select.is_empty() {
+            graph.select(&outline.select).map_err(|unknown| SnapshotError::Damaged(unknown.to_string()))?;
         }
-        Ok((graph, self.modules))
+        Ok((graph, outline.modules))
     }
 }
 
@@ -370,12 +415,13 @@ mod tests {
         let written = |text: &str| Written { text: text.to_owned(), format: Format::Toml, file: "mill.toml".into() };
         let text = "name = \"p\"\n[modules.m]\nfile = \"m.wasm\"\n[jobs.a]\nmodule = \"m\"\n";
         let module = storage.put(b"a module".as_slice().into()).unwrap().digest;
-        let graph = crate::expand(parse(text, Format::Toml).unwrap(), Path::new("/p")).unwrap();
+        let graph = crate::expand(read_plan(text, Format::Toml).unwrap(), Path::new("/p")).unwrap();
         let modules: LoadedModules = BTreeMap::from([("m".to_owned(), module)]);
         assert_eq!(graph.keep_snapshot(&modules, &storage).unwrap(), None);
         let kept = graph.written_as(written(text)).keep_snapshot(&modules, &storage).unwrap().unwrap();
         let (graph, found) = PlanSnapshot::find(&kept, &storage).unwrap().open(&storage).unwrap();
         assert_eq!((graph.name(), graph.len(), found), ("p", 1, modules));
+        assert_eq!(graph.written().unwrap().text, text);
         let wrong = PlanSnapshot::find(&module, &storage).unwrap_err();
         assert!(matches!(wrong, SnapshotError::Damaged(_)), "{wrong:?}");
         let gone = PlanSnapshot::find(&Digest::of(b"nothing"), &storage).unwrap_err();
@@ -384,5 +430,29 @@ mod tests {
         let kept = graph.keep_snapshot(&lost, &storage).unwrap().unwrap();
         let wrong = PlanSnapshot::find(&kept, &storage).unwrap().open(&storage).unwrap_err();
         assert!(matches!(wrong, SnapshotError::Module { .. }), "{wrong:?}");
+    }
+
+    #[test]
+    fn what_the_first_version_wrote_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = wasmill_storage::Storage::open(dir.path(), wasmill_storage::Options::default()).unwrap();
+        let text = "name = \"p\"\n[modules.m]\nfile = \"m.wasm\"\n[jobs.a]\nmodule = \"m\"\n";
+        let module = storage.put(b"a module".as_slice().into()).unwrap();
+        let outline = |version: u32| {
+            let outline = serde_json::json!({
+                "version": version, "text": text, "is_json": false, "file": "mill.toml", "base": "/p", "select": ["a"],
+                "modules": { "m": module.digest.to_string() }, "lists": HostLists::default(),
+            });
+            let blob = storage.put(outline.to_string().into()).unwrap();
+            let files = vec![FileNode { name: FILE.to_owned(), blob, is_executable: false }];
+            storage.put(Directory { files, ..Directory::default() }.encode().into()).unwrap().digest
+        };
+        let snapshot = PlanSnapshot::find(&outline(1), &storage).unwrap();
+        assert_eq!((snapshot.text(), snapshot.file()), (text, "mill.toml"));
+        let (graph, _) = snapshot.open(&storage).unwrap();
+        assert_eq!((graph.written().unwrap().text.as_str(), graph.len()), (text, 1));
+        for other in [0, VERSION, VERSION + 1] {
+            assert!(PlanSnapshot::find(&outline(other), &storage).is_err(), "{other}");
+        }
     }
 }

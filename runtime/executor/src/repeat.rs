@@ -25,7 +25,7 @@ use crate::import::Importer;
 use crate::modules::{Loaded, LoadedModules, load};
 use crate::narrow::Near;
 use crate::options::{ExecuteOptions, Ports};
-use crate::plan_snapshot::{PlanSnapshot, ReadPlan};
+use crate::plan_snapshot::{Outline, ReadPlan};
 use crate::traces;
 
 /// So many of the latest runs are looked at, whatever plans they are of.
@@ -233,7 +233,7 @@ fn candidate(
     select: &[String],
     setup: &RunSetup,
     ports: &Ports,
-) -> Result<Option<(RunRecord, RunSummary, PlanSnapshot)>, StoreError> {
+) -> Result<Option<(RunRecord, RunSummary, Outline)>, StoreError> {
     // Whether another version comes to the same is for its action keys to tell.
     let is_ours = |run: &RunRecord| {
         run.setup.as_ref().is_some_and(|other| {
@@ -248,7 +248,7 @@ fn candidate(
         let is_like_it = is_like_it && ended.is_success();
         let Some(snapshot) = run.snapshot.filter(|snapshot| is_like_it && seen.insert(*snapshot)) else { continue };
         // What is damaged is as good as none.
-        let snapshot = PlanSnapshot::find(&snapshot, ports.blobs.as_ref()).ok();
+        let snapshot = Outline::find(&snapshot, ports.blobs.as_ref()).ok();
         if let Some(snapshot) = snapshot.filter(|snapshot| plan.is_as_in(snapshot, select)) {
             return Ok(Some((run, ended, snapshot)));
         }

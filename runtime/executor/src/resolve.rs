@@ -10,8 +10,7 @@ use std::rc::Rc;
 use wasmill_model::plan::{Bindings, InputSource, JobSpec, JsonTemplate, Stdin, Template};
 use wasmill_model::port::{BlobStore, Traits};
 use wasmill_model::{
-    Action, ActionResult, BlobRef, Digest, Directory, DirectoryNode, FileNode, Floats, GuestPath, Input, Mount,
-    OutputPath,
+    Action, BlobRef, Digest, Directory, DirectoryNode, FileNode, Floats, GuestPath, Input, Mount, OutputPath,
 };
 
 use crate::batches;
@@ -20,7 +19,7 @@ use crate::expand::{has_one_condition, sources};
 use crate::graph::{Graph, JobId, Role, Scope, Upstream};
 use crate::import::{Importer, Staged, Trust};
 use crate::plan_snapshot::HostInput;
-use crate::progress::Progress;
+use crate::progress::{Known, Progress};
 
 /// How large a file may be that a condition compares with a text.
 const COMPARED_BYTES_MAX: u64 = 1 << 20;
@@ -280,7 +279,7 @@ impl Resolver<'_> {
     }
 
     /// The result of a job that has ended.
-    pub(crate) fn result(&self, id: JobId) -> Result<&ActionResult, ResolveError> {
+    pub(crate) fn result(&self, id: JobId) -> Result<&Known, ResolveError> {
         let job = || self.graph.job(id).name.clone();
         match self.progress[id.index()].result.get() {
             None => Err(ResolveError::TooEarly { job: job() }),
@@ -291,7 +290,7 @@ impl Resolver<'_> {
 
     /// A job's output, or a part of it.
     fn output(&self, id: JobId, path: Option<&OutputPath>) -> Result<Mount, ResolveError> {
-        self.part(&self.graph.job(id).name, self.result(id)?.output, path)
+        self.part(&self.graph.job(id).name, self.result(id)?.output(), path)
     }
 
     fn part(&self, job: &str, output: BlobRef, path: Option<&OutputPath>) -> Result<Mount, ResolveError> {

@@ -67,7 +67,7 @@ impl Shared {
         let started_ns = u64::try_from(options.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let progress: boxcar::Vec<Progress> = graph.nodes().map(|_| Progress::default()).collect();
         for (job, result) in rest.results {
-            progress[job.index()].is_known(result, started_ns);
+            progress[job.index()].is_known(result.as_ref(), started_ns);
         }
         let budget = graph.budget(options.workers.max(1), options.memory_bytes);
         let scheduler = Scheduler::new(&graph, budget, options.keep_going, |id| graph.demand(id));

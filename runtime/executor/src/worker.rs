@@ -194,10 +194,7 @@ fn settle(shared: &Shared, job: JobId, mut ended: Ended, desk: &Desk) -> Told {
     let ending = ended.ending();
     let progress = &shared.progress[job.index()];
     if ending == Ending::Succeeded {
-        // Dependants find the result here; it is set once per job.
-        let result = ended.result.clone().filter(|_| ended.status == JobStatus::Succeeded).map(Box::new);
-        progress.cached.store(ended.cached, Ordering::Release);
-        let _ = progress.result.set(result);
+        progress.has(ended.result.as_ref().filter(|_| ended.status == JobStatus::Succeeded), ended.cached);
     }
     progress.ended_ns.store(ended.ended_ns, Ordering::Release);
     Told { job, ending, message: Some(Message::Ended(job, Box::new(ended))) }
@@ -591,7 +588,7 @@ fn save(shared: &Shared, job: JobId) -> (Vec<String>, Option<SaveError>) {
             Saved::Folder => shared.importer.sights().saved_folder(path),
             Saved::Link => shared.importer.sights().spoil(),
         };
-        match export_and_note(blobs, result.output, save.from.as_ref(), &target, &mut note) {
+        match export_and_note(blobs, result.output(), save.from.as_ref(), &target, &mut note) {
             Ok(()) => paths.push(target.display().to_string()),
             Err(error) => return (paths, Some(error)),
         }

@@ -6,7 +6,8 @@
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
-use wasmill_model::plan::{Diagnostic, Format, Plan, parse};
+use wasmill_executor::read_plan;
+use wasmill_model::plan::{Diagnostic, Format, Plan};
 
 /// What is made is no valid plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -92,7 +93,7 @@ impl PlanBuilder {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn build(self) -> Result<Plan, PlanError> {
-        parse(&self.to_json(), Format::Json).map_err(|wrong| PlanError(wrong.iter().map(said).collect()))
+        read_plan(&self.to_json(), Format::Json).map_err(|wrong| PlanError(wrong.iter().map(said).collect()))
     }
 
     /// The plan as text, for a file that `wasmill run` takes; whether it is valid shows when it is read.

@@ -226,6 +226,9 @@ pub trait RunLog: Send + Sync {
     /// The store cannot be written.
     fn append(&self, run: RunId, reports: &[JobReport]) -> Result<(), StoreError>;
 
+    /// Says that all jobs of a run have ended, so that what is left to do for them can be begun with. Waits for nothing.
+    fn settle(&self) {}
+
     /// Remembers how a run ended.
     ///
     /// # Errors

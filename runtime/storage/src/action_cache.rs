@@ -86,9 +86,8 @@ impl Storage {
             }
             Arc::clone(&tail.view)
         };
-        on_index("look up an action", || {
-            Ok(view.actions.get(key.0.as_bytes())?.map(|place| Found { place, is_own: false }))
-        })
+        let place = on_index("look up an action", || view.actions.get(key.0.as_bytes()))?;
+        Ok(place.map(|place| self.shared.log.tail().found(place)))
     }
 
     /// What is kept of an action that was found at `place`, or where a collection moved it to.

@@ -232,7 +232,7 @@ impl Storage {
                 true => !self.shared.files.has_blob(digest),
                 false => self.shared.log.tail().is_lost(digest, &place),
             };
-        Ok((!is_lost).then_some(Found { place, is_own: false }))
+        Ok((!is_lost).then(|| self.shared.log.tail().found(place)))
     }
 
     /// The same, and it stays there as long as this process lives.
@@ -244,15 +244,23 @@ impl Storage {
     fn content_at(&self, blob: &BlobRef, place: Option<&Place>) -> Result<Bytes, StoreError> {
         let place = place.ok_or(StoreError::Missing(blob.digest))?;
         check_size(blob, place.size_bytes)?;
-        let content = self.content(&blob.digest, place)?;
+        let stored = self.stored(&blob.digest, place)?;
+        // Most of what was put just now is read once, by the job that it was put for; until it is written, it is in memory anyway.
+        let is_kept = !stored.is_fresh || place.is_packed();
+        let content = self.content_of(&blob.digest, place, stored)?;
         check_size(blob, content.len() as u64)?;
-        self.shared.reader.keep(&blob.digest, &content);
+        if is_kept {
+            self.shared.reader.keep(&blob.digest, &content);
+        }
         Ok(content)
     }
 
     /// The content at a blob's place, which is what the digest says or an error.
     pub(crate) fn content(&self, digest: &Digest, place: &Place) -> Result<Bytes, StoreError> {
-        let stored = self.stored(digest, place)?;
+        self.content_of(digest, place, self.stored(digest, place)?)
+    }
+
+    fn content_of(&self, digest: &Digest, place: &Place, stored: Stored) -> Result<Bytes, StoreError> {
         if stored.is_fresh && !place.is_packed() {
             return Ok(stored.bytes);
         }

@@ -3,7 +3,6 @@
 //! Owns: the publish order (files of large blobs, folders with new names, the log), the pace of commits, the end of a segment, and what
 //! happens when something fails. Does not know: who handed what in.
 
-use std::collections::HashSet;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 use wasmill_model::Digest;
 use wasmill_model::port::{OnDurable, StoreError};
 
+use crate::Shared;
 use crate::disk::DiskFile;
 use crate::error::{failed, on_index, unpanicked};
 use crate::helpers::Helpers;
@@ -20,7 +20,6 @@ use crate::log::{Frozen, Piece, Work};
 use crate::place::Place;
 use crate::segment::Segment;
 use crate::tables::View;
-use crate::{Shared, live};
 
 /// A commit is followed by a pause of this many times its own length, so that a busy run leaves the committer
 /// at most a quarter of one core, and pieces grow with the time that a commit takes.
@@ -132,9 +131,8 @@ fn bring_in(shared: &Shared, frozen: &Frozen) {
         loop {
             // Before it is looked who lives: if a collection removes something since, who lived may have ended.
             let epoch = shared.lease.wait_for_removal(&shared.dir).map_err(doing())?;
-            let used = live::used_by_all(&shared.dir).map_err(doing())?;
-            let own = shared.log.tail().own.keys().copied().collect();
-            let same = Same { shared, used, own, epoch };
+            let used = shared.lease.used_by_others(&shared.dir).map_err(doing())?;
+            let same = Same { shared, used, epoch };
             if on_index("write to the index", || index::write(&index, &frozen.rows, &frozen.covered, &same))? {
                 break;
             }
@@ -150,17 +148,16 @@ fn bring_in(shared: &Shared, frozen: &Frozen) {
 struct Same<'a> {
     shared: &'a Shared,
     used: Used,
-    own: HashSet<u32>,
     epoch: u64,
 }
 
 impl SameBlob for Same<'_> {
     fn has_others(&self) -> bool {
-        self.used.segments().any(|segment| !self.own.contains(&segment))
+        self.used.has_segments()
     }
 
     fn is_others(&self, place: &Place) -> bool {
-        !self.own.contains(&place.segment) && self.used.has_new(place)
+        self.used.has_new(place)
     }
 
     fn rely_on(&self, digest: &Digest) -> Result<(), redb::Error> {

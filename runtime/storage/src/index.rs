@@ -153,7 +153,9 @@ fn write_places(write: &WriteTransaction, rows: &Rows, same: &impl SameBlob) -> 
             blobs.insert(key, place)?;
         }
     }
-    for (key, place) in &rows.actions {
+    let mut sorted: Vec<_> = rows.actions.iter().collect();
+    sorted.sort_unstable_by_key(|(key, _)| key.0);
+    for (key, place) in sorted {
         actions.insert(key.0.as_bytes(), place)?;
     }
     write_moved(write, &rows.moved, &mut blobs, &mut actions)?;

@@ -152,6 +152,11 @@ impl Lease {
         platform::write_all_at(&self.used, digest.as_bytes(), at)
     }
 
+    /// What others that live rely on.
+    pub(crate) fn used_by_others(&self, store: &Path) -> io::Result<Used> {
+        used_by(store, |dir| dir.file_name() != self.dir.file_name())
+    }
+
     /// Writes down that this process relies on a run and on what it came to, in the same way.
     pub(crate) fn rely_on_run(&self, run: RunId) -> io::Result<()> {
         let mut mark = [0; 32];
@@ -265,17 +270,29 @@ impl Used {
         self.segments.get(&place.segment).is_some_and(|from| place.offset >= *from)
     }
 
-    /// The segments that living processes add to.
-    pub(crate) fn segments(&self) -> impl Iterator<Item = u32> + '_ {
-        self.segments.keys().copied()
+    /// Whether a living process adds to one, or has filled it.
+    pub(crate) fn has_segment(&self, id: u32) -> bool {
+        self.segments.contains_key(&id)
+    }
+
+    /// Whether living processes add to any.
+    pub(crate) fn has_segments(&self) -> bool {
+        !self.segments.is_empty()
     }
 }
 
 /// What processes that live rely on, this one among them.
 pub(crate) fn used_by_all(store: &Path) -> io::Result<Used> {
+    used_by(store, |_| true)
+}
+
+fn used_by(store: &Path, is_asked: impl Fn(&Path) -> bool) -> io::Result<Used> {
     let mut used = Used::default();
     for entry in fs::read_dir(store.join(LIVE_DIR))? {
         let dir = entry?.path();
+        if !is_asked(&dir) {
+            continue;
+        }
         let bytes = match fs::read(dir.join(USED_FILE)) {
             Ok(bytes) => bytes,
             // One that ends meanwhile relies on nothing any more.

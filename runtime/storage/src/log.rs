@@ -36,8 +36,8 @@ const QUIET: Duration = Duration::from_millis(2);
 const LEFT_IN_LOG_MAX: usize = 1_000;
 const LEFT_BYTES_MAX: u64 = 1 << 20;
 
-/// In so many parts are the first entries of a process brought into the index that make up one part later.
-const FIRST_PARTS: usize = 8;
+/// As one part of so many is what a process brings into the index at once, beside what it has brought there before.
+const PARTS: usize = 8;
 
 /// How many full segments may be missing in the index before they are brought into it: a file of each is open.
 const FULL_MAX: usize = 32;
@@ -454,8 +454,7 @@ impl Log {
         if state.frozen.is_none() && state.is_indexing {
             return None;
         }
-        let is_much =
-            state.unindexed > self.unindexed_max.min(LEFT_IN_LOG_MAX) || self.tail().active.bytes > LEFT_BYTES_MAX;
+        let is_much = state.unindexed > self.left_max() || self.tail().active.bytes > LEFT_BYTES_MAX;
         let is_worth_it = is_much || !state.sealed.is_empty();
         if state.frozen.is_none() && is_worth_it {
             self.freeze(&mut state);
@@ -464,9 +463,9 @@ impl Log {
     }
 
     /// How many entries are brought into the index at once. Fewer in the beginning: what is left at the end of a process keeps
-    /// whoever waits for it, while other threads work when it is done before.
+    /// whoever waits for it, while other threads work when it is done before; and until it is done they are in memory.
     fn enough(&self, state: &State) -> usize {
-        if state.indexed < self.unindexed_max { self.unindexed_max / FIRST_PARTS } else { self.unindexed_max }
+        (state.indexed / PARTS).clamp(self.unindexed_max / PARTS, self.unindexed_max)
     }
 
     fn freeze(&self, state: &mut State) {
@@ -506,6 +505,22 @@ impl Log {
             }
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Has what was handed in before brought into the index, where the end of this process would have to wait for that. Nobody
+    /// waits for it here.
+    pub(crate) fn settle(&self) {
+        let mut state = self.state();
+        if state.failed.is_none() && !state.is_indexing && state.unindexed > self.left_max() {
+            state.wants_index = true;
+            state.is_idle = false;
+            self.work.notify_one();
+        }
+    }
+
+    /// How many entries are left for the next process.
+    fn left_max(&self) -> usize {
+        self.unindexed_max.min(LEFT_IN_LOG_MAX)
     }
 
     /// How many bytes were handed in since the store was opened.

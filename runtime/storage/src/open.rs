@@ -101,6 +101,11 @@ impl Storage {
 
     /// Opens the store in `dir` of a disk.
     pub(crate) fn open_on(disk: Arc<dyn Disk>, dir: &Path, options: &Options) -> Result<Self, OpenError> {
+        // What is damaged may not let itself be closed either, where it turns out that it is.
+        careful(&dir.join(INDEX_FILE), || Self::open_and_recover(disk, dir, options))
+    }
+
+    fn open_and_recover(disk: Arc<dyn Disk>, dir: &Path, options: &Options) -> Result<Self, OpenError> {
         let layout = prepare(dir, options.layout.clamped())?;
         let options = Options { layout, ..*options };
         let not_writable = |(path, source)| OpenError::NotWritable { path, source };

@@ -137,6 +137,10 @@ impl RunLog for Storage {
         Ok(own)
     }
 
+    fn settle(&self) {
+        self.shared.log.settle();
+    }
+
     fn hold(&self, run: RunId) -> Result<bool, StoreError> {
         loop {
             let seen = self.shared.epoch_seen.load(Ordering::Acquire);

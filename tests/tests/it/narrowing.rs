@@ -123,6 +123,10 @@ fn of_job(job: &Value) -> (String, Value) {
     for key in ["status", "key", "cached", "result", "error"] {
         kept.insert(key.to_owned(), job[key].clone());
     }
+    // Where several of those that it needs fail, whichever ends first is the reason.
+    if job["status"] == "skipped" {
+        kept.remove("error");
+    }
     kept.insert("needs".to_owned(), job["trace"]["needs"].clone());
     (job["job"].as_str().expect("a name").to_owned(), Value::Object(kept))
 }

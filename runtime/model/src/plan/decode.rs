@@ -33,6 +33,9 @@ const YIELDED_MODULES_MAX: usize = 100;
 /// The name of a plan that does not say one.
 const NAME_DEFAULT: &str = "plan";
 
+/// How many jobs are read together.
+const PART_JOBS: usize = 1_024;
+
 /// What `[defaults]` gives to every job that does not say otherwise.
 #[derive(Debug, Default)]
 pub(super) struct Defaults {
@@ -61,7 +64,43 @@ pub struct Outer<'a> {
 /// Everything that is wrong with it, in the order of the text; of more than 100 errors the first 100 that were
 /// found, and a last diagnostic without a place that counts the others.
 pub fn parse(text: &str, format: Format) -> Result<Plan, Vec<Diagnostic>> {
-    read_plan(text, format, None)
+    parse_in_parts(text, format, |_| {})
+}
+
+/// The same, where `spread` may have several threads read parts of the jobs. What it leaves is read after it.
+///
+/// # Errors
+/// As of [`parse`].
+pub fn parse_in_parts(
+    text: &str,
+    format: Format,
+    spread: impl FnOnce(&mut [JobsPart<'_>]),
+) -> Result<Plan, Vec<Diagnostic>> {
+    read_plan(text, format, None, spread)
+}
+
+/// Some of a plan's jobs, which can be read by themselves.
+#[derive(Debug)]
+pub struct JobsPart<'a> {
+    /// How many jobs are before them.
+    first: usize,
+    entries: &'a [(Key<'a>, Node<'a>)],
+    /// None until they are read.
+    jobs: &'a mut [Option<JobSpec>],
+    context: Context<'a>,
+    references: Vec<Reference>,
+    errors: Diagnostics,
+}
+
+impl JobsPart<'_> {
+    /// Reads them, once.
+    pub fn read(&mut self) {
+        for (at, (entry, job)) in self.entries.iter().zip(self.jobs.iter_mut()).enumerate() {
+            if job.is_none() {
+                *job = Some(job::job(self.first + at, entry, self.context, &mut self.references, &mut self.errors));
+            }
+        }
+    }
 }
 
 /// Reads a configuration: profiles, and which of them counts where none is asked for.
@@ -89,21 +128,31 @@ pub fn parse_config(text: &str, format: Format) -> Result<Profiles, Vec<Diagnost
 /// # Errors
 /// As of [`parse`].
 pub fn parse_yielded(text: &str, outer: Outer<'_>) -> Result<Plan, Vec<Diagnostic>> {
-    read_plan(text, Format::Json, Some(outer))
+    read_plan(text, Format::Json, Some(outer), |_| {})
 }
 
-fn read_plan(text: &str, format: Format, outer: Option<Outer<'_>>) -> Result<Plan, Vec<Diagnostic>> {
+fn read_plan(
+    text: &str,
+    format: Format,
+    outer: Option<Outer<'_>>,
+    spread: impl FnOnce(&mut [JobsPart<'_>]),
+) -> Result<Plan, Vec<Diagnostic>> {
     let mut errors = Diagnostics::default();
     let root = read(text, format, &mut errors);
     // What is not well-formed is mostly misread: looking into it would only bring up errors that are none.
-    let plan = errors.is_empty().then(|| plan(&root, outer, &mut errors));
+    let plan = errors.is_empty().then(|| plan(&root, outer, spread, &mut errors));
     match plan {
         Some(plan) if errors.is_empty() => Ok(plan),
         _ => Err(errors.into_sorted()),
     }
 }
 
-fn plan(root: &Node<'_>, outer: Option<Outer<'_>>, errors: &mut Diagnostics) -> Plan {
+fn plan(
+    root: &Node<'_>,
+    outer: Option<Outer<'_>>,
+    spread: impl FnOnce(&mut [JobsPart<'_>]),
+    errors: &mut Diagnostics,
+) -> Plan {
     let root = Field { subject: Subject::Plan, key_span: &root.span, node: root };
     let mut fields = Fields::of(root.entries(errors), &root.subject);
     let name = fields.take("name").and_then(|field| label(&field, errors));
@@ -130,11 +179,35 @@ fn plan(root: &Node<'_>, outer: Option<Outer<'_>>, errors: &mut Diagnostics) -> 
         outer.and_then(|_| result(fields.take("result"), job_fields.len(), root.span(), &mut references, errors));
     fields.finish(errors);
 
-    let jobs: Vec<_> = (job_fields.iter().enumerate())
-        .map(|(index, entry)| job::job(index, entry, context, &mut references, errors))
-        .collect();
+    let jobs = jobs(job_fields, context, spread, &mut references, errors);
     graph::check(&jobs, &references, errors);
     Plan { name: name.unwrap_or(NAME_DEFAULT).to_owned(), modules, resources, growth, profiles, jobs, result }
+}
+
+/// Reads the jobs, part by part.
+fn jobs(
+    entries: &[(Key<'_>, Node<'_>)],
+    context: Context<'_>,
+    spread: impl FnOnce(&mut [JobsPart<'_>]),
+    references: &mut Vec<Reference>,
+    errors: &mut Diagnostics,
+) -> Vec<JobSpec> {
+    let mut jobs: Vec<Option<JobSpec>> = entries.iter().map(|_| None).collect();
+    let parts = entries.chunks(PART_JOBS).zip(jobs.chunks_mut(PART_JOBS)).enumerate();
+    let mut parts: Vec<_> = parts
+        .map(|(part, (entries, jobs))| {
+            let (first, references, errors) = (part * PART_JOBS, Vec::new(), Diagnostics::default());
+            JobsPart { first, entries, jobs, context, references, errors }
+        })
+        .collect();
+    spread(&mut parts);
+    for mut part in parts {
+        part.read();
+        references.append(&mut part.references);
+        errors.append(part.errors);
+    }
+    // Each has been read, and stays where it is.
+    jobs.into_iter().map_while(|job| job).collect()
 }
 
 /// Reads how many jobs may come to be.

@@ -25,7 +25,7 @@ mod when;
 
 use std::collections::BTreeMap;
 
-pub use decode::{Format, Outer, parse, parse_config, parse_yielded};
+pub use decode::{Format, JobsPart, Outer, parse, parse_config, parse_in_parts, parse_yielded};
 pub use diagnostic::{Diagnostic, Label, Span};
 pub use places::{check_mounts, check_outputs};
 pub use profile::{BuiltIn, Engine, Jobs, Profile, Profiles, Share, built_in};

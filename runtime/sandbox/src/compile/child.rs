@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use wasmill_model::port::{Cancel, ModuleError, RunnerError};
@@ -114,12 +115,13 @@ pub(crate) fn compile(program: &PathBuf, order: Order, wasm: &[u8], cancel: &Can
         // Each pipe has a thread: either could be full while the other is waited for. A child that ended early
         // closes its end, which is no error here: its exit code says why.
         scope.spawn(move || drop(stdin.write_all(wasm)));
+        let (closes, closed) = mpsc::channel::<()>();
         let reader = scope.spawn(move || {
+            let _closes = closes;
             let mut answer = Vec::new();
             stdout.read_to_end(&mut answer).map(|_| answer)
         });
         let deadline = Instant::now() + limits.wall_time();
-        let mut pause = Duration::from_micros(200);
         let status = loop {
             if let Some(status) = child.try_wait().map_err(in_child)? {
                 break status;
@@ -132,12 +134,9 @@ pub(crate) fn compile(program: &PathBuf, order: Order, wasm: &[u8], cancel: &Can
                 end(&mut child);
                 return Err(CompileError::Module(too_much_time(limits)));
             }
-            if reader.is_finished() {
+            if closed.recv_timeout(LOOK) == Err(RecvTimeoutError::Disconnected) {
                 // Its output is closed: it is about to end.
                 std::thread::yield_now();
-            } else {
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(LOOK);
             }
         };
         let answer = match reader.join() {

@@ -82,11 +82,14 @@ impl Storage {
         let index = self.shared.index()?;
         let view = on_index("read the index", || View::latest(&index))?;
         let wanted = wanted_bytes(&view)?;
+        // What a living process has put itself stays where it is: it writes down nowhere else that it relies on that. Whoever adds to
+        // a segment says so before anything of it is in the index.
+        let used = self.shared.lease.used_by_others(&self.shared.dir).map_err(doing())?;
         let mut sparse = Vec::new();
         for (id, (_, is_sealed)) in on_index("list the segments", || segments(&view))? {
             let Ok(found) = fs::metadata(segment::path(&self.shared.log_dir, id)) else { continue };
             let is_sparse = wanted.get(&id).copied().unwrap_or(0) * 100 < found.len() * WANTED_PERCENT_MIN;
-            if is_sealed && is_sparse {
+            if is_sealed && is_sparse && !used.has_segment(id) {
                 sparse.push((id, found.len()));
             }
         }

@@ -3,11 +3,13 @@
 //! Owns: a workload, and what must be true of it after a crash at any point. Does not know: how the disk fails
 //! (`faults`).
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use wasmill_model::BlobRef;
-use wasmill_model::port::{ActionCache, BlobStore, StoreError};
+use wasmill_model::port::{ActionCache, BlobStore, RunLog, StoreError};
 
 use super::faults::{FaultyDisk, Survives};
 use super::{action, assert_blob, content, flush, note, record};
@@ -122,6 +124,26 @@ fn crash_at_every_change(begin: impl Fn() -> TempDir) {
         crashes_with_results += usize::from(!durable.is_empty() && durable.len() as u64 != JOBS);
     }
     assert!(crashes_with_results > 20, "only {crashes_with_results} crashes came between two commits");
+}
+
+/// Whatever it was asked to do when the disk failed, and after that.
+#[test]
+fn a_store_that_cannot_write_ends_all_the_same() {
+    // More than is left for the next process, and less than is brought into the index at once.
+    let options = Options { unindexed_max: 16_000, ..Options::default() };
+    for left in 0..50 {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Arc::new(FaultyDisk::with(dir.path(), left));
+        let Ok(storage) = Storage::open_on(disk, dir.path(), &options) else { continue };
+        for number in 0..1_500_u64 {
+            let _ = storage.put(number.to_le_bytes().to_vec().into());
+        }
+        let _ = flush(&storage);
+        storage.settle();
+        let (ends, ended) = mpsc::channel();
+        thread::spawn(move || ends.send(storage.close().is_ok()));
+        ended.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("it does not end, after {left} changes"));
+    }
 }
 
 #[test]

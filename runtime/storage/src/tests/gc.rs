@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, StoreError};
+use redb::ReadableTable as _;
+use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, Lookup, RunLog, Stamp, StatCache, StoreError};
 use wasmill_model::{
     Action, BlobRef, Digest, Directory, FileNode, GuestPath, JobReport, Mount, RunId, RunRecord, RunStart,
 };
@@ -317,6 +318,66 @@ fn only_one_process_collects_at_a_time() {
     assert_eq!(storage.collect(&only(1), false, &mut |_| {}).unwrap(), None);
     drop(lock);
     assert!(storage.collect(&only(1), false, &mut |_| {}).unwrap().is_some());
+}
+
+#[test]
+fn nobody_writes_down_what_it_has_put_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let blobs: Vec<_> = (0..200).map(|number| storage.put(format!("blob {number}").into()).unwrap()).collect();
+    let job = Job::new(1);
+    job.record(&storage).unwrap();
+    storage.shared.log.index_everything().unwrap();
+    let relied = |storage: &Storage| crate::live::used_by_all(&storage.shared.dir).unwrap().digests.len();
+    let before = relied(&storage);
+    for blob in &blobs {
+        storage.get(blob).unwrap();
+    }
+    assert!(matches!(storage.lookup(&job.action.key()).unwrap(), Lookup::Hit(_)));
+    assert_eq!(relied(&storage), before);
+    // Another process may not rely on that.
+    let other = open(dir.path());
+    for blob in &blobs {
+        other.get(blob).unwrap();
+    }
+    assert_eq!(relied(&storage), before + blobs.len());
+}
+
+#[test]
+fn what_a_living_process_has_put_is_not_moved_by_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Storage::open(dir.path(), tiny()).unwrap();
+    let blob = storage.put(content(1, 700)).unwrap();
+    let place = || storage.locate(&blob.digest).unwrap().expect("it is there").place;
+    let segment = place().segment;
+    // The rest of the segment is soon of no use.
+    let stamp = Stamp { size_bytes: 1, mtime_ns: 1, ctime_ns: 1, inode: 1, device: 1 };
+    for number in 0..400 {
+        storage.remember(vec![(format!("a file with a long name, {number}"), stamp, blob)]).unwrap();
+    }
+    flush(&storage).unwrap();
+    storage.shared.log.index_everything().unwrap();
+    let is_sealed = || {
+        let view = View::latest(&storage.shared.index().unwrap()).unwrap();
+        view.segments.get(segment).unwrap().is_some_and(|row| row.value().1)
+    };
+    assert!(is_sealed(), "the test wants a full segment");
+    storage.get(&blob).unwrap();
+    let other = Storage::open(dir.path(), tiny()).unwrap();
+    collect(&other, &only(1));
+    other.close().unwrap();
+    let another = Storage::open(dir.path(), tiny()).unwrap();
+    collect(&another, &only(1));
+    another.close().unwrap();
+    storage.refresh_now().unwrap();
+    assert_eq!(place().segment, segment);
+    assert_blob(&storage, 1, 700);
+    // Once it has ended, nobody wants it.
+    storage.close().unwrap();
+    let storage = Storage::open(dir.path(), tiny()).unwrap();
+    collect(&storage, &only(1));
+    assert_eq!(storage.find(&blob.digest).unwrap(), None);
+    assert!(!crate::segment::path(&storage.shared.log_dir, segment).exists());
 }
 
 /// What this process and others know of a job whose result is gone, for whoever has to find out why.

@@ -6,6 +6,7 @@ use std::io::{self, Read, Seek};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use wasmill_model::port::{ActionCache, ArtifactCache, BlobStore, RunLog, Stamp, StatCache, StoreError};
 use wasmill_model::{BlobRef, Digest, RunId, RunRecord, RunState};
@@ -398,4 +399,26 @@ fn what_is_known_is_not_added_again_and_what_is_new_is_hardly_looked_for() {
     assert!(again < 100 * (64 << 10) / 2, "blobs were added again: {again} bytes");
     let looked_up = (0..1_000_000).filter(|_| storage.is_worth_looking_up(16 << 10)).count();
     assert!((60_000..65_000).contains(&looked_up), "{looked_up}");
+}
+
+#[test]
+fn what_is_left_at_the_end_of_a_run_is_brought_into_the_index_while_nobody_waits() {
+    for (blobs, is_brought_in) in [(1_500, true), (500, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = Storage::open(dir.path(), Options::default()).unwrap();
+        let put = |number: u64| storage.put(number.to_le_bytes().to_vec().into()).unwrap().digest;
+        let digests: Vec<Digest> = (0..blobs).map(put).collect();
+        flush(&storage).unwrap();
+        let is_indexed = |digest: &Digest| {
+            let view = Arc::clone(&storage.shared.log.tail().view);
+            view.blobs.get(digest.as_bytes()).unwrap().is_some()
+        };
+        assert!(!digests.iter().any(is_indexed));
+        storage.settle();
+        let until = Instant::now() + Duration::from_secs(if is_brought_in { 30 } else { 1 });
+        while !digests.iter().all(is_indexed) && Instant::now() < until {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(digests.iter().all(is_indexed), is_brought_in, "{blobs}");
+    }
 }
