@@ -5,7 +5,7 @@
 mod platform;
 
 use std::panic::resume_unwind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use wasmill_executor::{
     Accepts, Adaptive, BuildOutput, ExecuteError, ExecuteOptions, Graph, Importer, Loaded, LoadedModules, Memory,
     ModuleLoadError, ReadPlan, Recorded, Rehearsed, Repeat, Sought, Toolchain, Verdict, VerifyPorts, execute,
 };
-use wasmill_model::plan::{Engine, parse_size};
+use wasmill_model::plan::{Engine, ModuleSource, Plan, parse_size};
 use wasmill_model::port::{Cancel, Execution, Request, Runner as _, RunnerError};
 use wasmill_model::{Action, ActionKey, Event, RunSummary, Timeout};
-use wasmill_sandbox::{Backend, CompileLimits, Compiler};
+use wasmill_sandbox::{Ahead, Backend, CompileLimits, Compiler};
 use wasmill_storage::{OpenError, Storage};
 
 use crate::args::Global;
@@ -51,24 +51,21 @@ impl Mill {
 
     /// The same, with what counts for a plan.
     pub(crate) fn open_as(global: &Global, settings: &Settings) -> Result<Self, CliError> {
+        Self::open_with(global, settings, None)
+    }
+
+    /// The same, where some module is being compiled already.
+    pub(crate) fn open_with(global: &Global, settings: &Settings, ahead: Option<Arc<Ahead>>) -> Result<Self, CliError> {
         let storage = Storage::open(&store_dir(global)?, store_options(global, Some(settings))?);
-        Self::with(settings, storage.map_err(|error| open_error(&error))?)
+        Self::with(settings, storage.map_err(|error| open_error(&error))?, ahead)
     }
 
     /// Works on a store that is open.
-    pub(crate) fn with(settings: &Settings, storage: Storage) -> Result<Self, CliError> {
-        let mut limits = CompileLimits::default();
-        limits.memory_bytes = settings.compile_memory_bytes.value.unwrap_or(limits.memory_bytes);
-        limits.cpu_time = settings.compile_time.value.unwrap_or(limits.cpu_time);
-        let program = std::env::current_exe()
-            .map_err(|error| CliError::new(exit_code::HOST, "wasmill cannot find its own program").because(&error))?;
-        let compiler = Compiler::Child { program, limits };
+    pub(crate) fn with(settings: &Settings, storage: Storage, ahead: Option<Arc<Ahead>>) -> Result<Self, CliError> {
         let options = wasmill::Options {
-            backend: match settings.engine.value {
-                Engine::Cranelift => Backend::Cranelift,
-                Engine::Pulley => Backend::Pulley,
-            },
-            compiler,
+            backend: backend(settings),
+            compiler: compiler(settings)?,
+            ahead,
             toolchain: toolchain(),
             ..wasmill::Options::default()
         };
@@ -214,6 +211,19 @@ impl Mill {
 pub(crate) struct Opening(Option<JoinHandle<Result<Storage, OpenError>>>);
 
 impl Opening {
+    /// Begins to compile what the plan's first job executes, if the store is still to be made: so much is certain that nothing is compiled
+    /// there, and while the jobs are connected, another core would have nothing to do.
+    pub(crate) fn begin_to_compile(&self, plan: &Plan, base: &Path, settings: &Settings) -> Option<Arc<Ahead>> {
+        let first = plan.jobs.first().filter(|_| self.0.is_none())?;
+        let file = match &plan.modules.get(&first.module.value)?.value {
+            ModuleSource::File { path } | ModuleSource::Python { interpreter: path, .. } => base.join(path),
+            // What has to be built is not there yet.
+            _ => return None,
+        };
+        let metered = first.limits.fuel.is_some();
+        Ahead::begin(&file, &compiler(settings).ok()?, backend(settings), metered)
+    }
+
     /// Waits for it, now that it is known what counts for the plan. None where it was not there, and is still to be made.
     pub(crate) fn finish(mut self, settings: &Settings) -> Result<Option<Mill>, CliError> {
         let Some(opening) = self.0.take() else { return Ok(None) };
@@ -223,7 +233,7 @@ impl Opening {
         if let Some(bytes) = cache_bytes(settings)? {
             storage.limit_cache(bytes);
         }
-        Mill::with(settings, storage).map(Some)
+        Mill::with(settings, storage, None).map(Some)
     }
 }
 
@@ -232,6 +242,23 @@ impl Drop for Opening {
     fn drop(&mut self) {
         drop(self.0.take().map(JoinHandle::join));
     }
+}
+
+fn backend(settings: &Settings) -> Backend {
+    match settings.engine.value {
+        Engine::Cranelift => Backend::Cranelift,
+        Engine::Pulley => Backend::Pulley,
+    }
+}
+
+/// A process of its own, within the limits that are set.
+fn compiler(settings: &Settings) -> Result<Compiler, CliError> {
+    let mut limits = CompileLimits::default();
+    limits.memory_bytes = settings.compile_memory_bytes.value.unwrap_or(limits.memory_bytes);
+    limits.cpu_time = settings.compile_time.value.unwrap_or(limits.cpu_time);
+    let program = std::env::current_exe()
+        .map_err(|error| CliError::new(exit_code::HOST, "wasmill cannot find its own program").because(&error))?;
+    Ok(Compiler::Child { program, limits })
 }
 
 /// What is said of a module that cannot be had.

@@ -32,10 +32,15 @@ pub(crate) struct Read {
 }
 
 impl Read {
+    /// Where its relative paths start.
+    pub(crate) fn base(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new("."))
+    }
+
     /// Reads what it iterates over.
     pub(crate) fn prepare(self) -> Prepared {
+        let base = self.base().to_owned();
         let Self { plan, file, shown, text, format } = self;
-        let base = file.parent().unwrap_or(Path::new(".")).to_owned();
         Prepared { plan: ReadPlan::new(plan, base, Written { file, text, format }), shown }
     }
 

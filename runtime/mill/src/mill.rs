@@ -13,7 +13,7 @@ use wasmill_executor::{
 };
 use wasmill_model::port::{BlobStore as _, StoreError};
 use wasmill_model::{BlobRef, Digest};
-use wasmill_sandbox::{Backend, Compiler};
+use wasmill_sandbox::{Ahead, Backend, Compiler};
 use wasmill_storage::{Keep, OpenError, Storage};
 
 use crate::lazy::LazySandbox;
@@ -26,6 +26,8 @@ pub struct Options {
     /// Who makes it. In the process itself (the default), nothing bounds the memory and the time that a hostile module costs when it is
     /// compiled; the `wasmill` program compiles in a child.
     pub compiler: Compiler,
+    /// What it has begun with already.
+    pub ahead: Option<Arc<Ahead>>,
     /// Where compilers for guests are looked for, for modules that are Rust crates.
     pub toolchain: Toolchain,
     /// How many jobs of all runs that go on at the same time may be executing; each run has a bound of its own beside it. First come is first
@@ -39,7 +41,7 @@ impl Default for Options {
     fn default() -> Self {
         let toolchain = Toolchain { rustc: None, private: None };
         let (jobs, memory_bytes) = (usize::MAX, u64::MAX);
-        Self { backend: Backend::Cranelift, compiler: Compiler::Here, toolchain, jobs, memory_bytes }
+        Self { backend: Backend::Cranelift, compiler: Compiler::Here, ahead: None, toolchain, jobs, memory_bytes }
     }
 }
 
@@ -159,6 +161,7 @@ impl Mill {
             snapshots: pooled,
             backend: self.options.backend,
             compiler: self.options.compiler.clone(),
+            ahead: self.options.ahead.clone(),
             // Beside the blobs that they become, where there is room for them.
             spill_dir: self.storage.temp_dir().to_owned(),
             ..wasmill_sandbox::Options::default()

@@ -100,7 +100,7 @@ pub trait BlobStore: Send + Sync {
 
     /// Takes in the host file at `path`, of `len` bytes, which `reader` reads. A large one is shared with the host's filesystem where that can
     /// share content between files, and is then taken as it is at one moment. Whoever calls this looks whether the path
-    /// leads to the same file afterwards.
+    /// leads to the same file afterwards, of as many bytes: one that gives `len` bytes at once is not asked for more.
     ///
     /// # Errors
     /// As of [`BlobStore::put_reader`].

@@ -34,11 +34,11 @@ use engine::Engines;
 use epoch::Ticker;
 use vfs::Spill;
 
-pub use compile::{CompileLimits, Compiler, serve};
+pub use compile::{Ahead, CompileLimits, Compiler, serve};
 pub use engine::{Backend, SandboxError, traits};
 
 /// How a sandbox is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Most instances at once; further attempts wait. As many as there are worker threads.
     pub slots: usize,
@@ -52,6 +52,8 @@ pub struct Options {
     pub backend: Backend,
     /// Who makes it.
     pub compiler: Compiler,
+    /// What it has begun with already.
+    pub ahead: Option<Arc<Ahead>>,
     /// Most bytes that one guest's files and streams take of memory; more of them are kept in files without names.
     pub spill_above_bytes: u64,
     /// Where these files are.
@@ -68,6 +70,7 @@ impl Default for Options {
             snapshots: true,
             backend: Backend::Cranelift,
             compiler: Compiler::Here,
+            ahead: None,
             spill_above_bytes: 64 << 20,
             spill_dir: std::env::temp_dir(),
         }
@@ -95,12 +98,12 @@ impl Sandbox {
         blobs: Arc<dyn BlobStore>,
         artifacts: Arc<dyn ArtifactCache>,
     ) -> Result<Self, SandboxError> {
-        let Options { slots, pooled, snapshots, backend, compiler, spill_above_bytes, spill_dir } = options;
+        let Options { slots, pooled, snapshots, backend, compiler, ahead, spill_above_bytes, spill_dir } = options;
         let spill = Spill { dir: spill_dir.into(), memory_bytes: spill_above_bytes };
         let engines = Engines::new(slots.max(1), pooled, backend)?;
         let ticker = Ticker::start(engines.clone())?;
         Ok(Self {
-            modules: Modules::new(artifacts, compiler, snapshots),
+            modules: Modules::new(artifacts, compiler, ahead, snapshots),
             slots: Slots::new(slots.max(1)),
             blobs,
             engines,

@@ -11,7 +11,7 @@ use wasmill_model::port::{ActionCache, BlobStore, Lookup, Miss, OnDurable, Recor
 use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, BlobRef, Digest, Directory};
 
 use crate::Storage;
-use crate::error::{failed, on_index};
+use crate::error::on_index;
 use crate::log::{Beside, Entry};
 use crate::place::Place;
 use crate::record::Kind;
@@ -55,8 +55,6 @@ impl Recorder for Storage {
         record: &ActionRecord,
         on_durable: OnDurable,
     ) -> Result<(), StoreError> {
-        // Until it is in the record of a run, nothing else says that it is wanted.
-        self.shared.lease.rely_on(&key.0).map_err(failed("say what this process relies on"))?;
         let row = encode_action(record, &action.encode())?;
         let entry = Entry { kind: Kind::Action, key: *key.0.as_bytes(), size_bytes: 0, body: &row };
         self.shared.log.hand_in_with(&entry, Beside::on_durable(on_durable), |tail, place| {

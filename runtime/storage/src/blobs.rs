@@ -3,7 +3,7 @@
 //! Owns: where a blob goes by its size, whether it is packed, and what happens when one turns out to be damaged. Does not know: trees, or
 //! who refers to a blob.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -125,7 +125,16 @@ impl BlobStore for Storage {
                 return self.add_file((blob, temp));
             }
         }
-        self.put_sized(len, reader)
+        if len > u64::from(self.shared.layout.logged_bytes_max) {
+            return self.put_sized(len, reader);
+        }
+        // One byte more than there should be: who gets no more than there should be has the whole file, without asking again whether that
+        // was all.
+        let expected = usize::try_from(len).unwrap_or(usize::MAX);
+        let mut head = vec![0; expected.saturating_add(1)];
+        let read = read_once(reader, &mut head).map_err(failed("read the content to be stored"))?;
+        head.truncate(read);
+        if read == expected { self.put(head.into()) } else { self.put_sized(len, &mut head.as_slice().chain(reader)) }
     }
 
     fn share_with(&self, blob: &BlobRef, path: &Path) -> Result<bool, StoreError> {
@@ -339,6 +348,16 @@ impl Stored {
     /// What is not as long as its content is packed.
     fn is_packed(&self, place: &Place) -> bool {
         self.bytes.len() as u64 != place.size_bytes
+    }
+}
+
+/// What one reading gives.
+fn read_once(reader: &mut dyn Read, to: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(to) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
     }
 }
 

@@ -22,8 +22,8 @@ use crate::segment::Segment;
 use crate::tables::View;
 
 /// A commit is followed by a pause of this many times its own length, so that a busy run leaves the committer
-/// at most a quarter of one core, and pieces grow with the time that a commit takes.
-const PAUSE_FACTOR: u32 = 3;
+/// at most a sixteenth of one core, and pieces grow with the time that a commit takes.
+const PAUSE_FACTOR: u32 = 15;
 /// The longest pause, which is also the longest that a result waits for its commit to begin.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
@@ -127,6 +127,13 @@ fn bring_in(shared: &Shared, frozen: &Frozen) {
         return;
     }
     let brought = shared.index().and_then(|index| {
+        // Once they are there, another process may put the same, and end; and until they are in the record of a run, nothing else says
+        // that they are wanted. What a process left that was killed is not this one's.
+        let tail = shared.log.tail();
+        let own = frozen.rows.actions.iter().filter(|(_, place)| tail.found(**place).is_own);
+        let marks = own.flat_map(|(key, _)| *key.0.as_bytes()).collect::<Vec<u8>>();
+        drop(tail);
+        shared.lease.rely_on_all(&marks).map_err(failed("say what this process relies on"))?;
         let doing = || failed("look what other processes rely on");
         loop {
             // Before it is looked who lives: if a collection removes something since, who lived may have ended.

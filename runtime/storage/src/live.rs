@@ -148,8 +148,13 @@ impl Lease {
     /// Writes down that this process relies on something, so that no other takes it away. It holds for what is still
     /// there if [`Lease::epoch`] is afterwards what it was before it was looked up.
     pub(crate) fn rely_on(&self, digest: &Digest) -> io::Result<()> {
-        let at = self.used_bytes.fetch_add(32, Ordering::Relaxed);
-        platform::write_all_at(&self.used, digest.as_bytes(), at)
+        self.rely_on_all(digest.as_bytes())
+    }
+
+    /// The same for many, whose digests follow one another.
+    pub(crate) fn rely_on_all(&self, digests: &[u8]) -> io::Result<()> {
+        let at = self.used_bytes.fetch_add(digests.len() as u64, Ordering::Relaxed);
+        platform::write_all_at(&self.used, digests, at)
     }
 
     /// What others that live rely on.

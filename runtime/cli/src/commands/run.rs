@@ -100,6 +100,9 @@ fn loaded(global: &Global, args: &RunArgs, began: Instant, may_repeat: bool) -> 
             job.retries.count = 0;
         }
     }
+    // Of part of a plan it is not known yet whether the first job is in it.
+    let is_needed = args.select.is_empty() && !args.dry_run;
+    let ahead = if is_needed { opening.begin_to_compile(&read.plan, read.base(), &settings) } else { None };
     let how = how(global, args, &settings, began);
     let shown = !global.quiet && global.format == OutputFormat::Human;
     let output = if shown { BuildOutput::Shown } else { BuildOutput::Kept };
@@ -124,7 +127,7 @@ fn loaded(global: &Global, args: &RunArgs, began: Instant, may_repeat: bool) -> 
         select(&mut graph, &args.select)?;
     }
     // A plan that is wrong makes no store, and what is wrong with it comes before what is wrong with the store.
-    let mill = opened?.map_or_else(|| Mill::open_as(global, &settings), Ok)?;
+    let mill = opened?.map_or_else(|| Mill::open_with(global, &settings, ahead), Ok)?;
     if let Some(near) = sought.near.take() {
         near.narrow(&mut graph, how.tells_each).map_err(|error| CliError::store(&error))?;
     }

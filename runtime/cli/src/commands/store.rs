@@ -180,7 +180,7 @@ pub(crate) fn doctor(global: &Global, repair: bool) -> Result<u8, CliError> {
         false => Storage::open(&dir, options).map(|storage| Repaired { storage, examined: None, is_rebuilt: false }),
     }
     .map_err(|error| open_error(&error))?;
-    let mill = Mill::with(&settings, storage)?;
+    let mill = Mill::with(&settings, storage, None)?;
     let found = match examined {
         Some(examined) => examined,
         None => mill.storage.examine(repair).map_err(|error| {

@@ -2,8 +2,9 @@
 //!
 //! Owns: compiling each module once per engine, keeping the code in the artifact cache, and loading it from there
 //! only if its digest is right. Does not know: what is wrong with a bad module (`validate`), which process compiles
-//! (`child`).
+//! (`child`), what is compiled before it is asked for (`ahead`).
 
+mod ahead;
 mod child;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use wasmill_model::{Digest, Hasher};
 use wasmtime::component::Component;
 use wasmtime::{Engine, InstancePre, Module, ModuleExport};
 
+pub use ahead::Ahead;
 pub(crate) use child::CompileError;
 use child::Order;
 pub use child::{CompileLimits, Compiler, serve};
@@ -74,14 +76,21 @@ struct Making {
 pub(crate) struct Modules {
     artifacts: Arc<dyn ArtifactCache>,
     compiler: Compiler,
+    /// What was begun before there was a sandbox.
+    ahead: Option<Arc<Ahead>>,
     /// Whether modules with an initialiser are initialised once for all instances.
     snapshots: bool,
     prepared: Mutex<HashMap<(Digest, EngineKind), Arc<Making>>>,
 }
 
 impl Modules {
-    pub(crate) fn new(artifacts: Arc<dyn ArtifactCache>, compiler: Compiler, snapshots: bool) -> Self {
-        Self { artifacts, compiler, snapshots, prepared: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(
+        artifacts: Arc<dyn ArtifactCache>,
+        compiler: Compiler,
+        ahead: Option<Arc<Ahead>>,
+        snapshots: bool,
+    ) -> Self {
+        Self { artifacts, compiler, ahead, snapshots, prepared: Mutex::new(HashMap::new()) }
     }
 
     /// The module of a digest, compiled for `engine`. Threads that ask for the same one wait for the first.
@@ -181,7 +190,8 @@ impl Modules {
                 .map_err(|wrong| CompileError::Module(ModuleError::Invalid(wrong)))?,
             Compiler::Child { program, limits } => {
                 let order = Order { kind: engine.kind, with_snapshot: self.snapshots, limits: *limits };
-                child::compile(program, order, wasm, cancel)?
+                let begun = self.ahead.as_ref().and_then(|ahead| ahead.take(digest, order, program, cancel));
+                begun.unwrap_or_else(|| child::compile(program, order, wasm, cancel))?
             }
         };
         let key = artifact_key(layer, digest, &engine.engine, self.snapshots);

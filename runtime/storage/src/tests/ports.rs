@@ -3,6 +3,7 @@
 //! Owns: these promises as tests. Does not know: crashes and damage.
 
 use std::io::{self, Read, Seek};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -420,5 +421,42 @@ fn what_is_left_at_the_end_of_a_run_is_brought_into_the_index_while_nobody_waits
             thread::sleep(Duration::from_millis(5));
         }
         assert_eq!(digests.iter().all(is_indexed), is_brought_in, "{blobs}");
+    }
+}
+
+/// Gives at most so many bytes at a time, and counts how often it is asked.
+struct Piecemeal<'a> {
+    content: &'a [u8],
+    at_once: usize,
+    asked: usize,
+}
+
+impl Read for Piecemeal<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.asked += 1;
+        let (now, rest) = self.content.split_at(self.content.len().min(self.at_once).min(to.len()));
+        to[..now.len()].copy_from_slice(now);
+        self.content = rest;
+        Ok(now.len())
+    }
+}
+
+#[test]
+fn a_small_file_is_taken_in_with_one_reading_and_any_other_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let whole = content(1, 700);
+    let mut put = |len: u64, at_once: usize| {
+        let mut reader = Piecemeal { content: &whole, at_once, asked: 0 };
+        let blob = storage.put_file(Path::new("not looked at"), len, &mut reader).unwrap();
+        assert_eq!(blob, BlobRef::of(&whole), "{len} bytes, {at_once} at a time");
+        reader.asked
+    };
+    assert_eq!(put(700, usize::MAX), 1);
+    // It grew, shrank, says nothing of its length as files of the system's do, or comes in parts.
+    for (len, at_once) in
+        [(699, usize::MAX), (300, usize::MAX), (701, usize::MAX), (0, usize::MAX), (700, 100), (90, 89)]
+    {
+        assert!(put(len, at_once) > 1);
     }
 }
