@@ -5,44 +5,35 @@
 
 use std::error::Error as StdError;
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Read as _, Write as _};
 use std::panic::PanicHookInfo;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use wasmill_abi as abi;
 
-use crate::error::{Context as _, Error, render};
+use crate::error::render;
 use crate::input::Inputs;
 use crate::job::{Failure, Job, Written};
-use crate::{remarks, root};
+use crate::text::text;
+use crate::{remarks, root, system};
 
-/// Runs the job that the arguments name and gives the exit code; `wasmill_sdk::main!` calls it.
+/// Runs the job that the arguments name and ends the program with its exit code; `wasmill_sdk::main!` calls it.
 ///
 /// Messages go to standard error, because standard output is the job's own.
-// Inline, like all from here to where JSON is read: so it is compiled with the author's crate, which reads JSON too, and what both need
-// of `serde_json` is in the program once.
-#[inline]
-#[must_use]
-pub fn run() -> ExitCode {
-    let arguments = std::env::args_os().take(2).map(|argument| argument.to_string_lossy().into_owned()).collect();
+pub fn run() -> ! {
     std::panic::set_hook(Box::new(|panic| end_panicked("job", panic)));
     remarks::start_logging();
-    let invocation = Invocation { arguments, in_dir: root::in_dir(), out_dir: root::out_dir() };
-    let read_stdin = || {
-        if let Some(path) = root::stdin() {
-            return std::fs::read(&path).with_context(|| format!("failed to read `{}`", path.display()));
+    let invocation = Invocation { arguments: system::arguments(), in_dir: root::in_dir(), out_dir: root::out_dir() };
+    let read_stdin = || match root::stdin() {
+        Some(path) => system::read(&path).map_err(|error| text!("failed to read `", path, "`\n  caused by: ", error)),
+        None => {
+            system::read_stdin().map_err(|error| text!("failed to read the input from stdin\n  caused by: ", error))
         }
-        let mut input = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut input).context("failed to read the input from stdin")?;
-        Ok(input)
     };
     match invocation.run(&jobs(), read_stdin) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => system::exit(0),
         Err(refusal) => {
             // Standard error may be closed; the exit code still tells.
-            let _ = std::io::stderr().lock().write_all(refusal.message.as_bytes());
-            ExitCode::from(refusal.exit_code)
+            system::say(refusal.message.as_bytes());
+            system::exit(refusal.exit_code)
         }
     }
 }
@@ -74,8 +65,8 @@ fn end_panicked(what: &str, panic: &PanicHookInfo<'_>) {
     let said = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     let said = said.unwrap_or("it says no more");
     let at = panic.location().map_or_else(String::new, |at| format!(", at {at}"));
-    let _ = writeln!(std::io::stderr().lock(), "error: the {what} panicked{at}\n  caused by: {said}");
-    std::process::exit(i32::from(abi::EXIT_PANIC));
+    system::say(text!("error: the ", what, " panicked", at, "\n  caused by: ", said, "\n").as_bytes());
+    system::exit(abi::EXIT_PANIC);
 }
 
 /// The jobs of this module, by name.
@@ -94,9 +85,9 @@ pub struct Invocation {
     /// `argv[0]` and `argv[1]`, as far as there are any.
     pub arguments: Vec<String>,
     /// Where files and directories are mounted: [`abi::IN_DIR`].
-    pub in_dir: PathBuf,
+    pub in_dir: String,
     /// Where the result goes: [`abi::OUT_DIR`].
-    pub out_dir: PathBuf,
+    pub out_dir: String,
 }
 
 /// How a call ends that gives no result.
@@ -113,20 +104,19 @@ impl Invocation {
     ///
     /// # Errors
     /// Everything that gives an exit code other than 0.
-    #[inline]
-    pub fn run(&self, jobs: &[&Job], read_input: impl FnOnce() -> Result<Vec<u8>, Error>) -> Result<(), Refusal> {
+    pub fn run(&self, jobs: &[&Job], read_input: impl FnOnce() -> Result<Vec<u8>, String>) -> Result<(), Refusal> {
         if let Some(pair) = jobs.windows(2).find(|pair| matches!(pair, [one, other] if one.name == other.name)) {
             let name = pair.first().map_or("", |job| job.name);
-            let message = format!("error: this module has two jobs named `{name}`\n");
+            let message = text!("error: this module has two jobs named `", name, "`\n");
             return Err(Refusal { exit_code: abi::EXIT_BAD_MODULE, message });
         }
         let named = |argument: &String| jobs.iter().find(|job| job.name == argument);
         let Some(job) = self.arguments.iter().take(2).find_map(named) else {
             return Err(Refusal { exit_code: abi::EXIT_NO_SUCH_JOB, message: usage(&self.arguments, jobs) });
         };
-        let io_failed = |error: Error| Refusal { exit_code: abi::EXIT_IO, message: format!("{error:?}\n") };
+        let io_failed = |error: String| Refusal { exit_code: abi::EXIT_IO, message: text!("error: ", error, "\n") };
         let input = read_input().map_err(io_failed)?;
-        let inputs = Inputs::new(&input, &self.in_dir).map_err(|failure| refuse(job.name, failure))?;
+        let inputs = Inputs::new(input, &*self.in_dir).map_err(|failure| refuse(job.name, failure))?;
         let results = (job.run)(inputs).map_err(|failure| refuse(job.name, failure))?;
         results.into_iter().try_for_each(|result| write_result(&self.out_dir, result)).map_err(io_failed)
     }
@@ -134,22 +124,18 @@ impl Invocation {
 
 /// Writes a result and ends its line, so that it reads well in a terminal. One of several has a directory of its own, which then looks
 /// like the output of a job that returns just this.
-fn write_result(out_dir: &Path, result: Written) -> Result<(), Error> {
+fn write_result(out_dir: &str, result: Written) -> Result<(), String> {
     let Written { name, mut json } = result;
     json.push(b'\n');
     let mut path = out_dir.to_owned();
     if let Some(name) = name {
-        path.push(name);
-        match std::fs::create_dir(&path) {
-            // The job has left something there as well.
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                return Err(Error::from(error).context(format_args!("failed to create `{}`", path.display())));
-            }
-            _ => {}
-        }
+        path = text!(path, "/", name);
+        // The job may have left something there as well.
+        system::create_dir(&path).map_err(|error| text!("failed to create `", path, "`\n  caused by: ", error))?;
     }
-    path.push(abi::RESULT_FILE);
-    std::fs::write(&path, json).with_context(|| format!("failed to write the result to `{}`", path.display()))
+    path = text!(path, "/", abi::RESULT_FILE);
+    system::write(&path, &json)
+        .map_err(|error| text!("failed to write the result to `", path, "`\n  caused by: ", error))
 }
 
 /// The exit code and the text for a failure.
@@ -157,12 +143,18 @@ fn refuse(job: &str, failure: Failure) -> Refusal {
     match failure {
         Failure::Input(wrong) => Refusal {
             exit_code: abi::EXIT_BAD_INPUT,
-            message: format!("error: the input does not fit the job `{job}`\n  caused by: {wrong}\n"),
+            message: text!("error: the input does not fit the job `", job, "`\n  caused by: ", wrong, "\n"),
         },
         Failure::Job(error) => Refusal { exit_code: abi::EXIT_JOB_ERROR, message: render(&*error) },
         Failure::Output(error) => Refusal {
             exit_code: abi::EXIT_IO,
-            message: format!("error: the result of the job `{job}` cannot be written as JSON\n  caused by: {error}\n"),
+            message: text!(
+                "error: the result of the job `",
+                job,
+                "` cannot be written as JSON\n  caused by: ",
+                error.to_string(),
+                "\n"
+            ),
         },
     }
 }
@@ -171,8 +163,8 @@ fn refuse(job: &str, failure: Failure) -> Refusal {
 fn usage(arguments: &[String], jobs: &[&Job]) -> String {
     let mut text = match arguments {
         [] => "error: no job was named\n\n".to_owned(),
-        [name] => format!("error: this module has no job `{name}`\n\n"),
-        [name, argument, ..] => format!("error: this module has no job `{name}`, nor `{argument}`\n\n"),
+        [name] => text!("error: this module has no job `", name, "`\n\n"),
+        [name, argument, ..] => text!("error: this module has no job `", name, "`, nor `", argument, "`\n\n"),
     };
     if jobs.is_empty() {
         text.push_str("This is a wasmill module, but without any job: put `#[job]` on a function.\n");

@@ -15,6 +15,7 @@ use wasmill_abi::RESULT_FILE;
 use crate::error::{Error, Result};
 use crate::files::{Dir, Entry};
 use crate::input::EACH;
+use crate::json;
 use crate::place::path_of;
 
 /// The results of the items of a `for-each` job: what the plan mounts at `/in/NAME` as `{ jobs = "…" }`. Within a value it is a
@@ -82,7 +83,7 @@ impl<T: Serialize, N: Into<String>> FromIterator<(N, T)> for Each<T> {
     /// # Panics
     /// A value cannot be written as JSON.
     fn from_iter<I: IntoIterator<Item = (N, T)>>(results: I) -> Self {
-        let write = |(name, value): (N, T)| (name.into(), serde_json::to_vec(&value).expect("a value for JSON"));
+        let write = |(name, value): (N, T)| (name.into(), json::to_vec(&value).expect("a value for JSON"));
         let mut all: Vec<_> = results.into_iter().map(write).collect();
         all.sort();
         Self { from: From::Memory(all), result: PhantomData }
@@ -123,10 +124,11 @@ fn read<T: DeserializeOwned>(item: &Entry) -> Result<T> {
 }
 
 fn parse<T: DeserializeOwned>(json: &[u8], what: impl FnOnce() -> String) -> Result<T> {
-    serde_json::from_slice(json).map_err(|error| {
-        let wrong = match path_of(json, &error).as_str() {
-            "" => Error::from(error),
-            path => Error::msg(format_args!("{path}: {error}")),
+    json::from_slice(json).map_err(|error| {
+        let message = error.in_text(json);
+        let wrong = match path_of(json, error.at()).as_str() {
+            "" => Error::msg(message),
+            path => Error::msg(format_args!("{path}: {message}")),
         };
         wrong.context(format_args!("failed to use {}", what()))
     })

@@ -10,15 +10,16 @@
 
 use std::cell::OnceCell;
 use std::fmt::{self, Display};
-use std::path::{Path, PathBuf};
+use std::ops::Range;
 
-use serde::Deserialize;
-use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer as _, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer as _, Visitor};
 use wasmill_abi as abi;
 
 use crate::job::Failure;
+use crate::json;
 use crate::place::path_of;
+use crate::system;
+use crate::text::text;
 
 /// The names of the newtypes that stand for a place.
 pub(crate) const FILE: &str = "$wasmill::File";
@@ -29,8 +30,11 @@ pub(crate) const TEXT: &str = "$wasmill::Text";
 /// The values of a job's parameters, until they are taken.
 #[derive(Debug)]
 pub struct Inputs {
-    in_dir: PathBuf,
-    given: Fields,
+    in_dir: String,
+    json: Vec<u8>,
+    /// The fields of the object that `json` is, and where in it their values are. There are few: a map would be larger as a program
+    /// than as data.
+    given: Vec<(String, Range<usize>)>,
     taken: Vec<&'static str>,
 }
 
@@ -39,16 +43,22 @@ impl Inputs {
     ///
     /// # Errors
     /// [`Failure::Input`]: it is something else.
-    #[inline]
-    pub fn new(json: &[u8], in_dir: impl Into<PathBuf>) -> Result<Self, Failure> {
-        let json = json.trim_ascii();
-        let given: Option<Fields> = match json {
-            b"" => None,
-            json => serde_json::from_slice(json).map_err(|error| {
-                Failure::Input(format!("it is an object with a field for each parameter, and this is not one: {error}"))
-            })?,
-        };
-        Ok(Self { in_dir: in_dir.into(), given: given.unwrap_or_default(), taken: Vec::new() })
+    pub fn new(json: Vec<u8>, in_dir: impl Into<String>) -> Result<Self, Failure> {
+        let given = if json.trim_ascii().is_empty() { Ok(Vec::new()) } else { json::fields(&json) };
+        let given = given.map_err(|error| {
+            let error = error.in_text(&json);
+            Failure::Input(text!("it is an object with a field for each parameter, and this is not one: ", error))
+        })?;
+        for (at, (name, _)) in given.iter().enumerate() {
+            if given.iter().take(at).any(|(before, _)| before == name) {
+                return Err(Failure::Input(text!(
+                    "`",
+                    name,
+                    "` is there twice in the object with a field for each parameter"
+                )));
+            }
+        }
+        Ok(Self { in_dir: in_dir.into(), json, given, taken: Vec::new() })
     }
 
     /// The value of a parameter.
@@ -57,9 +67,9 @@ impl Inputs {
     /// [`Failure::Input`]: it is given twice, or not at all, or does not fit.
     pub fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<T, Failure> {
         let (path, given) = self.find(name)?;
-        let from = match (&path, &given) {
+        let from = match (&path, given) {
             (Some(path), _) => From::Mount(path),
-            (None, Some(json)) => From::Json(json.get()),
+            (None, Some(at)) => From::Json(self.json.get(at).unwrap_or_default()),
             (None, None) => From::Nowhere(name),
         };
         let loaded = OnceCell::new();
@@ -67,14 +77,19 @@ impl Inputs {
     }
 
     /// Where a parameter is mounted, or the field with its value. All that need not be there once for each type.
-    fn find(&mut self, name: &'static str) -> Result<(Option<PathBuf>, Option<Box<RawValue>>), Failure> {
+    fn find(&mut self, name: &'static str) -> Result<(Option<String>, Option<Range<usize>>), Failure> {
         self.taken.push(name);
-        let path = self.in_dir.join(name);
-        let given = self.given.0.iter().position(|(field, _)| field == name).map(|at| self.given.0.swap_remove(at).1);
-        let is_mounted = path.symlink_metadata().is_ok();
+        let path = text!(self.in_dir, "/", name);
+        let given = self.given.iter().position(|(field, _)| field == name).map(|at| self.given.swap_remove(at).1);
+        let is_mounted = system::is_there(&path);
         if is_mounted && given.is_some() {
-            let path = path.display();
-            return Err(Failure::Input(format!("`{name}` is given twice: at `{path}`, and as a field of `input`")));
+            return Err(Failure::Input(text!(
+                "`",
+                name,
+                "` is given twice: at `",
+                path,
+                "`, and as a field of `input`"
+            )));
         }
         Ok((is_mounted.then_some(path), given))
     }
@@ -84,49 +99,25 @@ impl Inputs {
     /// # Errors
     /// [`Failure::Input`] if there is.
     pub fn finish(self) -> Result<(), Failure> {
-        let Some((unknown, _)) = self.given.0.first() else { return Ok(()) };
-        let takes = match self.taken.as_slice() {
-            [] => "nothing".to_owned(),
-            taken => format!("`{}`", taken.join("`, `")),
-        };
-        Err(Failure::Input(format!("`input` has `{unknown}`, which the job does not take: it takes {takes}")))
-    }
-}
-
-/// The fields of an object, unread. There are few: a map would be larger as a program than as data.
-#[derive(Debug, Default)]
-struct Fields(Vec<(String, Box<RawValue>)>);
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct All;
-        impl<'de> Visitor<'de> for All {
-            type Value = Fields;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Fields, A::Error> {
-                let mut all = Vec::<(String, Box<RawValue>)>::new();
-                while let Some((name, value)) = fields.next_entry()? {
-                    if all.iter().any(|(before, _)| *before == name) {
-                        return Err(de::Error::custom(format_args!("`{name}` is there twice")));
-                    }
-                    all.push((name, value));
-                }
-                Ok(Fields(all))
-            }
+        let Some((unknown, _)) = self.given.first() else { return Ok(()) };
+        let mut takes = String::new();
+        for name in &self.taken {
+            takes.push_str(if takes.is_empty() { "`" } else { ", `" });
+            takes.push_str(name);
+            takes.push('`');
         }
-        deserializer.deserialize_map(All)
+        if takes.is_empty() {
+            takes.push_str("nothing");
+        }
+        Err(Failure::Input(text!("`input` has `", unknown, "`, which the job does not take: it takes ", takes)))
     }
 }
 
 /// Where a value is.
 #[derive(Debug, Clone, Copy)]
 enum From<'a> {
-    Json(&'a str),
-    Mount(&'a Path),
+    Json(&'a [u8]),
+    Mount(&'a str),
     /// The parameter's name.
     Nowhere(&'static str),
 }
@@ -155,8 +146,8 @@ impl Wrong {
     /// What is said of it where it is a parameter's value.
     fn with(self, name: &str) -> Failure {
         let Self { at, message } = self;
-        let at = if at.is_empty() { at } else { format!(", `{at}`") };
-        Failure::Input(format!("`{name}`{at}: {message}"))
+        let at = if at.is_empty() { at } else { text!(", `", at, "`") };
+        Failure::Input(text!("`", name, "`", at, ": ", message))
     }
 }
 
@@ -178,49 +169,58 @@ impl<'de> Source<'de> {
     /// The value as JSON.
     fn json(self) -> Result<&'de [u8], Wrong> {
         match self.from {
-            From::Json(text) => Ok(text.as_bytes()),
-            From::Nowhere(name) => Err(Wrong::of_all(format!(
-                "nothing is given: mount something at `{}/{name}`, or give a field `{name}` of `input`",
-                abi::IN_DIR
+            From::Json(text) => Ok(text),
+            From::Nowhere(name) => Err(Wrong::of_all(text!(
+                "nothing is given: mount something at `",
+                abi::IN_DIR,
+                "/",
+                name,
+                "`, or give a field `",
+                name,
+                "` of `input`"
             ))),
             From::Mount(path) => {
-                let bytes = if path.is_dir() { read_result(path) } else { read(path) }?;
+                let bytes = if system::is_dir(path) { read_result(path) } else { read(path) }?;
                 Ok(self.loaded.get_or_init(|| bytes))
             }
         }
     }
 
-    fn wrong(self, text: &[u8], error: &serde_json::Error) -> Wrong {
+    fn wrong(self, text: &[u8], error: &json::Error) -> Wrong {
+        let message = error.in_text(text);
         let message = match self.from {
-            From::Mount(path) => format!("in `{}`: {error}", path.display()),
-            _ => error.to_string(),
+            From::Mount(path) => text!("in `", path, "`: ", message),
+            _ => message,
         };
-        Wrong { at: path_of(text, error), message }
+        Wrong { at: path_of(text, error.at()), message }
     }
 
     /// The value itself, for whoever wants to see it as what it is.
-    fn value<T>(
-        self,
-        visit: impl FnOnce(&mut serde_json::Deserializer<serde_json::de::SliceRead<'de>>) -> serde_json::Result<T>,
-    ) -> Result<T, Wrong> {
+    fn value<T>(self, visit: impl FnOnce(&mut json::Reader<'de>) -> Result<T, json::Error>) -> Result<T, Wrong> {
         let text = self.json()?;
-        let mut json = serde_json::Deserializer::from_slice(text);
-        let value = visit(&mut json).and_then(|value| json.end().map(|()| value));
-        value.map_err(|error| self.wrong(text, &error))
+        let read = json::Reader::new(text).and_then(|mut json| {
+            let value = visit(&mut json)?;
+            json.end().map(|()| value)
+        });
+        read.map_err(|error| self.wrong(text, &error))
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Wrong> {
-    std::fs::read(path).map_err(|error| Wrong::of_all(format!("failed to read `{}`: {error}", path.display())))
+fn read(path: &str) -> Result<Vec<u8>, Wrong> {
+    system::read(path).map_err(|error| Wrong::of_all(text!("failed to read `", path, "`: ", error)))
 }
 
 /// The result that an SDK job left in a directory.
-fn read_result(dir: &Path) -> Result<Vec<u8>, Wrong> {
-    let path = dir.join(abi::RESULT_FILE);
-    if !path.is_file() {
-        let (dir, file) = (dir.display(), abi::RESULT_FILE);
-        return Err(Wrong::of_all(format!(
-            "`{dir}` has no `{file}`: whoever left it is no job that returns a value; take a `Dir`, or mount one file of it"
+fn read_result(dir: &str) -> Result<Vec<u8>, Wrong> {
+    let file = abi::RESULT_FILE;
+    let path = text!(dir, "/", file);
+    if !system::is_file(&path) {
+        return Err(Wrong::of_all(text!(
+            "`",
+            dir,
+            "` has no `",
+            file,
+            "`: whoever left it is no job that returns a value; take a `Dir`, or mount one file of it"
         )));
     }
     read(&path)
@@ -239,7 +239,7 @@ impl<'de> Deserializer<'de> for Source<'de> {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match self.from {
-            From::Nowhere(_) | From::Json("null") => visitor.visit_none(),
+            From::Nowhere(_) | From::Json(b"null") => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
@@ -253,10 +253,10 @@ impl<'de> Deserializer<'de> for Source<'de> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Wrong> {
         let From::Mount(path) = self.from else { return visitor.visit_newtype_struct(self) };
-        let shown = path.display();
+        let shown = path;
         let wrong = match name {
-            FILE | TEXT if path.is_dir() => format!("`{shown}` is a directory, and a file is wanted"),
-            DIR | EACH if !path.is_dir() => format!("`{shown}` is a file, and a directory is wanted"),
+            FILE | TEXT if system::is_dir(path) => text!("`", shown, "` is a directory, and a file is wanted"),
+            DIR | EACH if !system::is_dir(path) => text!("`", shown, "` is a file, and a directory is wanted"),
             TEXT => match String::from_utf8(read(path)?) {
                 Ok(text) => return visitor.visit_newtype_struct(text.into_deserializer()),
                 Err(error) => {
@@ -264,10 +264,7 @@ impl<'de> Deserializer<'de> for Source<'de> {
                     format!("`{shown}` is no text: byte {at} is not UTF-8")
                 }
             },
-            FILE | DIR | EACH => match path.to_str() {
-                Some(path) => return visitor.visit_newtype_struct(path.into_deserializer()),
-                None => format!("`{shown}` is not UTF-8"),
-            },
+            FILE | DIR | EACH => return visitor.visit_newtype_struct(path.into_deserializer()),
             _ => return visitor.visit_newtype_struct(self),
         };
         Err(Wrong::of_all(wrong))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 
 fn take<T: DeserializeOwned>(json: &str) -> Result<T, String> {
-    let mut inputs = Inputs::new(json.as_bytes(), "/nowhere/at/all").expect("an object");
+    let mut inputs = Inputs::new(json.as_bytes().to_vec(), "/nowhere/at/all").expect("an object");
     inputs.take("it").map_err(|failure| match failure {
         Failure::Input(wrong) => wrong,
         other => panic!("{other:?}"),

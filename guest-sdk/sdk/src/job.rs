@@ -9,6 +9,7 @@ use std::error::Error as StdError;
 use serde::Serialize;
 
 use crate::input::Inputs;
+use crate::json;
 use crate::outputs::{Output, Outputs};
 
 /// A job of this module.
@@ -44,7 +45,7 @@ pub enum Failure {
     /// It returned this error.
     Job(Box<dyn StdError>),
     /// Its result cannot be written as JSON.
-    Output(serde_json::Error),
+    Output(json::Error),
 }
 
 /// Is implemented for every `Result`: its error is the job's.
@@ -152,6 +153,6 @@ impl One {
 ///
 /// # Errors
 /// It has no form in JSON.
-pub fn to_json<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(value)
+pub fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, json::Error> {
+    json::to_vec(value)
 }

@@ -37,7 +37,7 @@
 //!
 //! The crate is a program (`src/main.rs`), built for `wasm32-wasip1`. The derives of serde that the prelude
 //! brings in need `serde` among the crate's own dependencies.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod command;
 mod each;
@@ -45,6 +45,7 @@ mod error;
 mod files;
 mod input;
 mod job;
+mod json;
 pub mod out;
 mod outputs;
 mod place;
@@ -52,6 +53,8 @@ mod plan;
 mod remarks;
 mod root;
 mod schema;
+mod system;
+mod text;
 
 pub use command::run;
 pub use each::Each;
@@ -80,7 +83,7 @@ macro_rules! main {
     () => {
         $crate::__describe!(sdk_line, $crate::__private::VERSION);
 
-        fn main() -> ::std::process::ExitCode {
+        fn main() -> ! {
             $crate::run()
         }
     };
@@ -114,6 +117,7 @@ pub mod __private {
     pub use crate::command::{Invocation, initialise, jobs, or_panic};
     pub use crate::input::Inputs;
     pub use crate::job::{AnyReturned, Failure, Job, OneResult, ResultReturned, Returned, SeveralResults, to_json};
+    pub use crate::json::Error as JsonError;
     pub use crate::outputs::Output;
     pub use crate::schema::{Described, Undescribed, type_or_name};
     pub use inventory;

@@ -14,7 +14,7 @@ use crate::root::out_dir;
 /// # Errors
 /// The path leaves `/out` or names no file, or the file cannot be written.
 pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Result<()> {
-    let path = prepare(&out_dir(), path.as_ref())?;
+    let path = prepare(Path::new(&out_dir()), path.as_ref())?;
     std::fs::write(&path, bytes).with_context(|| format!("failed to write `{}`", path.display()))
 }
 
@@ -23,7 +23,7 @@ pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Result<()> {
 /// # Errors
 /// The path leaves `/out` or names no file, or the file cannot be created.
 pub fn create(path: impl AsRef<Path>) -> Result<File> {
-    let path = prepare(&out_dir(), path.as_ref())?;
+    let path = prepare(Path::new(&out_dir()), path.as_ref())?;
     File::create(&path).with_context(|| format!("failed to create `{}`", path.display()))
 }
 

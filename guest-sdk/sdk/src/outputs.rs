@@ -4,7 +4,7 @@
 //! (`command`).
 
 /// A result's name, and its value as JSON.
-pub type Output = (&'static str, serde_json::Result<Vec<u8>>);
+pub type Output = (&'static str, Result<Vec<u8>, crate::json::Error>);
 
 /// Several results of a job, which others take one by one: `#[derive(Outputs)]` on a struct with named fields.
 ///

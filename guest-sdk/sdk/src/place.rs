@@ -12,26 +12,10 @@ enum Step<'j> {
     List(usize),
 }
 
-/// The path of the value that an error is about, such as `texts[1].title`; empty for the whole. The text need not be well-formed.
-///
-/// An error that a type makes itself, without saying where, is at the end of the value, or of the one around it: then the path is
-/// one step shorter. (A type that reads JSON out of a string and passes on that reader's error has its place taken for one in this text.)
-pub(crate) fn path_of(json: &[u8], error: &serde_json::Error) -> String {
-    let line = json.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
-    let end = line.map(<[u8]>::len).sum::<usize>().saturating_add(error.column()).min(json.len());
-    // A byte that should not be there opens nothing.
-    let end = end - usize::from(error.is_syntax() && end > 0);
-    let (text, rest) = json.split_at_checked(end).unwrap_or((json, &[]));
-    let mut steps = steps_to(text);
-    // `serde_json` reads the comma behind an item before it says where an error in it was. Only a list or a table is said to be
-    // wrong where it begins; then it may be the one behind the comma.
-    if let (Some(Step::List(index)), Some(b',')) = (steps.last_mut(), text.trim_ascii_end().last()) {
-        match rest.trim_ascii_start().first() {
-            Some(b'{' | b'[') => drop(steps.pop()),
-            _ => *index = index.saturating_sub(1),
-        }
-    }
-    written(&steps)
+/// The path of the value that begins at, or has in it, or is before, a byte of a text, such as `texts[1].title`; empty for the whole.
+/// The text need not be well-formed.
+pub(crate) fn path_of(json: &[u8], at: usize) -> String {
+    written(&steps_to(json.get(..at).unwrap_or(json)))
 }
 
 /// The way to the value that the text breaks off in, or behind.
@@ -75,7 +59,7 @@ fn written(steps: &[Step<'_>]) -> String {
             Step::Table(None) => Ok(()),
             Step::Table(Some(key)) => {
                 let dot = if path.is_empty() { "" } else { "." };
-                write!(path, "{dot}{}", String::from_utf8_lossy(key))
+                write!(path, "{dot}{}", std::str::from_utf8(key).unwrap_or_default())
             }
             Step::List(index) => write!(path, "[{index}]"),
         };
@@ -122,8 +106,8 @@ mod tests {
     }
 
     fn path<T: DeserializeOwned>(json: &str) -> String {
-        let error = serde_json::from_str::<T>(json).map(drop).expect_err("something is wrong");
-        path_of(json.as_bytes(), &error)
+        let error = crate::json::from_slice::<T>(json.as_bytes()).map(drop).expect_err("something is wrong");
+        path_of(json.as_bytes(), error.at())
     }
 
     #[test]
@@ -180,31 +164,31 @@ mod tests {
         }
     }
 
-    /// The place is that of the value, or of what it is in; never that of another.
     #[test]
-    fn errors_of_types_that_do_not_say_where_lead_to_no_other_value() {
-        for (json, expected) in [("[true, 1]", "[0]"), ("[1, true, 2]", "[1]"), ("[1, true]", ""), ("[1, [], [2]]", "")]
+    fn errors_of_types_that_do_not_say_where_lead_to_the_value() {
+        for (json, expected) in
+            [("[true, 1]", "[0]"), ("[1, true, 2]", "[1]"), ("[1, true]", "[1]"), ("[1, [], [2]]", "[1]")]
         {
             assert_eq!(path::<Vec<Either>>(json), expected, "{json}");
         }
         for (json, expected) in [
             (r#"["bad", "ok"]"#, "[0]"),
             (r#"["ok", "bad", "ok"]"#, "[1]"),
-            (r#"["ok", "bad" , {}]"#, ""),
-            (r#"["ok", "bad"]"#, ""),
+            (r#"["ok", "bad" , {}]"#, "[1]"),
+            (r#"["ok", "bad"]"#, "[1]"),
             (r#"["ok", 7, "ok"]"#, "[1]"),
         ] {
             assert_eq!(path::<Vec<Even>>(json), expected, "{json}");
         }
         let tagged = r#"[{"is": "Number", "value": 300}, {"is": "Nothing"}]"#;
-        assert_eq!(path::<Vec<Tagged>>(tagged), "");
+        assert_eq!(path::<Vec<Tagged>>(tagged), "[0]");
         assert_eq!(path::<BTreeMap<String, Even>>(r#"{"a": "ok", "b": "bad", "c": "ok"}"#), "b");
     }
 
     #[test]
-    fn what_is_behind_the_value_or_is_a_key_is_in_no_list() {
+    fn what_is_behind_the_value_is_in_no_list_and_a_key_is_the_field_s() {
         assert_eq!(path::<Vec<u8>>("[1]\n[2]"), "");
-        assert_eq!(path::<BTreeMap<u32, u8>>(r#"{"1": 1, "abc": 2}"#), "");
+        assert_eq!(path::<BTreeMap<u32, u8>>(r#"{"1": 1, "abc": 2}"#), "abc");
         assert_eq!(path::<Outer>(r#"{"name": "a", "texts": [], "at": [1, {"a": tru}]}"#), "at[1].a");
         assert_eq!(path::<Vec<Vec<u8>>>("[[1, 2], [3,\r\n 300]]"), "[1][1]");
     }
@@ -214,8 +198,8 @@ mod tests {
         let json = r#"{"a": [{"b": "c\"d"}, "e", {"é": 1.5}], "f": {}}"#;
         for end in 0..=json.len() {
             let cut = json.as_bytes().get(..end).expect("a part");
-            if let Err(error) = serde_json::from_slice::<Value>(cut) {
-                path_of(cut, &error);
+            if let Err(error) = crate::json::from_slice::<Value>(cut) {
+                path_of(cut, error.at());
             }
             steps_to(&[cut, b"]}}\"]]"].concat());
         }

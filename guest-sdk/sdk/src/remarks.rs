@@ -2,8 +2,6 @@
 //!
 //! Owns: how that is written. Does not know: who reads it. A host that does not know of it shows it on standard error.
 
-use std::io::Write as _;
-
 use log::{LevelFilter, Log, Metadata, Record};
 use serde::Serialize;
 use wasmill_abi::REMARK_MARK;
@@ -27,12 +25,12 @@ fn remark(remark: &Remark) {
         return;
     }
     let mut line = REMARK_MARK.to_vec();
-    let Ok(json) = serde_json::to_vec(remark) else { return };
+    let Ok(json) = crate::json::to_vec(remark) else { return };
     // The mark is the beginning of the object.
     line.extend_from_slice(json.get(1..).unwrap_or_default());
     line.push(b'\n');
     // Nobody has to listen.
-    let _ = std::io::stderr().lock().write_all(&line);
+    crate::system::say(&line);
 }
 
 /// Has `log::info!` and the like heard by the host.

@@ -15,13 +15,13 @@ pub(crate) fn folder() -> Option<PathBuf> {
 
 /// The file that stands for standard input, of a program that runs on the machine itself.
 #[cfg(not(target_family = "wasm"))]
-pub(crate) fn stdin() -> Option<PathBuf> {
-    std::env::var_os(wasmill_abi::STDIN_VARIABLE).map(PathBuf::from)
+pub(crate) fn stdin() -> Option<String> {
+    std::env::var_os(wasmill_abi::STDIN_VARIABLE).map(|path| path.to_string_lossy().into_owned())
 }
 
 /// In a sandbox it is what it is.
 #[cfg(target_family = "wasm")]
-pub(crate) fn stdin() -> Option<PathBuf> {
+pub(crate) fn stdin() -> Option<String> {
     None
 }
 
@@ -32,15 +32,18 @@ pub(crate) fn folder() -> Option<PathBuf> {
 }
 
 /// Where inputs are.
-pub(crate) fn in_dir() -> PathBuf {
+pub(crate) fn in_dir() -> String {
     below(IN_DIR)
 }
 
 /// Where outputs go.
-pub(crate) fn out_dir() -> PathBuf {
+pub(crate) fn out_dir() -> String {
     below(OUT_DIR)
 }
 
-fn below(path: &str) -> PathBuf {
-    folder().map_or_else(|| path.into(), |root| root.join(path.trim_start_matches('/')))
+fn below(path: &str) -> String {
+    match folder() {
+        Some(root) => format!("{}{path}", root.display()),
+        None => path.to_owned(),
+    }
 }

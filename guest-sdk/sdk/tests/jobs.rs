@@ -154,7 +154,11 @@ fn call(arguments: &[&str], input: &str) -> (u8, String, Option<String>) {
 fn call_with(root: &TempDir, arguments: &[&str], input: &str) -> (u8, String, Option<String>) {
     let out = root;
     let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-    let invocation = Invocation { arguments, in_dir: root.path().join("in"), out_dir: out.path().to_owned() };
+    let invocation = Invocation {
+        arguments,
+        in_dir: format!("{}/in", root.path().display()),
+        out_dir: out.path().display().to_string(),
+    };
     let (exit_code, message) = match invocation.run(&jobs(), || Ok(input.into())) {
         Ok(()) => (0, String::new()),
         Err(refusal) => (refusal.exit_code, refusal.message),

@@ -83,7 +83,7 @@ fn sizes_are_bounded(space: &TestSpace) {
     let ran = command(space, "word-counts", &["run"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     // In bytes; a little above what they are. docs/benchmarks.md has what is in them.
-    for (profile, most) in [("release", 150_000), ("size", 125_000)] {
+    for (profile, most) in [("release", 76_000), ("size", 60_000)] {
         let module = format!("word-counts/guest/target/guest/wasm32-wasip1/{profile}/word-counts-jobs.wasm");
         let size = space.path(&module).metadata().expect("a module").len();
         println!("a hello job of the SDK, profile {profile}: {size} bytes");

@@ -222,8 +222,8 @@ fn jobs_fail_in_words() {
         "index out of bounds: the len is 3 but the index is 3",
         "`text`: `/in/text` is no text: byte 1 is not UTF-8",
         "error: there are no words in []",
-        "`report`, `words`: in `/in/report`: invalid type: string \"0\", expected u64 at line 1 column 26",
-        "in `/in/report`: EOF while parsing a list at line 1 column 11",
+        "`report`, `words`: in `/in/report`: invalid type: string \"0\", expected u64 at line 1 column 24",
+        "`report`, `texts[0]`: in `/in/report`: the text ends too soon at line 1 column 12",
     ] {
         assert!(said.stderr.contains(line), "{line} is not in:\n{}", said.stderr);
     }
@@ -345,6 +345,25 @@ fn a_module_for_another_version_of_the_abi_is_refused() {
 }
 
 #[test]
+fn a_job_s_heap_keeps_what_is_put_there() {
+    let plan = r#"
+    [modules.jobs]
+    file = "heap.wasm"
+    [jobs.many]
+    module = "jobs"
+    entry = "heap"
+    input = { rounds = 20000 }
+    save = { "result.json" = "most" }
+"#;
+    let space = TestSpace::new();
+    space.guest("heap").write("mill.toml", plan);
+    let said = space.run(&["run"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let most: usize = space.read("most").trim().parse().expect("a number");
+    assert!(most > 1 << 20, "{most} bytes are no more than the heap has to begin with");
+}
+
+#[test]
 fn values_that_are_too_large_or_cut_off_fail_in_words() {
     let plan = r#"
     [modules.jobs]
@@ -371,7 +390,7 @@ fn values_that_are_too_large_or_cut_off_fail_in_words() {
         let what = format!("`{name}`: failed to read `/in/{name}`: out of memory");
         assert!(said.stderr.contains(&what), "{}", said.stderr);
     }
-    let cut_off = "`report`, `texts[1]`: in `/in/report`: EOF while parsing a string at line 1 column 18";
+    let cut_off = "`report`, `texts[1]`: in `/in/report`: the text ends too soon at line 1 column 19";
     assert!(said.stderr.contains(cut_off), "{}", said.stderr);
 }
 

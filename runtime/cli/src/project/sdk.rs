@@ -30,6 +30,11 @@ const FILES: &[(&str, &str)] = files! {
     "sdk/src/input.rs"
     "sdk/src/input_tests.rs"
     "sdk/src/job.rs"
+    "sdk/src/json/mod.rs"
+    "sdk/src/json/read.rs"
+    "sdk/src/json/read/types.rs"
+    "sdk/src/json/tests.rs"
+    "sdk/src/json/write.rs"
     "sdk/src/lib.rs"
     "sdk/src/out.rs"
     "sdk/src/outputs.rs"
@@ -38,6 +43,12 @@ const FILES: &[(&str, &str)] = files! {
     "sdk/src/remarks.rs"
     "sdk/src/root.rs"
     "sdk/src/schema.rs"
+    "sdk/src/system/heap.rs"
+    "sdk/src/system/memory.rs"
+    "sdk/src/system/mod.rs"
+    "sdk/src/system/preview1.rs"
+    "sdk/src/system/with_std.rs"
+    "sdk/src/text.rs"
 };
 
 /// The manifest of the workspace that the SDK is developed in, where versions are.
