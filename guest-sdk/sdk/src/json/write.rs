@@ -26,28 +26,52 @@ pub(crate) fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
 /// A string in quotes.
 pub(crate) fn string(json: &mut Vec<u8>, text: &str) {
     json.push(b'"');
-    for byte in text.bytes() {
-        let escape = match byte {
-            b'"' | b'\\' => byte,
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            0x08 => b'b',
-            0x0c => b'f',
-            0..=0x1f => {
-                let low = byte & 15;
-                json.extend_from_slice(&[b'\\', b'u', b'0', b'0', b'0' + (byte >> 4)]);
-                json.push(if low < 10 { b'0' + low } else { b'a' + low - 10 });
-                continue;
-            }
-            _ => {
-                json.push(byte);
-                continue;
-            }
-        };
-        json.extend_from_slice(&[b'\\', escape]);
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\') {
+        let (plain, special) = rest.split_at(at);
+        json.extend_from_slice(plain);
+        let Some((byte, after)) = special.split_first() else { break };
+        escape(json, *byte);
+        rest = after;
     }
+    json.extend_from_slice(rest);
     json.push(b'"');
+}
+
+/// A byte that cannot be in a string as it is.
+fn escape(json: &mut Vec<u8>, byte: u8) {
+    let short = match byte {
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        0..=0x1f => {
+            let low = byte & 15;
+            json.extend_from_slice(b"\\u00");
+            json.push(b'0' + (byte >> 4));
+            json.push(if low < 10 { b'0' + low } else { b'a' + low - 10 });
+            return;
+        }
+        other => other,
+    };
+    json.extend_from_slice(&[b'\\', short]);
+}
+
+/// The digits of a whole number.
+fn digits(json: &mut Vec<u8>, mut number: u64) {
+    let mut all = [0; 20];
+    let mut begin = all.len();
+    for digit in all.iter_mut().rev() {
+        // Less than ten.
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        begin -= 1;
+        if number == 0 {
+            break;
+        }
+    }
+    json.extend_from_slice(all.get(begin..).unwrap_or_default());
 }
 
 /// What a value is written behind.
@@ -66,10 +90,10 @@ impl Writer<'_> {
     }
 }
 
-macro_rules! displayed {
-    ($($method:ident: $ty:ty)*) => {
+macro_rules! numbers {
+    ($($method:ident: $ty:ty as $large:ident)*) => {
         $(fn $method(self, value: $ty) -> Result<()> {
-            self.display(value)
+            self.$large(value.into())
         })*
     };
 }
@@ -89,17 +113,34 @@ impl<'j> Serializer for Writer<'j> {
         self.put(if value { "true" } else { "false" })
     }
 
-    displayed! {
-        serialize_i8: i8
-        serialize_i16: i16
-        serialize_i32: i32
-        serialize_i64: i64
-        serialize_i128: i128
-        serialize_u8: u8
-        serialize_u16: u16
-        serialize_u32: u32
-        serialize_u64: u64
-        serialize_u128: u128
+    numbers! {
+        serialize_i8: i8 as serialize_i64
+        serialize_i16: i16 as serialize_i64
+        serialize_i32: i32 as serialize_i64
+        serialize_u8: u8 as serialize_u64
+        serialize_u16: u16 as serialize_u64
+        serialize_u32: u32 as serialize_u64
+    }
+
+    fn serialize_i64(self, value: i64) -> Result<()> {
+        if value < 0 {
+            self.0.push(b'-');
+        }
+        digits(self.0, value.unsigned_abs());
+        Ok(())
+    }
+
+    fn serialize_u64(self, value: u64) -> Result<()> {
+        digits(self.0, value);
+        Ok(())
+    }
+
+    fn serialize_i128(self, value: i128) -> Result<()> {
+        self.display(value)
+    }
+
+    fn serialize_u128(self, value: u128) -> Result<()> {
+        self.display(value)
     }
 
     fn serialize_f32(self, value: f32) -> Result<()> {
