@@ -124,9 +124,10 @@ fn register(function: &ItemFn) -> TokenStream {
     // Likewise for what is several results: it need not have a form as one.
     let finish = quote_spanned!(returned=> (&__wasmill_value).form().finish(__wasmill_value));
     let is_mut = if values.is_empty() { quote!() } else { quote!(mut) };
-    let later = later(function);
+    let (later, trial) = (later(function), trial(function));
     quote! {
         #later
+        #trial
         #(#cfgs)*
         const _: () = {
             use ::wasmill_sdk::__private::{AnyReturned as _, OneResult as _, ResultReturned as _, SeveralResults as _, Undescribed as _};
@@ -181,6 +182,30 @@ fn later(function: &ItemFn) -> TokenStream {
         #[cfg_attr(all(), allow(dead_code))]
         #vis fn #later(#(#parameters),*) -> ::wasmill_sdk::Later<#result> {
             ::wasmill_sdk::Later::new(#name, #is_plan, ::std::vec![#(#given),*])
+        }
+    }
+}
+
+/// The function that tries the job in a test: `NAME_trial()`.
+fn trial(function: &ItemFn) -> TokenStream {
+    let (ident, vis) = (&function.sig.ident, &function.vis);
+    let name = ident.unraw().to_string();
+    let trial = Ident::new(&format!("{name}_trial"), ident.span());
+    let cfgs = function.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
+    let parameters = function.sig.inputs.iter().filter_map(|argument| match argument {
+        FnArg::Typed(PatType { pat, .. }) => name_of(pat).map(|name| name.unraw().to_string()),
+        FnArg::Receiver(_) => None,
+    });
+    let about = format!("A call of the job `{name}` as wasmill makes it, for tests: with inputs from memory.");
+    quote! {
+        #(#cfgs)*
+        #[cfg(not(target_family = "wasm"))]
+        #[doc = #about]
+        // Tests may call the function itself.
+        #[cfg_attr(all(), allow(dead_code))]
+        #[track_caller]
+        #vis fn #trial() -> ::wasmill_sdk::Trial {
+            ::wasmill_sdk::Trial::new(#name, &[#(#parameters),*])
         }
     }
 }

@@ -55,6 +55,8 @@ mod root;
 mod schema;
 mod system;
 mod text;
+#[cfg(not(target_family = "wasm"))]
+mod trial;
 
 pub use command::run;
 pub use each::Each;
@@ -66,6 +68,8 @@ pub use plan::{Give, Given, Later, LaterPath, Many, ManyPaths, Nothing, Plan};
 pub use remarks::progress;
 pub use schema::Schema;
 pub use serde;
+#[cfg(not(target_family = "wasm"))]
+pub use trial::{Trial, Tried};
 pub use wasmill_sdk_macro::{Outputs, Schema, init, job};
 
 /// What a file with jobs in it needs: `use wasmill_sdk::prelude::*;`.

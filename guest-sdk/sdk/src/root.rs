@@ -1,7 +1,7 @@
 //! Where a job's files are.
 //!
 //! Owns: the difference between the sandbox, where they are below `/`, and a program that `wasmill debug` starts on the machine itself,
-//! for which they are in a folder. Does not know: what is there.
+//! for which they are in a folder, as for a test's trial. Does not know: what is there.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,27 @@ use wasmill_abi::{IN_DIR, OUT_DIR};
 /// The folder that stands for `/`, of a program that runs on the machine itself.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) fn folder() -> Option<PathBuf> {
-    std::env::var_os(wasmill_abi::ROOT_VARIABLE).map(PathBuf::from)
+    TRIED.with_borrow(Clone::clone).or_else(|| std::env::var_os(wasmill_abi::ROOT_VARIABLE).map(PathBuf::from))
+}
+
+#[cfg(not(target_family = "wasm"))]
+thread_local! {
+    /// The folder of the trial that goes on in this thread: tests run side by side.
+    static TRIED: std::cell::RefCell<Option<PathBuf>> = const { std::cell::RefCell::new(None) };
+}
+
+/// Does something for which a folder stands for `/`.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn within<T>(folder: &std::path::Path, work: impl FnOnce() -> T) -> T {
+    /// What it was before, also after a panic.
+    struct Before(Option<PathBuf>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            TRIED.set(self.0.take());
+        }
+    }
+    let _before = Before(TRIED.replace(Some(folder.to_owned())));
+    work()
 }
 
 /// The file that stands for standard input, of a program that runs on the machine itself.

@@ -331,3 +331,68 @@ fn jobs_are_ordinary_functions() {
     assert_eq!(plain(Some(1)), 1);
     assert_eq!(greet(Person { name: "A".to_owned(), years: vec![4] }).expect("greeted"), "A 4 0");
 }
+
+#[derive(Outputs)]
+struct Parts {
+    odd: u64,
+    even: u64,
+}
+
+/// Leaves a file, and returns several things.
+#[job]
+fn parted(dir: Dir, numbers: Vec<u64>) -> Result<Parts> {
+    let mut names = String::new();
+    for entry in dir.walk() {
+        names += entry?.name();
+    }
+    out::write("list/names", names)?;
+    let (odd, even) = numbers.iter().partition::<Vec<u64>, _>(|number| *number % 2 == 1);
+    Ok(Parts { odd: odd.iter().sum(), even: even.iter().sum() })
+}
+
+#[job]
+fn breaks() {
+    panic!("on purpose");
+}
+
+#[test]
+fn a_trial_is_a_call_with_inputs_from_memory() -> Result<()> {
+    let person = serde_json::json!({ "name": "Ada9", "years": [1, 2] });
+    assert_eq!(greet_trial().value("person", &person).run().result::<String>()?, "Ada9 1 9");
+    // A value may be in a file as well, and what a job takes of files is given in memory.
+    assert_eq!(greet_trial().file("person", person.to_string()).run().result::<String>()?, "Ada9 1 9");
+    let tried = places_trial()
+        .file("text", "grüß")
+        .file("dir/b", "")
+        .file("dir/a", "")
+        .value("nested", serde_json::json!({}))
+        .results("each", [("one", 1), ("two", 2)])
+        .run();
+    assert_eq!(tried.result::<String>()?, r#"grüß ["a", "b"] None None [("one", 1), ("two", 2)]"#);
+    let tried = parted_trial().file("dir/x/y", "").value("numbers", [1, 2, 3]).run();
+    assert_eq!((tried.result_named::<u64>("odd")?, tried.result_named::<u64>("even")?), (4, 2));
+    assert_eq!(tried.out("list/names")?, b"y");
+    assert!(tried.result::<String>().is_err() && tried.result_named::<String>("odd").is_err());
+    silent_trial().run();
+    Ok(())
+}
+
+#[test]
+fn a_trial_tells_how_a_job_fails() {
+    let tried = own_error_trial().run();
+    assert_eq!((tried.exit_code(), tried.result::<()>().map_err(|error| error.to_string())), {
+        (1, Err("it broke\n  caused by: an error occurred when formatting an argument".to_owned()))
+    });
+    let tried = places_trial().file("text", b"a\xff").run();
+    assert_eq!(tried.exit_code(), 65);
+    assert!(tried.message().contains("`text`: `/in/text` is no text: byte 1 is not UTF-8"), "{}", tried.message());
+    // What a test does wrong ends it.
+    let panicked = |wrong: fn()| {
+        let panic = std::panic::catch_unwind(wrong).expect_err("it is wrong");
+        panic.downcast_ref::<String>().cloned().or(panic.downcast_ref::<&str>().map(|said| (*said).to_owned()))
+    };
+    let said = panicked(|| drop(places_trial().file("txt/a", "").run()));
+    assert!(said.is_some_and(|said| said.contains("takes no `txt`: it takes [\"text\", \"dir\"")));
+    assert!(panicked(|| drop(places_trial().file("dir/../x", "").run())).is_some());
+    assert_eq!(panicked(|| drop(breaks_trial().run())).as_deref(), Some("on purpose"));
+}

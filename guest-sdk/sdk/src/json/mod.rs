@@ -16,6 +16,8 @@ use serde::de::{self, Expected, Unexpected};
 use serde::ser;
 
 pub(crate) use read::{Reader, fields, from_slice};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use write::string;
 pub(crate) use write::to_vec;
 
 /// Why JSON cannot be read or written.

@@ -49,6 +49,7 @@ const FILES: &[(&str, &str)] = files! {
     "sdk/src/system/preview1.rs"
     "sdk/src/system/with_std.rs"
     "sdk/src/text.rs"
+    "sdk/src/trial.rs"
 };
 
 /// The manifest of the workspace that the SDK is developed in, where versions are.
