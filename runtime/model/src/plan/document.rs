@@ -3,8 +3,9 @@
 //! Owns: what a document is, and what is wrong with one that is not well-formed. Does not know: plans.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 
+use hashbrown::HashTable;
 use jsonc_parser::common::Range;
 use jsonc_parser::tokens::Token;
 use jsonc_parser::{
@@ -202,6 +203,27 @@ fn lower_first(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
+/// The keys of a large table, as numbers of its entries: of a million jobs' names there is no copy.
+#[derive(Default)]
+struct Seen {
+    entries: HashTable<u32>,
+    random: RandomState,
+}
+
+impl Seen {
+    /// The entry of a key.
+    fn find<'e, 't>(&mut self, entries: &'e [(Key<'t>, Node<'t>)], key: &str) -> Option<&'e (Key<'t>, Node<'t>)> {
+        let hash = |at: &u32| entries.get(*at as usize).map_or(0, |(key, _)| self.random.hash_one(&*key.text));
+        // Those that came since it was asked the last time.
+        for at in self.entries.len()..entries.len() {
+            let at = u32::try_from(at).unwrap_or(u32::MAX);
+            self.entries.insert_unique(hash(&at), at, hash);
+        }
+        let is_it = |at: &u32| entries.get(*at as usize).is_some_and(|(other, _)| other.text == key);
+        entries.get(*self.entries.find(self.random.hash_one(key), is_it)? as usize)
+    }
+}
+
 /// Makes a document of tokens. Each step gives none where it is not well-formed.
 struct JsonReader<'t> {
     scanner: Scanner<'t>,
@@ -270,7 +292,7 @@ impl<'t> JsonReader<'t> {
 
     fn table(&mut self, depth: usize) -> Option<Vec<(Key<'t>, Node<'t>)>> {
         let (first, close) = (self.keys.len(), Token::CloseBrace);
-        let mut seen = HashMap::new();
+        let mut seen = Seen::default();
         let mut next = self.first(&close)?;
         while let Some(token) = next {
             let Token::String(text) = token else { return None };
@@ -287,23 +309,17 @@ impl<'t> JsonReader<'t> {
     }
 
     /// Adds an entry to the table that begins at `first`, unless there is one of the same key. `seen` has the keys of large tables.
-    fn entry(&mut self, first: usize, key: Key<'t>, value: Node<'t>, seen: &mut HashMap<Cow<'t, str>, Span>) {
+    fn entry(&mut self, first: usize, key: Key<'t>, value: Node<'t>, seen: &mut Seen) {
         let entries = self.keys.get(first..).unwrap_or_default();
         let before = if entries.len() < FEW {
             entries.iter().find(|(other, _)| other.text == key.text).map(|(other, _)| other.span.clone())
         } else {
-            if seen.is_empty() {
-                seen.extend(entries.iter().map(|(key, _)| (key.text.clone(), key.span.clone())));
-            }
-            seen.get(&key.text).cloned()
+            seen.find(entries, &key.text).map(|(other, _)| other.span.clone())
         };
         if let Some(before) = before {
             let wrong = Diagnostic::new(format!("duplicate key {}", Quoted(&key.text)), key.span);
             self.errors.push(wrong.and_at(before, "it stands here first"));
             return;
-        }
-        if !seen.is_empty() {
-            seen.insert(key.text.clone(), key.span.clone());
         }
         self.keys.push((key, value));
     }
