@@ -138,9 +138,9 @@ fn bring_in(shared: &Shared, frozen: &Frozen) {
         loop {
             // Before it is looked who lives: if a collection removes something since, who lived may have ended.
             let epoch = shared.lease.wait_for_removal(&shared.dir).map_err(doing())?;
-            let used = shared.lease.used_by_others(&shared.dir).map_err(doing())?;
-            let same = Same { shared, used, epoch };
-            if on_index("write to the index", || index::write(&index, &frozen.rows, &frozen.covered, &same))? {
+            let look =
+                || Ok(Same { shared, used: shared.lease.used_by_others(&shared.dir).map_err(redb::Error::Io)?, epoch });
+            if on_index("write to the index", || index::write(&index, &frozen.rows, &frozen.covered, look))? {
                 break;
             }
         }

@@ -102,14 +102,17 @@ pub(crate) trait SameBlob {
 }
 
 /// Writes rows, all of them or none. Returns whether it did: else all is to be asked again.
-pub(crate) fn write(
+///
+/// `look` is asked for the others once nobody else writes: who comes later finds these rows.
+pub(crate) fn write<S: SameBlob>(
     index: &Database,
     rows: &Rows,
     covered: &[Covered],
-    same: &impl SameBlob,
+    look: impl FnOnce() -> Result<S, redb::Error>,
 ) -> Result<bool, redb::Error> {
     let write = begin(index)?;
-    write_places(&write, rows, same)?;
+    let same = look()?;
+    write_places(&write, rows, &same)?;
     write_runs(&write, rows)?;
     write_caches(&write, rows)?;
     let mut table = write.open_table(SEGMENTS)?;

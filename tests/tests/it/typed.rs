@@ -354,6 +354,12 @@ fn a_job_s_heap_keeps_what_is_put_there() {
     entry = "heap"
     input = { rounds = 20000 }
     save = { "result.json" = "most" }
+    # 8 bytes, and 12 for the heap and the list.
+    [jobs.small]
+    module = "jobs"
+    entry = "boxes"
+    input = { count = 1000000 }
+    limits = { memory = "32MiB" }
 "#;
     let space = TestSpace::new();
     space.guest("heap").write("mill.toml", plan);

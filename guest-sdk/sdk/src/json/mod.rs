@@ -1,6 +1,8 @@
 //! JSON as jobs are given it and give it, small as a program.
 //!
-//! Owns: reading and writing whatever serde describes, the way `serde_json` does, to the byte. Does not know: what is read.
+//! Owns: reading and writing whatever serde describes, the way `serde_json` does, to the byte; but that fractions are read exactly, that a
+//! type which asks for a whole number is never shown a fraction, and that numbers which `serde_json` would keep as they are written, if it
+//! was told to, are read as fractions. Does not know: what is read.
 //!
 //! `serde_json` is 40 KB of a module that reads one text: its messages write fractions, quote with Unicode's tables, and end in
 //! `std::io::Error`. Here a reader that takes no fractions has nothing that reads or writes them.

@@ -3,9 +3,11 @@
 //! Owns: the comparison, for texts that are right and for texts that are nearly right. Does not know: what is said of an error.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Serialize};
+use serde::de::{self, DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -249,4 +251,64 @@ fn depth_is_bounded() {
     assert!(!compare::<Value>(&nested(1_000_000)));
     // What nobody wants may be as deep as it is.
     assert!(from_slice::<IgnoredAny>(&nested(100_000)).is_ok());
+}
+
+/// The items of a list that can be read; the others are passed over.
+struct Readable<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Readable<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for All<T> {
+            type Value = Readable<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Readable<T>, A::Error> {
+                let mut all = Vec::new();
+                for _ in 0..1_000 {
+                    match items.next_element() {
+                        Ok(Some(item)) => all.push(item),
+                        Ok(None) => return Ok(Readable(all)),
+                        Err(_) => {}
+                    }
+                }
+                Err(de::Error::custom("it does not come to an end"))
+            }
+        }
+        deserializer.deserialize_seq(All(PhantomData))
+    }
+}
+
+#[test]
+fn who_minds_no_error_goes_on_behind_it() {
+    fn count<T: DeserializeOwned>(text: &str) -> usize {
+        let ours = from_slice::<Readable<T>>(text.as_bytes()).unwrap().0.len();
+        assert_eq!(ours, serde_json::from_str::<Readable<T>>(text).unwrap().0.len(), "{text}");
+        ours
+    }
+    // More than there may be in each other.
+    let many = format!("[{}{{\"x\": 1}}]", "{},".repeat(200));
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "only read")]
+    struct Point {
+        x: u8,
+    }
+    assert_eq!(count::<Point>(&many), 1);
+    assert_eq!(count::<(u8, u8)>("[[1, 2], [3], [4, 300], [9, 10]]"), 2);
+    assert_eq!(count::<Variants>(r#"["Unit", "None", {"One": 1}, {"One": 2}]"#), 3);
+}
+
+#[test]
+fn what_is_wrong_is_said_where_it_is() {
+    fn said<T: DeserializeOwned>(text: &str) -> String {
+        from_slice::<T>(text.as_bytes()).map(drop).unwrap_err().in_text(text.as_bytes())
+    }
+    assert_eq!(said::<Variants>(" {}"), "expected the name of a variant at line 1 column 3");
+    assert_eq!(said::<Vec<u8>>("[1,\n 300]"), "invalid value: integer `300`, expected u8 at line 2 column 2");
+    assert_eq!(said::<Vec<u8>>("[1"), "the text ends too soon at line 1 column 3");
+    assert_eq!(said::<BTreeMap<u8, u8>>(r#"{"": 1}"#), "invalid type: string \"\", expected u8 at line 1 column 4");
+    assert_eq!(said::<BTreeMap<u8, u8>>(r#"{" 2": 1}"#), "invalid type: string \" 2\", expected u8 at line 1 column 6");
 }

@@ -10,8 +10,8 @@ use super::Error;
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// What `serde_json` calls a value that is written already.
-const RAW: &str = "$serde_json::private::RawValue";
+/// What `serde_json` calls a value that is written already, and a number of any length, where somebody has it keep those.
+const RAW: [&str; 2] = ["$serde_json::private::RawValue", "$serde_json::private::Number"];
 
 /// A value as JSON.
 ///
@@ -230,7 +230,7 @@ impl<'j> Serializer for Writer<'j> {
     }
 
     fn serialize_struct(self, name: &'static str, _len: usize) -> Result<Parts<'j>> {
-        if name == RAW {
+        if RAW.contains(&name) {
             return Ok(Parts { json: self.0, is_first: true, close: "", is_raw: true });
         }
         self.serialize_map(None)

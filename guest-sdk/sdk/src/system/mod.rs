@@ -4,7 +4,7 @@
 //! `std::fs`, `std::io`, libc's files and libc's heap are 40 KB of a program, all of this is 5. Elsewhere it is `std`. Does not know: what
 //! any of it is for.
 
-#[cfg(all(target_os = "wasi", target_env = "p1"))]
+#[cfg(all(feature = "heap", target_os = "wasi", target_env = "p1", not(target_feature = "atomics")))]
 #[expect(unsafe_code, reason = "it is the place of what others call malloc")]
 mod heap;
 #[cfg(all(target_os = "wasi", target_env = "p1"))]
@@ -23,3 +23,32 @@ pub(crate) use with_std::{arguments, create_dir, exit, is_dir, is_file, is_there
 
 /// Why something failed, in words.
 type Done<T> = Result<T, String>;
+
+#[cfg(any(test, all(target_os = "wasi", target_env = "p1")))]
+/// The name of a directory without what says that it is one: `/in/`, `./in` and `in` are one name, `.` is none.
+fn bare(mut name: &[u8]) -> &[u8] {
+    while let [b'/', rest @ ..] | [b'.', b'/', rest @ ..] = name {
+        name = rest;
+    }
+    while let [rest @ .., b'/' | 0] = name {
+        name = rest;
+    }
+    if name == b"." { b"" } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_has_one_name_however_it_is_written() {
+        for name in ["/in", "in", "./in", "/in/", "//in//", "in\0", "./in/"] {
+            assert_eq!(bare(name.as_bytes()), b"in", "{name}");
+        }
+        for name in ["/", ".", "./", "", "/./"] {
+            assert_eq!(bare(name.as_bytes()), b"", "{name}");
+        }
+        assert_eq!(bare(b"/in/a.b/"), b"in/a.b");
+        assert_eq!(bare(b"..in"), b"..in");
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! Owns: how they are called, and what errors are called. Does not know: what for.
 
-use super::Done;
+use super::{Done, bare};
 
 type Errno = i32;
 
@@ -34,9 +34,11 @@ const RIGHT_SEEK: u64 = 1 << 2;
 const RIGHT_WRITE: u64 = 1 << 6;
 const RIGHT_STATUS: u64 = 1 << 21;
 const EXISTS: Errno = 20;
+const BAD_DESCRIPTOR: Errno = 8;
 const INTERRUPTED: Errno = 27;
+const NOT_WRITTEN: Errno = 29;
 const NO_MEMORY: Errno = 48;
-const NOT_CAPABLE: Errno = 76;
+const NOTHING: Errno = 44;
 
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
 unsafe extern "C" {
@@ -73,15 +75,15 @@ fn ok(errno: Errno) -> Result<(), Errno> {
 fn in_words(errno: Errno) -> String {
     let said = match errno {
         2 => "Permission denied",
-        8 => "Bad file descriptor",
-        20 => "File exists",
-        29 => "I/O error",
+        BAD_DESCRIPTOR => "Bad file descriptor",
+        EXISTS => "File exists",
+        NOT_WRITTEN => "I/O error",
         31 => "Is a directory",
         32 => "Symbolic link loop",
         37 => "Filename too long",
         41 => "No file descriptors available",
         NO_MEMORY => return "out of memory".to_owned(),
-        44 => "No such file or directory",
+        NOTHING => "No such file or directory",
         51 => "No space left on device",
         54 => "Not a directory",
         63 => "Operation not permitted",
@@ -109,10 +111,10 @@ pub(crate) fn arguments() -> Vec<String> {
     all.map(|argument| String::from_utf8(argument.to_owned()).unwrap_or_default()).collect()
 }
 
-/// The directory open from the start that a path is below, and the rest of the path.
+/// The directory open from the start that a path is below, and the rest of the path; of several, the one that says most of it.
 fn locate(path: &str) -> Result<(u32, &str), Errno> {
     let path = path.trim_start_matches('/');
-    let mut found = Err(NOT_CAPABLE);
+    let mut found = Err(NOTHING);
     let mut matched = 0;
     let mut prestat = [0; 2];
     let mut fd = 3;
@@ -121,12 +123,11 @@ fn locate(path: &str) -> Result<(u32, &str), Errno> {
         let mut name = vec![0; prestat[1] as usize];
         // SAFETY: there is room for as much as was said.
         ok(unsafe { fd_prestat_dir_name(fd, name.as_mut_ptr(), name.len()) })?;
-        let name = name.trim_ascii_end();
-        let name = name.strip_prefix(b"/").unwrap_or(name);
+        let name = bare(&name);
         let below = path.as_bytes().strip_prefix(name);
         // All of a name, or nothing of it.
         let is_whole = |rest: &[u8]| name.is_empty() || matches!(rest, [] | [b'/', ..]);
-        if below.is_some_and(is_whole) && (found.is_err() || name.len() > matched) {
+        if below.is_some_and(is_whole) && (found.is_err() || name.len() >= matched) {
             matched = name.len();
             let rest = path.get(matched..).unwrap_or_default().trim_start_matches('/');
             found = Ok((fd, if rest.is_empty() { "." } else { rest }));
@@ -186,6 +187,8 @@ fn write_all(fd: u32, mut bytes: &[u8]) -> Result<(), Errno> {
         let mut written = 0;
         // SAFETY: there are as many bytes as is said.
         match unsafe { fd_write(fd, &from, 1, &mut written) } {
+            // It would go on for ever.
+            0 if written == 0 => return Err(NOT_WRITTEN),
             0 => bytes = bytes.get(written..).unwrap_or_default(),
             INTERRUPTED => {}
             errno => return Err(errno),
@@ -195,15 +198,20 @@ fn write_all(fd: u32, mut bytes: &[u8]) -> Result<(), Errno> {
 }
 
 pub(crate) fn read_stdin() -> Done<Vec<u8>> {
-    read_all(0, 0).map_err(in_words)
+    match read_all(0, 0) {
+        // There is none: it is closed.
+        Err(BAD_DESCRIPTOR) => Ok(Vec::new()),
+        read => read.map_err(in_words),
+    }
 }
 
 pub(crate) fn read(path: &str) -> Done<Vec<u8>> {
     let read = || {
         let file = open(path, 0, RIGHT_READ | RIGHT_SEEK | RIGHT_STATUS)?;
         let mut status = Status::default();
+        // It is a hint: who does not say it is read all the same.
         // SAFETY: it is there to be written.
-        ok(unsafe { fd_filestat_get(file.0, &mut status) })?;
+        let _ = unsafe { fd_filestat_get(file.0, &mut status) };
         read_all(file.0, status.size)
     };
     read().map_err(in_words)

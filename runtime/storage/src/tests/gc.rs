@@ -431,37 +431,61 @@ fn live(dir: &Path, numbers: &[u64]) -> usize {
     found
 }
 
+/// A collection that begins while rows are written.
+struct Begins;
+impl SameBlob for Begins {
+    fn has_others(&self) -> bool {
+        false
+    }
+    fn is_others(&self, _place: &Place) -> bool {
+        false
+    }
+    fn rely_on(&self, _digest: &Digest) -> Result<(), redb::Error> {
+        Ok(())
+    }
+    fn has_file(&self, _digest: &Digest) -> bool {
+        false
+    }
+    fn is_still_so(&self) -> Result<bool, redb::Error> {
+        Ok(false)
+    }
+}
+
 /// Rows that are written twice would bring back what somebody moved in between.
 #[test]
 fn nothing_is_indexed_over_a_collection_that_begins_meanwhile() {
-    struct Begins;
-    impl SameBlob for Begins {
-        fn has_others(&self) -> bool {
-            false
-        }
-        fn is_others(&self, _place: &Place) -> bool {
-            false
-        }
-        fn rely_on(&self, _digest: &Digest) -> Result<(), redb::Error> {
-            Ok(())
-        }
-        fn has_file(&self, _digest: &Digest) -> bool {
-            false
-        }
-        fn is_still_so(&self) -> Result<bool, redb::Error> {
-            Ok(false)
-        }
-    }
     let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path());
     let index = storage.shared.index().unwrap();
     let mut rows = Rows::default();
     rows.add_blob(Digest::of(b"blob"), Place { segment: 7, offset: 32, body_bytes: 5, size_bytes: 5 });
     let covered = Covered { segment: 7, end: 100, is_sealed: true };
-    assert!(!index::write(&index, &rows, &[covered], &Begins).unwrap());
+    assert!(!index::write(&index, &rows, &[covered], || Ok(Begins)).unwrap());
     let view = View::latest(&index).unwrap();
     assert_eq!(view.blobs.get(Digest::of(b"blob").as_bytes()).unwrap(), None);
     assert!(redb::ReadableTable::get(&view.segments, 7).unwrap().is_none());
+}
+
+/// Who looked before would not know of a process that came, put the same and brought it in meanwhile.
+#[test]
+fn it_is_asked_who_lives_once_nobody_else_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let index = storage.shared.index().unwrap();
+    let has_written = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let look = || {
+            scope.spawn(|| {
+                drop(index.begin_write().unwrap());
+                has_written.store(true, Ordering::SeqCst);
+            });
+            thread::sleep(Duration::from_millis(100));
+            assert!(!has_written.load(Ordering::SeqCst), "another could have written");
+            Ok(Begins)
+        };
+        index::write(&index, &Rows::default(), &[], look).unwrap();
+    });
+    assert!(has_written.load(Ordering::SeqCst));
 }
 
 #[test]

@@ -446,7 +446,7 @@ fn a_small_file_is_taken_in_with_one_reading_and_any_other_whole() {
     let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path());
     let whole = content(1, 700);
-    let mut put = |len: u64, at_once: usize| {
+    let put = |len: u64, at_once: usize| {
         let mut reader = Piecemeal { content: &whole, at_once, asked: 0 };
         let blob = storage.put_file(Path::new("not looked at"), len, &mut reader).unwrap();
         assert_eq!(blob, BlobRef::of(&whole), "{len} bytes, {at_once} at a time");

@@ -103,4 +103,11 @@ fn heap(rounds: usize) -> Result<usize> {
     Ok(most)
 }
 
+/// Keeps many small things, and gives their sum.
+#[job]
+fn boxes(count: u64) -> u64 {
+    let boxes: Vec<Box<u64>> = (0..count).map(Box::new).collect();
+    boxes.iter().map(|number| **number).sum()
+}
+
 wasmill_sdk::main!();

@@ -48,23 +48,31 @@ impl<'de> Reader<'de> {
     fn list<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         self.enter()?;
         let mut items = Items { reader: self, is_first: true, is_over: false };
-        let value = visitor.visit_seq(&mut items)?;
-        if !items.is_over && items.reader.next_item(items.is_first, b']')? {
-            return Err(self.wrong("trailing characters"));
-        }
-        self.depth += 1;
-        Ok(value)
+        let value = visitor.visit_seq(&mut items);
+        let Items { is_first, is_over, .. } = items;
+        self.leave(value, is_first, is_over, b']')
     }
 
     fn table<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         self.enter()?;
         let mut entries = Entries { reader: self, is_first: true, is_over: false };
-        let value = visitor.visit_map(&mut entries)?;
-        if !entries.is_over && entries.reader.next_item(entries.is_first, b'}')? {
-            return Err(self.wrong("trailing characters"));
-        }
+        let value = visitor.visit_map(&mut entries);
+        let Entries { is_first, is_over, .. } = entries;
+        self.leave(value, is_first, is_over, b'}')
+    }
+
+    /// Goes out of a list or a table, to whose end was read if `is_over`. So it does where there is an error: whoever minds none goes on
+    /// behind it, as with `serde_json`.
+    fn leave<T>(&mut self, value: Result<T>, is_first: bool, is_over: bool, close: u8) -> Result<T> {
         self.depth += 1;
-        Ok(value)
+        if is_over {
+            return value;
+        }
+        match self.next_item(is_first, close) {
+            Ok(false) => value,
+            Ok(true) => value.and_then(|_| Err(self.wrong("trailing characters"))),
+            Err(error) => value.and(Err(error)),
+        }
     }
 
     fn text<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
@@ -265,12 +273,15 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
             Some(b'"') => visitor.visit_enum(Variant { reader: self, has_content: false }),
             Some(b'{') => {
                 self.enter()?;
+                let begin = self.at;
                 if !self.next_key(true)? {
+                    self.at = begin;
                     return Err(self.wrong("expected the name of a variant"));
                 }
-                let value = visitor.visit_enum(Variant { reader: self, has_content: true })?;
-                self.expect(b'}', "expected `}`: an enum has one field")?;
+                let value = visitor.visit_enum(Variant { reader: self, has_content: true });
                 self.depth += 1;
+                let value = value?;
+                self.expect(b'}', "expected `}`: an enum has one field")?;
                 Ok(value)
             }
             _ => Err(self.unexpected(&visitor)),
@@ -339,7 +350,7 @@ macro_rules! keys {
             let text = self.0.string()?;
             let mut key = Reader { text: &text, at: 0, depth: DEPTH_MAX };
             let read = match text.as_bytes().first() {
-                Some(b' ' | b'\t' | b'\n' | b'\r') => Err(key.unexpected(&visitor)),
+                None | Some(b' ' | b'\t' | b'\n' | b'\r') => Err(Error::invalid_type(Unexpected::Str(&text), &visitor)),
                 _ => key.$how(visitor),
             };
             read.and_then(|value| key.is_used_up().map(|()| value)).map_err(Error::anywhere)
