@@ -312,3 +312,29 @@ fn what_is_wrong_is_said_where_it_is() {
     assert_eq!(said::<BTreeMap<u8, u8>>(r#"{"": 1}"#), "invalid type: string \"\", expected u8 at line 1 column 4");
     assert_eq!(said::<BTreeMap<u8, u8>>(r#"{" 2": 1}"#), "invalid type: string \" 2\", expected u8 at line 1 column 6");
 }
+
+/// Why results are JSON between jobs as well (`docs/design/0009-guest-sdk.md`): what serde makes of a type may depend on its value, and a
+/// format that does not say what follows cannot be read then. The worst is what it takes for something else.
+#[test]
+fn what_jobs_return_is_lost_in_a_format_that_does_not_describe_itself() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Found {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<u8>,
+        count: u8,
+        rest: u8,
+    }
+    let found = Found { note: None, count: 1, rest: 9 };
+    assert_eq!(from_slice::<Found>(&to_vec(&found).unwrap()).unwrap(), found);
+    let bytes = postcard::to_allocvec(&found).unwrap();
+    assert!(postcard::from_bytes::<Found>(&bytes).is_err());
+    // With others behind it, it is read, as something that nobody wrote.
+    let several = postcard::to_allocvec(&(&found, 5_u8, 0_u8)).unwrap();
+    let (read, _) = postcard::take_from_bytes::<Found>(&several).unwrap();
+    assert_eq!(read, Found { note: Some(9), count: 5, rest: 0 }, "if this is what was written, postcard can do it");
+    for text in ["1.5", r#""text""#, "[[true]]"] {
+        let value = from_slice::<Untagged>(text.as_bytes()).ok();
+        let bytes = value.map(|value| postcard::to_allocvec(&value).unwrap());
+        assert!(bytes.is_none_or(|bytes| postcard::from_bytes::<Untagged>(&bytes).is_err()), "{text}");
+    }
+}
