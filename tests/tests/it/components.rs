@@ -42,7 +42,7 @@ fn is_core_only(program: &str) -> bool {
     program.starts_with("initialised") || program.starts_with("sdk_init") || program.starts_with("p1_")
 }
 
-const CASES: [Case; 34] = [
+const CASES: [Case; 35] = [
     case("batched", &["--in", "/items/a/in/leaf=single", "--stdin", "items"], &[]),
     case("clock_and_random", &[], &[Random]),
     case("copy", &["--in", "/in/leaf=single"], &[]),
@@ -62,6 +62,7 @@ const CASES: [Case; 34] = [
     case("flood_out", &["--output", "1MiB", "--", "files"], &[]),
     case("flood_stdout", &["--output", "1MiB"], &[]),
     case("flood_stdout", &["--output", "123457B"], &[]),
+    case("heap", &["--stdin", "rounds", "--", "heap"], &[]),
     case("hello", &["--env", "NAME=värld", "--env", "A=b=c", "--", "one", "", "two words"], &[]),
     case("hello", &["--stdin", "large", "--entry", "hallo"], &[]),
     case("loop_forever", &["--timeout", "200ms"], &[]),
@@ -106,6 +107,7 @@ fn a_component_comes_to_the_same_result_as_its_module() {
     space.write("data/b/2", "two").write("data/leaf", "one").write("single", vec![7; 200_000]);
     space.write("items", r#"{"args":[],"input":null,"item":"a"}"#);
     space.write("options", r#"{"options":{"case":"ignored"}}"#).write("far", r#"{"at":3}"#);
+    space.write("rounds", r#"{"rounds":3000}"#);
     space.write("large", "a line of standard input\n".repeat(10_000));
     for path in ["replaced", "appended", "dir/old", "dir/kept", "gone/x"] {
         space.write(&format!("tree/{path}"), path);

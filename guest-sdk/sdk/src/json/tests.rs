@@ -51,7 +51,7 @@ struct Everything {
     untagged: Vec<Untagged>,
     by_number: BTreeMap<i16, char>,
     by_word: BTreeMap<bool, ()>,
-    by_variant: BTreeMap<String, f32>,
+    by_variant: BTreeMap<String, f64>,
     newtype: Newtype,
     unit: Unit,
     large: u128,
@@ -82,7 +82,7 @@ fn everything() -> Everything {
         ],
         by_number: [(-3, 'ß'), (4, '"')].into(),
         by_word: [(true, ()), (false, ())].into(),
-        by_variant: [("a".to_owned(), 0.1), ("b".to_owned(), f32::MAX), ("c".to_owned(), f32::NAN)].into(),
+        by_variant: [("a".to_owned(), 0.1), ("b".to_owned(), f64::MAX), ("c".to_owned(), f64::NAN)].into(),
         newtype: Newtype(7),
         unit: Unit,
         large: u128::MAX,
@@ -137,6 +137,8 @@ fn what_is_written_is_what_serde_json_writes() {
     let everything = everything();
     let json = serde_json::to_vec(&everything).unwrap();
     assert_eq!(String::from_utf8(to_vec(&everything).unwrap()).unwrap(), String::from_utf8(json).unwrap());
+    let short = [0.1, f32::MAX, f32::MIN_POSITIVE, f32::INFINITY];
+    assert_eq!(to_vec(&short).unwrap(), serde_json::to_vec(&short).unwrap());
     // What has no form in JSON has none.
     assert!(to_vec(&BTreeMap::from([(vec![1], 1)])).is_err());
     assert!(to_vec(&BTreeMap::from([((), 1)])).is_err());

@@ -113,10 +113,20 @@ mod tests {
     fn all_of_the_sdk_is_here() {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../guest-sdk");
         let mut there = BTreeSet::new();
+        let mut folders = Vec::new();
         for part in ["abi", "macro", "sdk"] {
             there.insert(format!("{part}/Cargo.toml"));
-            for entry in std::fs::read_dir(root.join(part).join("src")).unwrap() {
-                there.insert(format!("{part}/src/{}", entry.unwrap().file_name().to_str().unwrap()));
+            folders.push(format!("{part}/src"));
+        }
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(root.join(&folder)).unwrap() {
+                let entry = entry.unwrap();
+                let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(path);
+                } else {
+                    there.insert(path);
+                }
             }
         }
         assert_eq!(FILES.iter().map(|(path, _)| (*path).to_owned()).collect::<BTreeSet<_>>(), there);
