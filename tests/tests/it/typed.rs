@@ -51,7 +51,7 @@ fn what_a_module_says_of_itself_is_shown() {
     insta::assert_snapshot!(rest);
     let said = space.run(&["inspect", "sdk_jobs.wasm", "--format", "json"]);
     let said: Value = serde_json::from_str(&said.stdout).expect("JSON");
-    assert_eq!((said["kind"].as_str(), said["interface"]["jobs"].as_array().map(Vec::len)), (Some("module"), Some(13)));
+    assert_eq!((said["kind"].as_str(), said["interface"]["jobs"].as_array().map(Vec::len)), (Some("module"), Some(14)));
 
     space.guest("copy");
     let said = space.run(&["inspect", "copy.wasm"]);
@@ -299,7 +299,13 @@ fn what_a_job_says_while_it_works_is_heard_and_changes_nothing() {
     // Not more often than anybody looks, but the last one is always among them.
     let last = progress.last().expect("progress");
     assert_eq!((&last["job"], &last["done"], &last["total"]), (&"talks".into(), &4.into(), &4.into()));
-    assert_eq!((logged.len(), &logged[4]["level"]), (5, &"warn".into()), "{logged:#?}");
+    assert_eq!((logged.len(), &logged[4]["level"]), (6, &"warn".into()), "{logged:#?}");
+    // What is said with `tracing`.
+    assert_eq!(
+        (&logged[5]["level"], &logged[5]["message"]),
+        (&"debug".into(), &"traced steps=4".into()),
+        "{logged:#?}"
+    );
     let stderr = of("job-finished")[0]["result"]["stderr"]["digest"].as_str().expect("a digest");
     assert_eq!(space.run(&["cat", stderr]).stdout, "this stays\n");
 
@@ -323,6 +329,28 @@ fn what_a_job_says_while_it_works_is_heard_and_changes_nothing() {
     assert!(said.code == 101 && said.stderr.contains("--input"), "{said:?}");
     let said = exec(r#"{"steps": 1}"#);
     assert_eq!((said.code, said.stderr.as_str()), (0, "warning: 1 steps are \u{fffd}[31mmany\nthis stays\n"));
+}
+
+#[test]
+fn a_file_is_read_where_a_job_looks_and_never_whole() {
+    // Twice as large as the job's memory may be.
+    let half = 4 << 20;
+    let plan = r#"
+    [modules.jobs]
+    file = "sdk_jobs.wasm"
+    [jobs.pieces]
+    module = "jobs"
+    entry = "pieces"
+    in = { "/in/file" = "large" }
+    input = { bytes = 6 }
+    limits = { memory = "4MiB" }
+    save = { "result.json" = "pieces.json" }
+"#;
+    let space = space(plan);
+    space.write("large", [vec![b'-'; half], b"middle".to_vec(), vec![b'+'; half - 12], b"at end".to_vec()].concat());
+    let said = space.run(&["run"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(space.read("pieces.json"), "[\"at end\",\"middle\"]\n");
 }
 
 #[test]

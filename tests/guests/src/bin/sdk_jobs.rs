@@ -1,6 +1,7 @@
 //! Jobs made with the SDK: what they take, what they give, and the ways in which they fail.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
 
 use wasmill_sdk::prelude::*;
 
@@ -126,7 +127,22 @@ fn talks(steps: u64) -> u64 {
     }
     eprintln!("this stays");
     log::warn!("{steps} steps are \x1b[31mmany");
+    tracing::debug!(steps, "traced");
     steps
+}
+
+/// Reads a piece of a file from its end, and one from its middle on, without the rest.
+#[job]
+fn pieces(file: File, bytes: u64) -> Result<[String; 2]> {
+    let middle = file.size_bytes()? / 2;
+    let mut file = file.open()?;
+    let mut piece = |from| {
+        let mut text = String::new();
+        file.seek(from)?;
+        (&file).take(bytes).read_to_string(&mut text)?;
+        Ok::<_, Error>(text)
+    };
+    Ok([piece(SeekFrom::End(-i64::try_from(bytes)?))?, piece(SeekFrom::Start(middle))?])
 }
 
 /// Without a description.
