@@ -8,6 +8,7 @@ mod machine;
 mod measure;
 mod report;
 mod shape;
+mod starts;
 mod tool;
 
 use std::path::PathBuf;
@@ -72,6 +73,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "PATH")]
     wasmill: Option<PathBuf>,
 
+    /// Measure nothing but what jobs take from a snapshot and from nothing.
+    #[arg(long, conflicts_with_all = ["only", "tools", "write"])]
+    starts: bool,
+
     /// Leave the micro-benchmarks of the sandbox and of the store out.
     #[arg(long)]
     no_micro: bool,
@@ -94,19 +99,17 @@ enum Scenario {
 
 /// `cargo xtask bench`.
 pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
+    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
+    if args.starts {
+        return starts::measure(workspace, &wasmill(workspace, args)?, folder.path(), args.rounds);
+    }
     let tools = tools(args);
-    let wasmill = match &args.wasmill {
-        _ if !tools.iter().any(|tool| tool.is_wasmill()) => PathBuf::new(),
-        Some(path) => path.canonicalize().with_context(|| format!("cannot find `{}`", path.display()))?,
-        None => workspace.build_wasmill(false)?,
-    };
-    let guest = if tools.iter().any(|tool| tool.is_wasmill()) {
-        Guests::build(workspace, &GuestToolchain::get()?)?.path("copy")
+    let (wasmill, guest) = if tools.iter().any(|tool| tool.is_wasmill()) {
+        (wasmill(workspace, args)?, Guests::build(workspace, &GuestToolchain::get()?)?.path("copy"))
     } else {
-        PathBuf::new()
+        (PathBuf::new(), PathBuf::new())
     };
 
-    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
     let mut report = Report::new(machine::describe(folder.path(), &wasmill));
     for shape in shapes(args) {
         let dag = shape.dag();
@@ -129,6 +132,14 @@ pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
         micro(workspace)?;
     }
     Ok(())
+}
+
+/// The wasmill that is measured.
+fn wasmill(workspace: &Workspace, args: &BenchArgs) -> Result<PathBuf> {
+    match &args.wasmill {
+        Some(path) => path.canonicalize().with_context(|| format!("cannot find `{}`", path.display())),
+        None => workspace.build_wasmill(false),
+    }
 }
 
 fn tools(args: &BenchArgs) -> Vec<Tool> {

@@ -86,7 +86,7 @@ impl Series {
 }
 
 /// The middle value; of two, the lower.
-fn median<T: Ord>(values: impl Iterator<Item = T>) -> Option<T> {
+pub(super) fn median<T: Ord>(values: impl Iterator<Item = T>) -> Option<T> {
     let mut values: Vec<T> = values.collect();
     values.sort();
     let middle = values.len().checked_sub(1)? / 2;
