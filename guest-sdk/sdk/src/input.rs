@@ -73,7 +73,14 @@ impl Inputs {
             (None, None) => From::Nowhere(name),
         };
         let loaded = OnceCell::new();
-        T::deserialize(Source { from, loaded: &loaded }).map_err(|wrong| wrong.with(name))
+        let (mut source, mut refused) = (Source { from, loaded: &loaded }, None);
+        // In one place, or there would be two of what reads each type.
+        loop {
+            match T::deserialize(source) {
+                Ok(value) => return Ok(value),
+                Err(wrong) => source = source.again(wrong, &mut refused).map_err(|wrong| wrong.with(name))?,
+            }
+        }
     }
 
     /// Where a parameter is mounted, or the field with its value. All that need not be there once for each type.
@@ -166,6 +173,20 @@ impl de::Error for Wrong {
 }
 
 impl<'de> Source<'de> {
+    /// What is left to try where the value was refused: what another job returned may be nothing. Only what is no file or folder to
+    /// look into has been read by then, and is a value.
+    fn again(mut self, wrong: Wrong, refused: &mut Option<Wrong>) -> Result<Self, Wrong> {
+        if let Some(first) = refused.take() {
+            return Err(first);
+        }
+        if self.loaded.get().is_none_or(|text| text.trim_ascii() != b"null") {
+            return Err(wrong);
+        }
+        self.from = From::Json(b"null");
+        *refused = Some(wrong);
+        Ok(self)
+    }
+
     /// The value as JSON.
     fn json(self) -> Result<&'de [u8], Wrong> {
         match self.from {

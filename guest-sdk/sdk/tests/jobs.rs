@@ -35,6 +35,11 @@ fn plain(number: Option<u32>) -> u32 {
     number.unwrap_or(7)
 }
 
+#[job]
+fn read_maybe(words: Option<Text>) -> Option<String> {
+    words.map(|words| words.to_string())
+}
+
 type Hidden = Result<u8, String>;
 
 #[job]
@@ -187,6 +192,31 @@ fn no_input_is_null() {
     gives(&["plain"], "", "7\n");
     gives(&["plain"], " \n", "7\n");
     gives(&["plain"], "{\"number\": null}", "7\n");
+}
+
+#[test]
+fn what_another_job_returned_as_none_is_none() {
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let mounted = root.path().join("in/number");
+    let called = |content: &str| {
+        std::fs::create_dir_all(&mounted).expect("a directory");
+        std::fs::write(mounted.join("result.json"), content).expect("a file");
+        call_with(&root, &["plain"], "")
+    };
+    assert_eq!(called("null\n"), (0, String::new(), Some("7\n".to_owned())));
+    assert_eq!(called("5\n"), (0, String::new(), Some("5\n".to_owned())));
+    let (code, message, _) = called("nil\n");
+    assert!(code == 65 && message.contains("`number`") && message.contains("in/number"), "{message}");
+    // The same, as a file; and one that is asked for as such is no value.
+    std::fs::remove_dir_all(&mounted).expect("it is removed");
+    std::fs::write(&mounted, "null").expect("a file");
+    assert_eq!(call_with(&root, &["plain"], ""), (0, String::new(), Some("7\n".to_owned())));
+    std::fs::rename(&mounted, root.path().join("in/words")).expect("it is renamed");
+    assert_eq!(call_with(&root, &["read_maybe"], ""), (0, String::new(), Some("\"null\"\n".to_owned())));
+    // What must be there may not be none.
+    std::fs::rename(root.path().join("in/words"), root.path().join("in/person")).expect("it is renamed");
+    let (code, message, _) = call_with(&root, &["greet"], "");
+    assert!(code == 65 && message.contains("in/person"), "{message}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Owns: which command is carried out, how errors leave the process, logging. Does not know: what commands do.
 
 use std::io::Write as _;
+use std::panic;
 use std::process::ExitCode;
 
 use clap::parser::ValueSource;
@@ -124,7 +125,18 @@ pub(crate) fn show_warning(error: &CliError, format: OutputFormat) {
     };
 }
 
+/// What is caught is told by whoever catches it, in words.
+fn show_panics_that_nobody_expects() {
+    let shown = panic::take_hook();
+    panic::set_hook(Box::new(move |panicked| {
+        if !wasmill_storage::expects_panic() {
+            shown(panicked);
+        }
+    }));
+}
+
 fn start_logging(verbose: u8) {
+    show_panics_that_nobody_expects();
     let default = match verbose {
         0 => "warn",
         1 => "wasmill=debug,wasmill_executor=debug,wasmill_sandbox=debug,wasmill_storage=debug,info",
@@ -132,5 +144,7 @@ fn start_logging(verbose: u8) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("WASMILL_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    let has_colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    let lines = tracing_subscriber::fmt().with_ansi(has_colour).with_writer(std::io::stderr).without_time();
+    lines.with_env_filter(filter).init();
 }

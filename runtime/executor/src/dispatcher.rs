@@ -403,6 +403,7 @@ impl Dispatcher<'_> {
                     if let Some(error) = error {
                         pending.report.status = JobStatus::Error;
                         pending.report.error = chain(&error);
+                        pending.report.hint = error.hint();
                     }
                 }
                 self.advance(job)?;

@@ -166,6 +166,12 @@ pub enum ResolveError {
     Store(#[from] StoreError),
 }
 
+/// What to do where the store has lost something: that was noted when it was found, and does not count any more.
+pub(crate) fn hint_at_store(error: &StoreError) -> Option<String> {
+    let is_lost = matches!(error, StoreError::Missing(_) | StoreError::Damaged { .. });
+    is_lost.then(|| "run it again: what the store has lost is computed anew".to_owned())
+}
+
 impl ResolveError {
     /// How to mend it, where that is known.
     pub fn hint(&self) -> Option<String> {
@@ -178,6 +184,7 @@ impl ResolveError {
             ResolveError::NoSuchOutput { job, .. } => {
                 Some(format!("`wasmill show RUN '{job}'` lists what the job wrote"))
             }
+            ResolveError::Store(error) => hint_at_store(error),
             _ => None,
         }
     }
@@ -243,6 +250,16 @@ pub enum GrowError {
         /// The bound.
         max: u64,
     },
+    /// The result of a plan has less room than it takes, once everything in it is written out.
+    #[error(
+        "the result of its plan comes to {bytes} bytes, each file counted where it is; its `output` may have {max}"
+    )]
+    Large {
+        /// How large it is.
+        bytes: u64,
+        /// The limit of the job that yielded the plan.
+        max: u64,
+    },
     /// The module that a plan names is not there.
     #[error("module `{module}` is not there: the job left no file `{path}`")]
     NoModule {
@@ -261,6 +278,7 @@ impl GrowError {
             GrowError::TooDeep { .. } => {
                 Some("raise `depth` under `[growth]` in the plan, if it ends at all".to_owned())
             }
+            GrowError::Large { .. } => Some("raise `output` under `limits` of the job that yields the plan".to_owned()),
             _ => None,
         }
     }
@@ -372,19 +390,28 @@ pub enum SaveError {
         path: String,
     },
     /// A guest's symbolic link leads elsewhere.
-    #[error("the symbolic link `{path}` leads outside of what is copied, to `{target}`; nothing was written")]
+    #[error(
+        "the symbolic link `{path}` leads, or may lead, outside of what is copied: to `{target}`; nothing was written"
+    )]
     LinkOutside {
         /// Its path.
         path: String,
         /// What it says.
         target: String,
     },
-    /// A stored tree is damaged.
-    #[error("the stored output is damaged")]
+    /// A stored tree is damaged, or nested too deep.
+    #[error("the stored output cannot be copied")]
     Tree(#[from] TreeError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl SaveError {
+    /// How to mend it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        if let SaveError::Store(error) = self { hint_at_store(error) } else { None }
+    }
 }
 
 /// A run cannot go on.

@@ -34,6 +34,9 @@ const TOGETHER: usize = 64;
 /// Of so many places, one may look otherwise before it is not worth while to find out which do, and which jobs are behind them.
 const CHANGED_SHARE: usize = 4;
 
+/// What one change takes where it is written, about.
+const CHANGE_BYTES: usize = 100;
+
 /// Places, and how they look where that matters at all.
 type Changes = BTreeMap<Place, Option<Look>>;
 
@@ -160,25 +163,26 @@ impl Sights {
         let Some(seen) = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(None) };
         let mut saved = std::mem::take(&mut *self.saved.lock().unwrap_or_else(PoisonError::into_inner));
         saved.sort_unstable();
-        let sees_more = !seen.is_empty();
-        Self::write(self.base.as_ref(), (seen, sees_more), saved, blobs, traits).map(Some)
+        let bytes = seen.bytes();
+        Self::write(self.base.as_ref(), (seen, bytes), saved, blobs, traits).map(Some)
     }
 
+    /// `seen` takes about so many bytes; none if nothing was.
     fn write(
         base: Option<&Base>,
-        (seen, sees_more): (impl Serialize, bool),
+        (seen, bytes): (impl Serialize, usize),
         saved: Vec<(String, String)>,
         blobs: &dyn BlobStore,
         traits: &Traits,
     ) -> Result<Digest, StoreError> {
         let saved = Some(saved).filter(|saved| base.is_none_or(|base| base.saved != *saved));
-        if let Some(base) = base.filter(|_| !sees_more && saved.is_none()) {
+        if let Some(base) = base.filter(|_| bytes == 0 && saved.is_none()) {
             return Ok(base.digest);
         }
         let base = base.map(|base| *base.digest.as_bytes());
         let kept = Kept { version: VERSION, rules: rules(traits), base, seen, saved };
-        // Nothing of it can fail to be written.
-        let bytes = postcard::to_stdvec(&kept).unwrap_or_default();
+        // Nothing of it can fail to be written. It is as large as all that the run has noted: it is not to be moved while it grows.
+        let bytes = postcard::to_io(&kept, Vec::with_capacity(bytes)).unwrap_or_default();
         blobs.put(bytes.into()).map(|blob| blob.digest)
     }
 }
@@ -258,8 +262,8 @@ impl Compared {
 
     /// Keeps the footprint of a run that sees the same.
     pub(crate) fn keep(self, blobs: &dyn BlobStore, traits: &Traits) -> Result<Digest, StoreError> {
-        let sees_more = !self.changes.is_empty();
-        Sights::write(Some(&self.base), (self.changes, sees_more), self.saved, blobs, traits)
+        let bytes = self.changes.len() * CHANGE_BYTES;
+        Sights::write(Some(&self.base), (self.changes, bytes), self.saved, blobs, traits)
     }
 
     /// What a run has seen for those jobs that it does not go through. Of the others, these were the places that only they can have

@@ -18,6 +18,7 @@ use wasmill_model::{Action, ActionResult, BlobRef, Directory, FileNode, JobStatu
 
 use crate::error::{GrowError, ResolveError};
 use crate::expand::{Fragment, connect_result, expand_entry, expand_specs};
+use crate::extent::extent_bytes;
 use crate::graph::{Grown, JobId, Origin, Role, Scope};
 use crate::import::{Staged, Trust};
 use crate::inbox::Outbox;
@@ -263,6 +264,13 @@ pub(crate) fn close(shared: &Shared, closer: JobId, opener: JobId) -> Result<Opt
         }
     };
     staged.put_all(resolver.blobs).map_err(Failure::Store)?;
+    // It stands for the job's own output, and whoever wrote the plan may be whom nobody trusts.
+    let bytes = extent_bytes(resolver.blobs, output);
+    let bytes = bytes.map_err(|error| Failure::Resolve(error.of(&shared.graph.job(opener).name)))?;
+    let max = shared.graph.spec(opener).limits.output_bytes;
+    if bytes > max {
+        return Err(GrowError::Large { bytes, max }.into());
+    }
     Ok(Some(ActionResult { output, ..opened.whole() }))
 }
 

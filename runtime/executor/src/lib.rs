@@ -16,6 +16,7 @@ mod durations;
 mod error;
 mod estimate;
 mod expand;
+mod extent;
 mod flight;
 mod footprint;
 mod glob;

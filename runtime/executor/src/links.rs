@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use wasmill_model::port::BlobStore;
-use wasmill_model::{BlobRef, Directory};
+use wasmill_model::{BlobRef, Directory, TreeError};
 
 use crate::error::SaveError;
 
@@ -32,6 +32,9 @@ impl Links {
     }
 
     fn collect(&mut self, blobs: &dyn BlobStore, root: BlobRef, path: &mut Vec<String>) -> Result<(), SaveError> {
+        if path.len() > Directory::DEPTH_MAX {
+            return Err(TreeError::Depth.into());
+        }
         let directory = Directory::decode(&blobs.get(&root)?)?;
         for link in directory.symlinks {
             path.push(link.name);

@@ -84,6 +84,7 @@ pub fn export_file(blobs: &dyn BlobStore, blob: BlobRef, target: &Path) -> Resul
     write_file(blobs, &FileNode { name: String::new(), blob, is_executable: false }, target, &mut |_, _| {})
 }
 
+/// The recursion ends: whoever looked for [`Links`] has seen that the tree is not too deep.
 fn write_directory(blobs: &dyn BlobStore, blob: BlobRef, target: &Path, note: Note<'_>) -> Result<(), SaveError> {
     note(target, Saved::Folder);
     let directory = Directory::decode(&blobs.get(&blob)?)?;

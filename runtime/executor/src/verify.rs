@@ -199,38 +199,38 @@ fn bytes_differ(what: &str, recorded: BlobRef, now: BlobRef, blobs: &dyn BlobSto
     Difference { what: what.to_owned(), recorded: show(recorded), now: show(now), at_byte }
 }
 
-/// The first difference of two trees, in the order of the names.
+/// The first difference of two trees, in the order of the names. They may be nested to any depth.
 fn trees_differ(
     at: &str,
-    recorded: BlobRef,
-    now: BlobRef,
+    mut recorded: BlobRef,
+    mut now: BlobRef,
     blobs: &dyn BlobStore,
 ) -> Result<Option<Difference>, Vec<String>> {
-    if recorded == now {
-        return Ok(None);
-    }
-    let decode = |blob: BlobRef| -> Result<Directory, Vec<String>> {
-        let bytes = blobs.get(&blob).map_err(|error| chain(&error))?;
-        Directory::decode(&bytes).map_err(|error: TreeError| chain(&error))
-    };
-    let (theirs, ours) = (decode(recorded)?, decode(now)?);
-    let names: BTreeSet<&str> = [&theirs, &ours].into_iter().flat_map(entry_names).collect();
-    for name in names {
+    let mut at = at.to_owned();
+    while recorded != now {
+        let decode = |blob: BlobRef| -> Result<Directory, Vec<String>> {
+            let bytes = blobs.get(&blob).map_err(|error| chain(&error))?;
+            Directory::decode(&bytes).map_err(|error: TreeError| chain(&error))
+        };
+        let (theirs, ours) = (decode(recorded)?, decode(now)?);
+        let names: BTreeSet<&str> = [&theirs, &ours].into_iter().flat_map(entry_names).collect();
+        let entries = names.into_iter().map(|name| (name, Entry::of(&theirs, name), Entry::of(&ours, name)));
+        let Some((name, theirs, ours)) = entries.into_iter().find(|(_, theirs, ours)| theirs != ours) else {
+            return Ok(Some(bytes_differ(&at, recorded, now, blobs)));
+        };
         let path = format!("{at}/{name}");
-        let (theirs, ours) = (Entry::of(&theirs, name), Entry::of(&ours, name));
         match (theirs, ours) {
-            _ if theirs == ours => {}
+            (Entry::Directory(theirs), Entry::Directory(ours)) => (at, recorded, now) = (path, theirs, ours),
             (Entry::File(theirs, _), Entry::File(ours, _)) if theirs != ours => {
                 return Ok(Some(bytes_differ(&path, theirs, ours, blobs)));
             }
-            (Entry::Directory(theirs), Entry::Directory(ours)) => return trees_differ(&path, theirs, ours, blobs),
             _ => {
                 let (recorded, now) = (theirs.describe(), ours.describe());
                 return Ok(Some(Difference { what: path, recorded, now, at_byte: None }));
             }
         }
     }
-    Ok(Some(bytes_differ(at, recorded, now, blobs)))
+    Ok(None)
 }
 
 fn entry_names(directory: &Directory) -> impl Iterator<Item = &str> {

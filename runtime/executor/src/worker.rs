@@ -20,7 +20,7 @@ use wasmill_model::{Action, ActionKey, ActionRecord, ActionResult, JobStatus, Ou
 
 use crate::batches;
 use crate::board::Told;
-use crate::error::{GrowError, ResolveError, SaveError, chain};
+use crate::error::{GrowError, ResolveError, SaveError, chain, hint_at_store};
 use crate::flight::Boarding;
 use crate::graph::{JobId, Role};
 use crate::grow;
@@ -413,7 +413,8 @@ impl Failure {
             Failure::Module(_, ModuleError::CompileTime(_)) => {
                 Some("if the module is to be trusted, allow more with `--compile-time TIME`".to_owned())
             }
-            Failure::Module(..) | Failure::Runner(_) | Failure::Store(_) => None,
+            Failure::Store(error) | Failure::Runner(RunnerError::Store(error)) => hint_at_store(error),
+            Failure::Module(..) | Failure::Runner(_) => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns: walking two Merkle trees at once, which visits only what differs. Does not know: whose directories they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 use wasmill_model::port::BlobStore;
@@ -27,57 +27,61 @@ pub fn tree_changes(
     after: Option<BlobRef>,
     at_most: usize,
 ) -> (Vec<TreeChange>, bool) {
-    let mut found = Vec::new();
     // One more than is wanted, to know whether there are more.
-    walk(blobs, before, after, "", at_most.saturating_add(1), 0, &mut found);
+    let mut walk = Walk { blobs, at_most: at_most.saturating_add(1), found: Vec::new(), fruitless: HashSet::new() };
+    walk.on(before, after, "", 0);
+    let mut found = walk.found;
     let has_more = found.len() > at_most;
     found.truncate(at_most);
     (found, has_more)
 }
 
-/// Trees are not deeper than this; what a damaged store says is.
-const DEPTH_MAX: usize = 1_024;
-
-fn walk(
-    blobs: &dyn BlobStore,
-    before: Option<BlobRef>,
-    after: Option<BlobRef>,
-    prefix: &str,
+struct Walk<'a> {
+    blobs: &'a dyn BlobStore,
     at_most: usize,
-    depth: usize,
-    found: &mut Vec<TreeChange>,
-) {
-    if before == after || depth > DEPTH_MAX {
-        return;
-    }
-    let read = |blob: Option<BlobRef>| {
-        blob.and_then(|blob| Directory::decode(&blobs.get(&blob).ok()?).ok()).unwrap_or_default()
-    };
-    let (old, new) = (Names::of(&read(before)), Names::of(&read(after)));
-    let mut names: Vec<&String> = old.0.keys().chain(new.0.keys()).collect();
-    names.sort_unstable();
-    names.dedup();
-    for name in names {
-        if found.len() >= at_most {
+    found: Vec<TreeChange>,
+    /// Directories in which no file differs, as only folders do. The same two may be in very many places.
+    fruitless: HashSet<(Option<BlobRef>, Option<BlobRef>)>,
+}
+
+impl Walk<'_> {
+    fn on(&mut self, before: Option<BlobRef>, after: Option<BlobRef>, prefix: &str, depth: usize) {
+        if before == after || depth > Directory::DEPTH_MAX || self.fruitless.contains(&(before, after)) {
             return;
         }
-        let (was, is) = (old.0.get(name), new.0.get(name));
-        if was == is {
-            continue;
-        }
-        let path = format!("{prefix}{name}");
-        let below = |node: Option<&Node>| match node {
-            Some(Node::Directory(blob)) => Some(*blob),
-            _ => None,
+        let read = |blob: Option<BlobRef>| {
+            blob.and_then(|blob| Directory::decode(&self.blobs.get(&blob).ok()?).ok()).unwrap_or_default()
         };
-        let said = |node: Option<&Node>| match node {
-            Some(Node::Leaf(said)) => Some(said.clone()),
-            _ => None,
-        };
-        if said(was).is_some() || said(is).is_some() {
-            found.push(TreeChange { path: path.clone(), before: said(was), after: said(is) });
+        let (old, new) = (Names::of(&read(before)), Names::of(&read(after)));
+        let there = self.found.len();
+        let mut names: Vec<&String> = old.0.keys().chain(new.0.keys()).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            if self.found.len() >= self.at_most {
+                return;
+            }
+            let (was, is) = (old.0.get(name), new.0.get(name));
+            if was == is {
+                continue;
+            }
+            let path = format!("{prefix}{name}");
+            let below = |node: Option<&Node>| match node {
+                Some(Node::Directory(blob)) => Some(*blob),
+                _ => None,
+            };
+            let said = |node: Option<&Node>| match node {
+                Some(Node::Leaf(said)) => Some(said.clone()),
+                _ => None,
+            };
+            if said(was).is_some() || said(is).is_some() {
+                self.found.push(TreeChange { path: path.clone(), before: said(was), after: said(is) });
+            }
+            self.on(below(was), below(is), &format!("{path}/"), depth + 1);
         }
-        walk(blobs, below(was), below(is), &format!("{path}/"), at_most, depth + 1, found);
+        if self.found.len() == there {
+            self.fruitless.insert((before, after));
+        }
     }
 }
 
@@ -99,7 +103,7 @@ pub(crate) fn first_file(
     prefix: &str,
     depth: usize,
 ) -> Option<FirstFile> {
-    if depth > DEPTH_MAX {
+    if depth > Directory::DEPTH_MAX {
         return None;
     }
     let read = |blob: BlobRef| Directory::decode(&blobs.get(&blob).ok()?).ok();

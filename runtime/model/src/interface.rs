@@ -189,6 +189,16 @@ pub enum InterfaceError {
     /// It is no description.
     #[error("its description of itself is damaged, or made by a newer SDK: {0}")]
     Damaged(String),
+    /// A name means one job.
+    #[error("two of its jobs are called `{job}`, in `{first}` and in `{second}`: one of them has to have another name")]
+    Twice {
+        /// The name.
+        job: String,
+        /// The path of the Rust module that has one of them.
+        first: String,
+        /// The other one's.
+        second: String,
+    },
 }
 
 impl Interface {
@@ -230,6 +240,10 @@ impl Interface {
             }
         }
         all.jobs.sort_by(|a, b| a.name.cmp(&b.name));
+        if let Some([one, other]) = all.jobs.array_windows().find(|[one, other]| one.name == other.name) {
+            let (job, first, second) = (one.name.clone(), one.at.clone(), other.at.clone());
+            return Err(InterfaceError::Twice { job, first, second });
+        }
         Ok((!all.sdk.is_empty()).then_some(all))
     }
 

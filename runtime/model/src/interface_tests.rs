@@ -108,6 +108,16 @@ fn no_byte_of_a_damaged_file_does_harm() {
 }
 
 #[test]
+fn two_jobs_of_one_name_are_refused() {
+    let job = |at: &str| format!("{{\"job\":\"a\",\"at\":\"{at}\",\"returns\":\"unit\"}}\n");
+    let lines = ["{\"sdk\":\"1\",\"abi\":1}\n", &job("words"), &job("words::more")].concat();
+    let wrong = Interface::find(Cursor::new(module(&[long_custom("wasmill", lines.as_bytes())]))).unwrap_err();
+    let expected =
+        "two of its jobs are called `a`, in `words` and in `words::more`: one of them has to have another name";
+    assert_eq!(wrong.to_string(), expected);
+}
+
+#[test]
 fn what_a_newer_sdk_says_is_not_known() {
     let lines = concat!(
         "{\"sdk\":\"9\",\"abi\":1,\"more\":true}\n",

@@ -60,6 +60,9 @@ pub enum TreeError {
     /// Entries are not sorted, or a name is there twice.
     #[error("not a canonical directory: `{0}` is out of order or there twice")]
     Order(String),
+    /// Directories are nested deeper than anybody walks.
+    #[error("its directories are nested deeper than {}", Directory::DEPTH_MAX)]
+    Depth,
     /// The name cannot be used.
     #[error("`{name}` cannot be a name: {wrong}")]
     Name {
@@ -87,6 +90,13 @@ pub fn check_name(name: &str) -> Result<(), TreeError> {
 }
 
 impl Directory {
+    /// Most directories above one that whoever walks a whole tree enters. A guest nests them less deep; but trees are put into one
+    /// another, and what is in a store may come from anywhere.
+    pub const DEPTH_MAX: usize = 1_024;
+
+    /// What an entry counts for against a limit of output, in bytes beside its name and its content: empty files take room as well.
+    pub const ENTRY_BYTES: u64 = 256;
+
     /// Sorts the entries and encodes them canonically. An empty directory is no bytes.
     pub fn encode(&mut self) -> Vec<u8> {
         self.files.sort_by(|a, b| a.name.cmp(&b.name));

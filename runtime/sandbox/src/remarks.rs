@@ -30,6 +30,8 @@ pub(crate) struct Remarks {
     logged: usize,
     logged_in_detail: usize,
     progressed: Option<Instant>,
+    /// How far it is, where that came too soon to be passed on.
+    pending: Option<Remark>,
 }
 
 /// Where in the stream it is.
@@ -104,8 +106,11 @@ impl Remarks {
         Ok(())
     }
 
-    /// Gives back what looked like the beginning of a remark where the stream ends.
+    /// Gives back what looked like the beginning of a remark where the stream ends, and passes on how far the guest was then.
     pub(crate) fn end<E>(&mut self, keep: impl FnOnce(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        if let (Some(listener), Some(latest)) = (&self.listener, self.pending.take()) {
+            listener.hear(latest);
+        }
         match std::mem::replace(&mut self.state, State::Line) {
             State::Mark(seen @ 1..) => keep(REMARK_MARK.get(..seen).unwrap_or_default()),
             _ => Ok(()),
@@ -122,10 +127,12 @@ impl Remarks {
         match said {
             Said::Progress { done, total } => {
                 let now = Instant::now();
-                let is_due = self.progressed.is_none_or(|last| now.duration_since(last) >= PROGRESS_EVERY);
-                if is_due || done >= total {
-                    self.progressed = Some(now);
-                    listener.hear(Remark::Progress { done, total });
+                let latest = Remark::Progress { done, total };
+                if self.progressed.is_none_or(|last| now.duration_since(last) >= PROGRESS_EVERY) {
+                    (self.progressed, self.pending) = (Some(now), None);
+                    listener.hear(latest);
+                } else {
+                    self.pending = Some(latest);
                 }
             }
             Said::Log { level, message } => {
@@ -223,7 +230,13 @@ mod tests {
         assert!(
             heard.len() == LOGGED_MAX + 2 && matches!(heard[LOGGED_MAX + 1], Remark::Log { level: LogLevel::Info, .. })
         );
-        let line = remark(r#""is":"progress","done":1,"total":2}"#);
-        assert!(sifted(&line.repeat(5_000), 4_096).1.len() < 100);
+        for end in [1, 2, u64::MAX] {
+            let steps =
+                [0, 1, 2].map(|done| remark(&format!(r#""is":"progress","done":{done},"total":{}}}"#, end.min(2))));
+            let last = remark(&format!(r#""is":"progress","done":{end},"total":2}}"#));
+            let (_, heard) = sifted(&[steps.concat().repeat(5_000), last].concat(), 4_096);
+            assert!(heard.len() < 100, "{}", heard.len());
+            assert_eq!(heard.last(), Some(&Remark::Progress { done: end, total: 2 }));
+        }
     }
 }

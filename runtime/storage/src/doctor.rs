@@ -137,9 +137,10 @@ impl Storage {
                 return Ok(Some(blob));
             }
         }
-        let (mut waiting, mut entered) = (vec![result.output], Vec::new());
+        let (mut waiting, mut entered) = (vec![result.output], HashSet::new());
         while let Some(blob) = waiting.pop() {
-            if blob == BlobRef::EMPTY || seen.contains(&blob.digest) {
+            // One directory may be in very many places.
+            if blob == BlobRef::EMPTY || seen.contains(&blob.digest) || !entered.insert(blob.digest) {
                 continue;
             }
             let Some(found) = self.locate(&blob.digest)? else { return Ok(Some(blob)) };
@@ -147,7 +148,6 @@ impl Storage {
                 Err(StoreError::Missing(_) | StoreError::Damaged { .. }) => return Ok(Some(blob)),
                 content => content?,
             };
-            entered.push(blob.digest);
             // What is no directory has nothing below it.
             let Ok(directory) = Directory::decode(&content) else { continue };
             for file in &directory.files {

@@ -4,6 +4,7 @@
 //! Does not know: what was being read or written.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::error::Error;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -89,9 +90,22 @@ impl Panicked {
     }
 }
 
+thread_local! {
+    static EXPECTS_PANIC: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread does something in which a damaged file may cause a panic, which is then an error like any other: the
+/// program's panic hook need not say anything.
+pub fn expects_panic() -> bool {
+    EXPECTS_PANIC.get()
+}
+
 /// Runs `work`, and makes a panic in it an error. What `work` touches must not be relied on after that.
 pub(crate) fn unpanicked<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| Panicked::new(payload.as_ref()))
+    let before = EXPECTS_PANIC.replace(true);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    EXPECTS_PANIC.set(before);
+    done.map_err(|payload| Panicked::new(payload.as_ref()))
 }
 
 /// Runs `work` on the index; its failures and panics become an error that says what was being done.

@@ -57,7 +57,7 @@ use wasmill_model::port::StoreError;
 use wasmill_model::{Digest, RunId};
 
 pub use doctor::Examined;
-pub use error::OpenError;
+pub use error::{OpenError, expects_panic};
 pub use gc::{Collected, Collecting, Keep};
 pub use migrate::Migrated;
 pub use options::{Layout, Options};

@@ -22,16 +22,16 @@ pub struct Options {
 }
 
 impl Options {
-    /// 128 MiB, which is only taken where that much was read or written: with a million blobs the index has 60 MB, and what is not
+    /// 64 MiB, which is only taken where that much was read or written: with a million blobs the index has 60 MB, and what is not
     /// cached takes 2 us longer to look up.
-    pub const INDEX_CACHE_BYTES_DEFAULT: usize = 128 << 20;
+    pub const INDEX_CACHE_BYTES_DEFAULT: usize = 64 << 20;
     /// 512 MiB, which is only taken where that much was read.
     pub const BLOB_CACHE_BYTES_DEFAULT: usize = 512 << 20;
     /// 16 MiB: some ten thousand jobs' small blobs and results, far more than one commit takes to write.
     pub const WAITING_BYTES_MAX_DEFAULT: usize = 16 << 20;
-    /// 131,072: a commit of the index costs several milliseconds, however few rows it has; and twice as many entries, which
-    /// is the most that a kill can leave, are read from the log in a third of a second.
-    pub const UNINDEXED_MAX_DEFAULT: usize = 1 << 17;
+    /// 65,536: a commit of the index costs several milliseconds, however few rows it has, and until then they are in memory; and twice
+    /// as many entries, which is the most that a kill can leave, are read from the log in a sixth of a second.
+    pub const UNINDEXED_MAX_DEFAULT: usize = 1 << 16;
 }
 
 impl Default for Options {

@@ -40,6 +40,7 @@ mod store;
 mod support;
 mod telemetry;
 mod tidy;
+mod trees;
 mod tuning;
 mod typed;
 mod typed_outputs;

@@ -187,6 +187,56 @@ fn a_damaged_index_is_made_anew_and_nothing_runs_again() {
 }
 
 #[test]
+fn a_damaged_output_is_told_as_such_and_computed_again() {
+    let space = TestSpace::new();
+    space.guest("copy").write("large", vec![7; 3 << 20]).write(
+        "mill.toml",
+        r#"modules = { copy = { file = "copy.wasm" } }
+        [jobs.copy]
+        module = "copy"
+        in = { "/in/leaf" = "large" }
+        save = { "result" = "out" }"#,
+    );
+    assert!(space.jobs(&[]).all("succeeded", false));
+    fs::remove_file(space.path("out")).unwrap();
+    let blobs = files_below(&space.path("store/blobs"));
+    assert_eq!(blobs.len(), 1, "the file and its copy are the same");
+    let mut content = fs::read(&blobs[0]).unwrap();
+    content[1 << 20] ^= 1;
+    // It may be linked to, and may not be written.
+    fs::remove_file(&blobs[0]).unwrap();
+    fs::write(&blobs[0], content).unwrap();
+    let said = space.run(&["run"]);
+    assert_eq!(said.code, 100, "{said:?}");
+    let hint = "run it again: what the store has lost is computed anew";
+    assert!(said.stderr.contains(hint) && !said.stderr.contains("--retry-failed"), "{}", said.stderr);
+    assert!(space.jobs(&[]).all("succeeded", false));
+    assert_eq!(fs::read(space.path("out")).unwrap(), vec![7; 3 << 20]);
+}
+
+#[test]
+fn damage_to_the_index_is_told_in_words() {
+    let space = TestSpace::new();
+    plan(&space, 12);
+    assert!(space.jobs(&[]).all("succeeded", false));
+    let index = space.path("store/index.redb");
+    let good = fs::read(&index).unwrap();
+    let used = (4096..good.len()).step_by(4096).filter(|at| good[*at..*at + 4096].iter().any(|byte| *byte != 0));
+    let mut refused = 0;
+    for at in used.take(24) {
+        for (from, byte) in [(at, 0x5a), (at + 2, 0xff)] {
+            let mut damaged = good.clone();
+            damaged[from..at + 64].fill(byte);
+            fs::write(&index, damaged).unwrap();
+            let said = space.run(&["run"]);
+            assert!([0, 104].contains(&said.code) && !said.stderr.contains("panicked at"), "{at}: {said:?}");
+            refused += usize::from(said.code == 104);
+        }
+    }
+    assert!(refused > 0, "no damage was noticed");
+}
+
+#[test]
 fn stores_of_earlier_formats_are_migrated() {
     for format in 1..3 {
         a_store_is_migrated(format);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use wasmill_executor::{ImportError, SaveError};
 use wasmill_model::port::{BlobStore, StoreError};
-use wasmill_model::{BlobRef, Digest, Directory, Mount};
+use wasmill_model::{BlobRef, Digest, Directory, Mount, TreeError};
 
 use crate::args::{Global, OutputFormat};
 use crate::error::CliError;
@@ -84,7 +84,7 @@ pub(crate) fn ls(global: &Global, digest: Option<Digest>, recursive: bool) -> Re
     let root = find(&mill, digest)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut lister = Lister { mill: &mill, json: global.format == OutputFormat::Json, recursive, out: &mut out };
-    match lister.list(root, "") {
+    match lister.list(root, "", 0) {
         Ok(()) => written(out.flush()),
         Err(ListError::Write(error)) => written(Err(error)),
         Err(ListError::Store(error)) => Err(CliError::store(&error)),
@@ -133,7 +133,7 @@ fn written(result: io::Result<()>) -> Result<u8, CliError> {
 enum ListError {
     Write(io::Error),
     Store(StoreError),
-    NotADirectory(wasmill_model::TreeError),
+    NotADirectory(TreeError),
 }
 
 struct Lister<'a> {
@@ -144,14 +144,17 @@ struct Lister<'a> {
 }
 
 impl Lister<'_> {
-    fn list(&mut self, blob: BlobRef, prefix: &str) -> Result<(), ListError> {
+    fn list(&mut self, blob: BlobRef, prefix: &str, depth: usize) -> Result<(), ListError> {
+        if depth > Directory::DEPTH_MAX {
+            return Err(ListError::NotADirectory(TreeError::Depth));
+        }
         let bytes = self.mill.storage.get(&blob).map_err(ListError::Store)?;
         let directory = Directory::decode(&bytes).map_err(ListError::NotADirectory)?;
         for below in &directory.directories {
             let path = format!("{prefix}{}", below.name);
             self.line("dir", Some(below.blob), &format!("{path}/"))?;
             if self.recursive {
-                self.list(below.blob, &format!("{path}/"))?;
+                self.list(below.blob, &format!("{path}/"), depth + 1)?;
             }
         }
         for file in &directory.files {

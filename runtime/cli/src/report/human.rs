@@ -176,7 +176,7 @@ impl Human {
         }
         let stderr = report.result.as_ref().and_then(|result| stderr_tail(self.storage.as_ref(), result.stderr));
         let mut error = describe_failure(report, &format!("job `{}`", report.job), stderr);
-        if report.cached {
+        if report.cached && report.status == JobStatus::Failed {
             error = error.hint(
                 "this failure is recorded, and would be the same again; `--retry-failed` executes the job all the same",
             );

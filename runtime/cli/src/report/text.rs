@@ -33,7 +33,8 @@ fn without(text: &str, is_bad: impl Fn(char) -> bool) -> String {
     text.chars().map(|char| if is_bad(char) { '\u{fffd}' } else { char }).collect()
 }
 
-fn is_harmful(char: char) -> bool {
+/// Whether a terminal does something with a character other than show it in its place.
+pub(crate) fn is_harmful(char: char) -> bool {
     let turns = matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || (char.is_control() && !matches!(char, '\t' | '\n'))
 }

@@ -412,7 +412,10 @@ fn json_fits(wanted: &Type, value: &JsonTemplate, at: &str) -> Result<(), Misfit
             let variant = one.and_then(|(name, value)| Some((variants.iter().find(|it| it.name == *name)?, value)));
             match variant {
                 Some((variant, value)) => json_fits(&variant.ty, value, &below(&variant.name)),
-                None => misfit(&written(value)),
+                None => misfit(&match one {
+                    Some((name, _)) => format!("a table with {}", Quoted(name)),
+                    None => written(value),
+                }),
             }
         }
         (_, value) => misfit(&written(value)),
@@ -433,7 +436,10 @@ fn written(value: &JsonTemplate) -> String {
         JsonTemplate::Bool(value) => format!("`{value}`"),
         JsonTemplate::Int(value) => format!("`{value}`"),
         JsonTemplate::Float(value) => format!("`{value}`"),
-        JsonTemplate::String(text) => text.as_literal().map_or("a text".to_owned(), |text| Quoted(text).to_string()),
+        JsonTemplate::String(text) => match text.as_literal() {
+            Some(text) => format!("the text {}", Quoted(text)),
+            None => "a text".to_owned(),
+        },
         JsonTemplate::Parsed(_) => "a value of an item".to_owned(),
         JsonTemplate::Array(values) => format!("a list of {}", values.len()),
         JsonTemplate::Object(_) => "a table".to_owned(),

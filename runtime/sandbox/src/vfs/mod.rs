@@ -49,6 +49,8 @@ struct Slot {
     names: u32,
     /// Descriptors that are open on it.
     descriptors: u32,
+    /// One of its names is in the output.
+    is_taken: bool,
 }
 
 #[derive(Debug)]
@@ -162,7 +164,7 @@ impl Budget {
 
 /// The bytes that an entry of a directory costs beside its content, so that a guest cannot fill the host's memory
 /// with empty files.
-const ENTRY_BYTES: u64 = 256;
+const ENTRY_BYTES: u64 = Directory::ENTRY_BYTES;
 
 /// The bytes that an entry of a listing costs beside its name.
 const LISTED_BYTES: u64 = 48;
@@ -173,7 +175,7 @@ const DEPTH_MAX: u32 = 256;
 
 /// Most directories above an entry of a mounted directory that is looked into: a tree that was nested deeper still, by
 /// mounting one in another, is not walked to its end.
-const MOUNTED_DEPTH_MAX: u32 = 1024;
+const MOUNTED_DEPTH_MAX: u32 = Directory::DEPTH_MAX as u32;
 
 /// The filesystem of one attempt.
 pub(crate) struct Vfs {
@@ -224,7 +226,7 @@ impl Vfs {
 
     /// `/` with nothing in it, and room for so much.
     pub(crate) fn empty(blobs: Arc<dyn BlobStore>, limit_bytes: u64, spill: Spill) -> Self {
-        let root = Slot { node: Node::Directory(Entries::new(false, 0)), names: 1, descriptors: 0 };
+        let root = Slot { node: Node::Directory(Entries::new(false, 0)), names: 1, descriptors: 0, is_taken: false };
         let mut nodes = Vec::with_capacity(8);
         nodes.push(root);
         let (out, tmp) = (NodeId::ROOT, NodeId::ROOT);
@@ -307,7 +309,7 @@ impl Vfs {
 
     /// Keeps a node that has no name yet.
     fn add(&mut self, node: Node) -> NodeId {
-        let slot = Slot { node, names: 0, descriptors: 0 };
+        let slot = Slot { node, names: 0, descriptors: 0, is_taken: false };
         match self.free.pop() {
             Some(id) => {
                 if let Some(place) = self.nodes.get_mut(id.0 as usize) {

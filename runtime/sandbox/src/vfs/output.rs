@@ -124,7 +124,15 @@ impl Vfs {
                     directory.symlinks.push(SymlinkNode { name, target });
                 }
                 Node::Free => {}
-                Node::File(_) => directory.files.push(self.take_file(node, name)?),
+                Node::File(_) => {
+                    let file = self.take_file(node, name)?;
+                    // The guest holds it once, but whoever copies the output makes a file of each of its names.
+                    let is_taken = self.nodes.get_mut(node.0 as usize).map(|slot| &mut slot.is_taken);
+                    if is_taken.is_some_and(|is_taken| std::mem::replace(is_taken, true)) {
+                        self.budget.take(file.blob.size_bytes)?;
+                    }
+                    directory.files.push(file);
+                }
             }
         }
         Ok(directory)

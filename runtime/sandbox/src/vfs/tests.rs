@@ -232,6 +232,27 @@ fn what_a_guest_changes_is_a_copy_and_the_changed_tree_can_be_taken() {
 }
 
 #[test]
+fn each_name_of_a_file_counts_where_it_is_left() {
+    let blobs = Arc::new(Blobs::default());
+    let (size, limit_bytes) = (1_000, 4_500);
+    // The second name is no more than an entry for the guest, and a file for whoever copies the output; `/tmp` is nobody's.
+    for (names, expected) in [(2, true), (3, true), (4, false)] {
+        let spill = Spill { dir: std::env::temp_dir().into(), memory_bytes: u64::MAX };
+        let mut vfs = Vfs::new(Arc::clone(&blobs) as _, limit_bytes, spill, &BTreeMap::new()).unwrap();
+        let place = vfs.walk(NodeId::ROOT, "out/0", false).unwrap();
+        let file = vfs.make_file(&place).unwrap();
+        vfs.write(file, 0, &vec![7; size]).unwrap();
+        for name in (1..names).map(|number| format!("out/{number}")).chain(["tmp/a".to_owned(), "tmp/b".to_owned()]) {
+            let place = vfs.walk(NodeId::ROOT, &name, false).unwrap();
+            vfs.make_hard_link(file, &place).unwrap();
+        }
+        let taken = vfs.take_outputs(&outputs(&[]));
+        assert_eq!(taken.is_ok(), expected, "{names} names");
+        assert!(taken.is_ok() || matches!(taken, Err(Fail::OutputTooLarge)));
+    }
+}
+
+#[test]
 fn an_unchanged_tree_is_the_same_tree() {
     let blobs = Arc::new(Blobs::default());
     let tree = nested(&blobs, 2);
