@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::hash::{BuildHasher as _, RandomState};
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use jsonc_parser::common::Range;
 use jsonc_parser::tokens::Token;
 use jsonc_parser::{
@@ -206,22 +207,44 @@ fn lower_first(text: &str) -> String {
 /// The keys of a large table, as numbers of its entries: of a million jobs' names there is no copy.
 #[derive(Default)]
 struct Seen {
-    entries: HashTable<u32>,
+    /// With what was made of the key, so that it is not looked at again where the table grows.
+    entries: HashTable<(u32, u32)>,
     random: RandomState,
 }
 
 impl Seen {
-    /// The entry of a key.
+    /// The entry of a key. If there is none, this key's is the next.
     fn find<'e, 't>(&mut self, entries: &'e [(Key<'t>, Node<'t>)], key: &str) -> Option<&'e (Key<'t>, Node<'t>)> {
-        let hash = |at: &u32| entries.get(*at as usize).map_or(0, |(key, _)| self.random.hash_one(&*key.text));
-        // Those that came since it was asked the last time.
         for at in self.entries.len()..entries.len() {
-            let at = u32::try_from(at).unwrap_or(u32::MAX);
-            self.entries.insert_unique(hash(&at), at, hash);
+            let hash = self.hash(entries.get(at).map_or("", |(key, _)| &key.text));
+            self.entries.insert_unique(spread(hash), (number(at), hash), |(_, hash)| spread(*hash));
         }
-        let is_it = |at: &u32| entries.get(*at as usize).is_some_and(|(other, _)| other.text == key);
-        entries.get(*self.entries.find(self.random.hash_one(key), is_it)? as usize)
+        let hash = self.hash(key);
+        let is_it = |entry: &(u32, u32)| {
+            entry.1 == hash && entries.get(entry.0 as usize).is_some_and(|(other, _)| other.text == key)
+        };
+        match self.entries.entry(spread(hash), is_it, |(_, hash)| spread(*hash)) {
+            Entry::Occupied(found) => entries.get(found.get().0 as usize),
+            Entry::Vacant(room) => {
+                room.insert((number(entries.len()), hash));
+                None
+            }
+        }
     }
+
+    fn hash(&self, key: &str) -> u32 {
+        // Half of it is as good, and half as large.
+        self.random.hash_one(key) as u32
+    }
+}
+
+/// A hash of all bits, as a table wants it.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn number(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 /// Makes a document of tokens. Each step gives none where it is not well-formed.
