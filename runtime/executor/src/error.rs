@@ -337,6 +337,12 @@ pub enum ModuleLoadErrorKind {
         #[source]
         source: wasmill_model::interface::InterfaceError,
     },
+    /// A file that is something else.
+    #[error("{path} is neither a WebAssembly module nor a component")]
+    NotAModule {
+        /// The path.
+        path: PathBuf,
+    },
     /// A file that is a directory.
     #[error("{path} is a directory; a module is a file (`crate = …` names the folder of a Rust crate)")]
     Directory {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use wasmill_model::interface::Interface;
@@ -60,7 +60,7 @@ impl Graph {
         let mut errors = Vec::new();
         for (name, source) in self.sources_used() {
             let found = module_file(source, &self.scopes[0].base, toolchain, output).and_then(|file| match file {
-                Some(file) => interface(&file),
+                Some(file) => looks_like_module(&file).and_then(|()| interface(&file)),
                 None => Ok(None),
             });
             match found {
@@ -164,6 +164,18 @@ fn module_file(
             Ok(Some(build_guest(what, toolchain, output)?))
         }
     }
+}
+
+/// Makes sure that a file begins as a module does. Whether it is a good one shows when it is compiled.
+fn looks_like_module(path: &Path) -> Result<(), ModuleLoadErrorKind> {
+    let mut begin = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut begin));
+    let is_text = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wat"));
+    // What cannot be read is told by whoever reads it next.
+    if read.is_err() || is_text || begin == b"\0asm" {
+        return Ok(());
+    }
+    Err(ModuleLoadErrorKind::NotAModule { path: path.to_owned() })
 }
 
 /// What the module in a file says of itself.

@@ -186,6 +186,11 @@ fn what_is_not_described_is_not_refused() {
     );
     let jobs = space.jobs(&["--job", "headline"]);
     assert_eq!(jobs.code, 0, "{jobs:#?}");
+
+    let plan = "[modules.text]\nfile = \"text.wasm\"\n[jobs.a]\nmodule = \"text\"\n";
+    space.write("text.wasm", "no module").write("mill.toml", plan);
+    let checked = space.run(&["plan", "check"]);
+    assert!(checked.stderr.contains("text.wasm is neither a WebAssembly module nor a component"), "{checked:?}");
 }
 
 #[test]
