@@ -263,15 +263,15 @@ impl Storage {
     /// Writes what is pending and closes the store.
     ///
     /// # Errors
-    /// Something that was handed in, now or earlier, could not be written.
+    /// Something that was handed in, now or earlier, could not be written; or the index is damaged, so that it cannot be closed.
     pub fn close(mut self) -> Result<(), StoreError> {
-        self.stop();
-        self.shared.log.failure().map_or(Ok(()), |failure| Err(StoreError::Stopped(failure)))
+        let closed = self.stop();
+        self.shared.log.failure().map_or(closed, |failure| Err(StoreError::Stopped(failure)))
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self) -> Result<(), StoreError> {
         if self.committer.is_none() {
-            return;
+            return Ok(());
         }
         self.shared.log.close();
         if let Some(committer) = self.committer.take()
@@ -286,9 +286,7 @@ impl Storage {
             tracing::warn!(%error, "the store does not know how much it grew");
         }
         let index = self.shared.index.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Err(panicked) = unpanicked(|| drop(index)) {
-            tracing::error!(%panicked, "the index of the store is damaged: closing it failed");
-        }
+        unpanicked(|| drop(index)).map_err(failed("close the index"))
     }
 
     /// Takes notice of what other processes wrote, unless that was done just now. Whether it was not.
@@ -363,7 +361,9 @@ impl Storage {
 
 impl Drop for Storage {
     fn drop(&mut self) {
-        self.stop();
+        if let Err(error) = self.stop() {
+            tracing::error!(error = &error as &dyn std::error::Error, "the store was not closed");
+        }
     }
 }
 

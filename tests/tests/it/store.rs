@@ -231,6 +231,9 @@ fn damage_to_the_index_is_told_in_words() {
             let said = space.run(&["run"]);
             assert!([0, 104].contains(&said.code) && !said.stderr.contains("panicked at"), "{at}: {said:?}");
             refused += usize::from(said.code == 104);
+            let said = space.run(&["doctor"]);
+            assert!([0, 104, 107].contains(&said.code) && !said.stderr.contains("panicked at"), "{at}: {said:?}");
+            assert!(said.code == 0 || !said.stdout.contains("everything goes together"), "{at}: {said:?}");
         }
     }
     assert!(refused > 0, "no damage was noticed");

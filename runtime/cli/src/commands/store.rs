@@ -187,6 +187,8 @@ pub(crate) fn doctor(global: &Global, repair: bool) -> Result<u8, CliError> {
             CliError::store(&error).hint("`wasmill doctor --repair` makes a damaged index anew from the log")
         })?,
     };
+    // Some damage shows only here.
+    mill.close()?;
     let text = match global.format {
         OutputFormat::Json => json!({
             "event": "examined", "repaired": found.is_repaired, "rebuilt": is_rebuilt, "blobs": found.blobs, "actions": found.actions,
@@ -217,9 +219,7 @@ pub(crate) fn doctor(global: &Global, repair: bool) -> Result<u8, CliError> {
         }
     };
     print(format!("{text}\n").as_bytes());
-    let is_clean = found.is_clean();
-    mill.close()?;
-    Ok(if is_clean || repair { exit_code::SUCCESS } else { exit_code::DAMAGED })
+    Ok(if found.is_clean() || repair { exit_code::SUCCESS } else { exit_code::DAMAGED })
 }
 
 /// `wasmill doctor --migrate`.
