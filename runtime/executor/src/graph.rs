@@ -327,14 +327,18 @@ impl Graph {
                 queue.extend(entry.jobs.clone().chain(entry.results.clone()).map(JobId));
                 continue;
             }
-            let found = self.ids().filter(|&id| self.job(id).name == *name);
-            for id in found {
+            // A candidate is for its race to judge: alone it would be neither a success nor a failure.
+            let named = || self.ids().filter(|id| !matches!(self.job(*id).role, Role::Candidate { .. }));
+            for id in named().filter(|&id| self.job(id).name == *name) {
                 queue.push(id);
                 queue.extend(self.closer(id));
             }
             if queue.len() == before {
                 let all = scope.entries.iter().map(|entry| entry.spec.name.value.as_str());
-                let nearest = nearest(name, all.chain(self.ids().map(|id| self.job(id).name.as_str())));
+                let nearest = nearest(name, all.chain(named().map(|id| self.job(id).name.as_str())));
+                // Of an item that cannot be had, at least the job is known.
+                let family = || name.split('[').next().filter(|family| scope.entry(family).is_some());
+                let nearest = nearest.or_else(|| family().map(str::to_owned));
                 return Err(UnknownJob { name: name.clone(), nearest });
             }
         }

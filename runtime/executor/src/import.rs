@@ -316,9 +316,13 @@ impl Listing {
         let mut listing = Self::default();
         for relative in glob.expand(base).map_err(|error| fail(&error))? {
             let path = folder.join(&relative);
-            let metadata = std::fs::metadata(&path).map_err(|source| read_error(&path, source))?;
-            if !metadata.is_dir() {
-                listing.root.insert(&relative, listing.files.len(), platform::is_executable(&metadata));
+            let metadata = std::fs::symlink_metadata(&path).map_err(|source| read_error(&path, source))?;
+            let (branch, name) = listing.root.above(&relative);
+            if metadata.is_symlink() {
+                // As in a whole folder: whoever made the link is not who wrote the plan, and it may lead anywhere.
+                branch.symlinks.push(SymlinkNode { name: name.to_owned(), target: link_target(&path)? });
+            } else if !metadata.is_dir() {
+                branch.files.push((name.to_owned(), listing.files.len(), platform::is_executable(&metadata)));
                 listing.files.push((path, metadata));
             }
         }
@@ -340,13 +344,11 @@ pub(crate) struct Branch {
 }
 
 impl Branch {
-    fn insert(&mut self, relative: &str, file: usize, is_executable: bool) {
-        match relative.split_once('/') {
-            Some((first, rest)) => {
-                self.branches.entry(first.to_owned()).or_default().insert(rest, file, is_executable);
-            }
-            None => self.files.push((relative.to_owned(), file, is_executable)),
-        }
+    /// The directory above a path, with those on the way, and the path's last name.
+    fn above<'p>(&mut self, relative: &'p str) -> (&mut Self, &'p str) {
+        let mut names = relative.split('/');
+        let last = names.next_back().unwrap_or_default();
+        (names.fold(self, |branch, name| branch.branches.entry(name.to_owned()).or_default()), last)
     }
 
     fn stage(self, blobs: &[BlobRef], staged: &mut Staged) -> BlobRef {

@@ -86,6 +86,28 @@ fn a_glob_keeps_paths_below_its_fixed_part() {
     assert_eq!((below.files.len(), below.files[0].name.as_str()), (1, "b.txt"));
 }
 
+#[cfg(unix)]
+#[test]
+fn links_that_a_glob_matches_stay_links() {
+    let space = Space::new();
+    space.write("secret", "secret");
+    space.write("s/d/file", "file");
+    for (link, to) in [("s/out", "../secret"), ("s/d/none", "nowhere"), ("s/folder", "d"), ("s/d/near", "file")] {
+        std::os::unix::fs::symlink(to, space.dir.path().join(link)).unwrap();
+    }
+    let mut staged = Staged::default();
+    let mount = space.importer.glob(space.dir.path(), "s/**", &mut staged, Trust::Remembered).unwrap();
+    staged.put_all(space.store.as_ref()).unwrap();
+    let root = space.root(&mount);
+    let links = |directory: &Directory| -> Vec<String> {
+        directory.symlinks.iter().map(|link| format!("{} -> {}", link.name, link.target)).collect()
+    };
+    assert!(root.files.is_empty());
+    assert_eq!(links(&root), ["folder -> d", "out -> ../secret"]);
+    let below = Directory::decode(&space.store.get(&root.directories[0].blob).unwrap()).unwrap();
+    assert_eq!((below.files.len(), links(&below)), (1, vec!["near -> file".to_owned(), "none -> nowhere".to_owned()]));
+}
+
 #[test]
 fn a_settled_file_is_not_read_again_and_a_young_one_is() {
     let space = Space::new();

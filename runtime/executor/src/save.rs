@@ -111,7 +111,7 @@ fn write_link(root: &Path, path: &[String], to: &str, note: Note<'_>) -> Result<
     }
     note(&target, Saved::Link);
     match fs::symlink_metadata(&target) {
-        Ok(metadata) if metadata.is_dir() => {
+        Ok(metadata) if !metadata.is_file() && !metadata.is_symlink() => {
             return Err(SaveError::InTheWay { path: target, kind: describe(&metadata) });
         }
         Ok(metadata) if metadata.is_symlink() && fs::read_link(&target).is_ok_and(|there| there == Path::new(to)) => {
@@ -131,7 +131,8 @@ fn write_link(root: &Path, path: &[String], to: &str, note: Note<'_>) -> Result<
 
 fn write_file(blobs: &dyn BlobStore, file: &FileNode, target: &Path, note: Note<'_>) -> Result<(), SaveError> {
     match fs::symlink_metadata(target) {
-        Ok(metadata) if metadata.is_dir() => {
+        // What is a device today would be a file from then on.
+        Ok(metadata) if !metadata.is_file() && !metadata.is_symlink() => {
             return Err(SaveError::InTheWay { path: target.to_owned(), kind: describe(&metadata) });
         }
         Ok(metadata) if metadata.is_file() && is_right(target, &metadata, file) => {
@@ -204,8 +205,10 @@ fn describe(metadata: &fs::Metadata) -> &'static str {
         "a symbolic link"
     } else if metadata.is_dir() {
         "a directory"
-    } else {
+    } else if metadata.is_file() {
         "a file"
+    } else {
+        "a device, or something else that is no file"
     }
 }
 

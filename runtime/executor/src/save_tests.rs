@@ -145,6 +145,20 @@ fn links_on_the_host_lead_nowhere() {
     assert_eq!(fs::read_to_string(space.path("victim")).unwrap(), "old", "the link was replaced, not followed");
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_made_one() {
+    let space = Space::new();
+    let root = space.tree(Directory { files: vec![space.file("a", "x")], ..Directory::default() });
+    fs::create_dir(space.path("to")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(space.path("to/a")).unwrap();
+    for (path, target) in [(Some("a"), "to/a"), (None, "to")] {
+        let refused = space.export(root, path, target).unwrap_err();
+        assert!(refused.to_string().contains("it is a device, or something else that is no file"), "{refused}");
+    }
+    assert!(!fs::metadata(space.path("to/a")).unwrap().is_file());
+}
+
 #[test]
 fn what_is_in_the_way_is_said() {
     let space = Space::new();

@@ -76,6 +76,8 @@ impl Storage {
         let mut examined = Examined { is_repaired: repair, ..Examined::default() };
         let index = self.shared.index()?;
         let view = on_index("read the index", || View::latest(&index))?;
+        // Blobs are looked for where results are: other processes may have brought both in since this one looked.
+        self.refresh_now()?;
         let named = self.examine_rows(&view, repair, &mut examined)?;
         self.examine_segments(&view, &mut examined).map_err(doing())?;
         self.examine_files(&named, repair, &mut examined)?;
@@ -117,6 +119,11 @@ impl Storage {
             let key = ActionKey(key);
             let Some(row) = self.entry(Kind::Action, key.0.as_bytes(), &place, &key)? else { continue };
             let Some((record, _)) = decode_action(&key, &row) else { continue };
+            if self.first_missing(&record.result, &mut seen)?.is_none() {
+                continue;
+            }
+            // It may have been moved meanwhile, or be in what another process has just written.
+            self.refresh_now()?;
             let Some(missing) = self.first_missing(&record.result, &mut seen)? else { continue };
             // Where it is known to be lost, the result does not count any more.
             if !self.has_lost(&record.result)? {
@@ -165,9 +172,21 @@ impl Storage {
         for id in segment::list(&self.shared.log_dir)? {
             examined.segments += 1;
             let row = view.segments.get(id).map_err(io::Error::other)?.map(|row| row.value());
-            let len = fs::metadata(segment::path(&self.shared.log_dir, id))?.len();
-            let is_cut = row.is_some_and(|(end, _)| len < u64::from(end));
-            if is_cut || Scan::open(&self.shared.log_dir, id, START)?.is_none() {
+            let is_bad = || -> io::Result<bool> {
+                let len = match fs::metadata(segment::path(&self.shared.log_dir, id)) {
+                    // Its process has ended and left nothing in it.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                    found => found?.len(),
+                };
+                let is_cut = row.is_some_and(|(end, _)| len < u64::from(end));
+                Ok(is_cut || Scan::open(&self.shared.log_dir, id, START)?.is_none())
+            };
+            if !is_bad()? {
+                continue;
+            }
+            // Another process begins a segment under this lock, and says then that it adds to it.
+            let _lock = live::lock(&self.shared.dir)?;
+            if !live::used_by_all(&self.shared.dir)?.has_segment(id) && is_bad()? {
                 examined.damaged_segments.push(id);
             }
         }

@@ -40,6 +40,10 @@ fn the_first_that_succeeds_wins_and_stops_those_behind_it() {
     let second = space.jobs(&["--jobs", "3"]);
     assert!(second.executed().is_empty(), "{second:#?}");
     assert_eq!(with_status(&second, "omitted"), with_status(&jobs, "omitted"));
+    // Alone, one that fails would be omitted, and all would be well.
+    let alone = space.run(&["run", "--job", "solve[fail]"]);
+    assert!(alone.code != 0 && alone.stderr.contains("`solve`"), "{alone:?}");
+    assert_eq!(space.jobs(&["--job", "solve"]).code, 0);
 }
 
 #[test]

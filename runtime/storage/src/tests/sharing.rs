@@ -85,6 +85,30 @@ fn a_collection_that_was_killed_holds_nobody_up() {
 }
 
 #[test]
+fn whoever_looks_for_damage_knows_what_others_did_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let doctor = open(dir.path());
+    for round in 0..20 {
+        // It has just looked, and would not look again so soon.
+        doctor.refresh_now().unwrap();
+        let other = open(dir.path());
+        for number in round * 10..round * 10 + 10 {
+            let blob = other.put(content(number, 3_000)).unwrap();
+            let again = other.again(&action(number).key());
+            again.record(&action(number), &record(BlobRef::EMPTY, blob), Box::new(|_| {})).unwrap();
+        }
+        other.shared.log.index_everything().unwrap();
+        // A process that is killed while it begins a segment leaves one without a beginning; one that lives may be about to write it.
+        let begun = segment::path(&dir.path().join("log"), 1_000_000 + u32::try_from(round).unwrap());
+        other.shared.lease.write_to(1_000_000 + u32::try_from(round).unwrap(), 0).unwrap();
+        fs::write(&begun, "").unwrap();
+        let examined = doctor.examine(false).unwrap();
+        assert!(examined.is_clean(), "{round}: {examined:?}");
+        fs::remove_file(&begun).unwrap();
+    }
+}
+
+#[test]
 fn what_a_killed_process_wrote_is_durable_before_it_is_relied_on() {
     let mut found = 0;
     for fails_at in (20..160).step_by(3) {
