@@ -3,6 +3,7 @@
 //! Owns: the publish order (files of large blobs, folders with new names, the log), the pace of commits, the end of a segment, and what
 //! happens when something fails. Does not know: who handed what in.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -194,8 +195,9 @@ fn fail(shared: &Shared, error: StoreError) -> Arc<StoreError> {
 fn call(callbacks: Vec<OnDurable>, result: &Result<(), Arc<StoreError>>) {
     for callback in callbacks {
         let result = result.clone();
-        if let Err(panicked) = unpanicked(|| callback(result)) {
-            tracing::error!(%panicked, "a callback of the store panicked");
+        // Not because of damage: where it was is to be shown.
+        if catch_unwind(AssertUnwindSafe(|| callback(result))).is_err() {
+            tracing::error!("a callback of the store panicked");
         }
     }
 }

@@ -113,20 +113,24 @@ impl Storage {
 
     /// Looks for what results refer to.
     fn examine_results(&self, view: &View, repair: bool, examined: &mut Examined) -> Result<(), StoreError> {
-        let mut seen = HashSet::new();
+        let (mut seen, mut doubted) = (HashSet::new(), Vec::new());
         for row in pages("list the actions", &view.actions) {
             let (key, place) = row?;
             let key = ActionKey(key);
             let Some(row) = self.entry(Kind::Action, key.0.as_bytes(), &place, &key)? else { continue };
             let Some((record, _)) = decode_action(&key, &row) else { continue };
-            if self.first_missing(&record.result, &mut seen)?.is_none() {
-                continue;
+            if self.first_missing(&record.result, &mut seen)?.is_some() {
+                doubted.push((key, record.result));
             }
-            // It may have been moved meanwhile, or be in what another process has just written.
+        }
+        // What was not found may be in what other processes have written meanwhile.
+        if !doubted.is_empty() {
             self.refresh_now()?;
-            let Some(missing) = self.first_missing(&record.result, &mut seen)? else { continue };
+        }
+        for (key, result) in doubted {
+            let Some(missing) = self.first_missing(&result, &mut seen)? else { continue };
             // Where it is known to be lost, the result does not count any more.
-            if !self.has_lost(&record.result)? {
+            if !self.has_lost(&result)? {
                 examined.incomplete.push(key);
                 if repair {
                     let found = self.locate(&missing.digest)?;

@@ -29,7 +29,7 @@ struct Case {
     module: PathBuf,
     entry: &'static str,
     input: Value,
-    inputs: Value,
+    mounts: Value,
 }
 
 /// The medians of one case.
@@ -71,14 +71,14 @@ fn cases(workspace: &Workspace) -> Result<[Case; 2]> {
             module: guests.path("sdk_init"),
             entry: "begin_with",
             input: json!({ "letter": "a" }),
-            inputs: json!({}),
+            mounts: json!({}),
         },
         Case {
             what: "a JavaScript engine with five libraries (`examples/warm-javascript`), and a script of one line",
             module: folder.join("target").join(TARGET).join("release/warm-javascript.wasm"),
             entry: "script",
             input: json!({ "name": "one", "seed": "1" }),
-            inputs: json!({ "/in/script": "one.js" }),
+            mounts: json!({ "/in/script": "one.js" }),
         },
     ])
 }
@@ -118,7 +118,7 @@ impl Case {
                 "for-each": { "number": (0..jobs).collect::<Vec<_>>() },
                 "args": ["{number}"],
                 "input": self.input,
-                "in": self.inputs,
+                "in": self.mounts,
             } },
         })
     }
