@@ -166,7 +166,7 @@ struct Dispatcher<'a> {
     /// What looks up how long jobs are expected to take.
     expecting: Option<JoinHandle<()>>,
     estimate: Estimate,
-    pending: HashMap<JobId, Pending>,
+    pending: HashMap<JobId, Box<Pending>>,
     /// What became of nodes that close, where those that open had not said yet that they ended: one of the jobs between them
     /// may fail before.
     closed_early: HashMap<JobId, JobReport>,
@@ -462,7 +462,7 @@ impl Dispatcher<'_> {
             hint: ended.hint,
             log: self.logs.take(id),
         };
-        self.pending.insert(id, Pending { report, awaits_durable, awaits_closer, awaits_save });
+        self.pending.insert(id, Box::new(Pending { report, awaits_durable, awaits_closer, awaits_save }));
         match self.closed_early.remove(&id).filter(|_| awaits_closer) {
             Some(closed) => self.close(id, closed)?,
             None => self.advance(id)?,

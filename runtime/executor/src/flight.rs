@@ -55,6 +55,12 @@ pub(crate) struct Ticket<'a> {
 }
 
 impl Flights {
+    /// Those of a run of so many jobs: a table that grows takes the memory of two while it does.
+    pub(crate) fn of(jobs: usize) -> Self {
+        let state = State { landed: HashSet::with_capacity(jobs), ..State::default() };
+        Self { state: Mutex::new(state), ..Self::default() }
+    }
+
     /// Asks for `job`'s right to execute `key`, waiting while somebody else does; `before_waiting` is called before.
     pub(crate) fn board(&self, key: ActionKey, job: JobId, mut before_waiting: impl FnMut()) -> Boarding<'_> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -78,7 +78,7 @@ impl Shared {
             modules,
             traits: ports.runner.traits(),
             ports,
-            flights: Flights::default(),
+            flights: Flights::of(graph.len()),
             races: Races::default(),
             batches: Batches::default(),
             inbox: Arc::new(Inbox::new()),

@@ -37,7 +37,7 @@ pub(crate) fn run(shared: &Arc<Shared>, mut segment: Segment) {
     let theirs = Arc::clone(shared);
     let indexer = thread::Builder::new()
         .name("wasmill-index".to_owned())
-        .spawn(move || receive.into_iter().for_each(|frozen| bring_in(&theirs, &frozen)));
+        .spawn(move || receive.into_iter().for_each(|frozen| bring_in(&theirs, frozen)));
     if let Err(error) = &indexer {
         fail(shared, failed("start a thread that writes the index")(error.to_string()));
     }
@@ -92,7 +92,7 @@ fn finish(shared: &Shared, segment: &Segment) {
         return;
     }
     if let Some(frozen) = shared.log.finish() {
-        bring_in(shared, &frozen);
+        bring_in(shared, frozen);
     }
     if let Err(error) = segment.trim(shared.log.end()) {
         tracing::warn!(%error, "the space that was set aside for the store's log is not given back");
@@ -123,7 +123,7 @@ fn append(segment: &Segment, piece: &Piece) -> Result<(), StoreError> {
 }
 
 /// Brings rows into the index. Where that fails, nothing is lost: the next process reads them from the log.
-fn bring_in(shared: &Shared, frozen: &Frozen) {
+fn bring_in(shared: &Shared, frozen: Frozen) {
     if shared.log.failure().is_some() {
         return;
     }
@@ -149,6 +149,10 @@ fn bring_in(shared: &Shared, frozen: &Frozen) {
     });
     if let Err(error) = brought {
         fail(shared, error);
+    }
+    if let Some(rows) = Arc::into_inner(frozen.rows) {
+        let spare = rows.emptied();
+        shared.log.with_tail(|tail| tail.spare = spare);
     }
 }
 

@@ -6,15 +6,21 @@
 //! Digests are as if drawn at random, so a row that is put into a B-tree changes a page of its own, and a hundred thousand
 //! rows change every page of a million. A layer is written once instead, in ascending order, and the latest layers are merged as
 //! soon as they are as large together as the one before (a log-structured merge tree, after O'Neil and others, 1996).
-//! As digests are spread evenly, the chunk of a layer that a digest is in is computed, not looked for.
+//! As digests are spread evenly, the chunk of a layer that a digest is in is computed, not looked for. A sketch of each layer
+//! says of most digests that are not in it that they are not, so that no chunk is read for them.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{
+    OwnedAccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError,
+    WriteTransaction,
+};
 use wasmill_model::Digest;
 
 use crate::place::{Place, PlaceBytes};
+use crate::sketch::{self, Sketch};
 
 /// Rows of digests and places.
 #[derive(Clone, Copy)]
@@ -23,14 +29,22 @@ pub(crate) struct Set {
     layers: TableDefinition<'static, u32, (u64, u64, u32)>,
     /// (Layer, chunk) → rows in ascending order.
     chunks: TableDefinition<'static, (u32, u32), &'static [u8]>,
+    /// Layer → which keys it may have, behind a row of it; see [`sketch`]. There need be none.
+    sketches: TableDefinition<'static, u32, &'static [u8]>,
 }
 
 /// Digest → where the blob is.
-pub(crate) const BLOBS: Set =
-    Set { layers: TableDefinition::new("blob-layers-1"), chunks: TableDefinition::new("blob-chunks-1") };
+pub(crate) const BLOBS: Set = Set {
+    layers: TableDefinition::new("blob-layers-1"),
+    chunks: TableDefinition::new("blob-chunks-1"),
+    sketches: TableDefinition::new("blob-sketches-1"),
+};
 /// Action key → where its record and action are.
-pub(crate) const ACTIONS: Set =
-    Set { layers: TableDefinition::new("action-layers-1"), chunks: TableDefinition::new("action-chunks-1") };
+pub(crate) const ACTIONS: Set = Set {
+    layers: TableDefinition::new("action-layers-1"),
+    chunks: TableDefinition::new("action-chunks-1"),
+    sketches: TableDefinition::new("action-sketches-1"),
+};
 
 const KEY_BYTES: usize = 32;
 const ROW_BYTES: usize = KEY_BYTES + size_of::<PlaceBytes>();
@@ -41,9 +55,9 @@ type Row = [u8; ROW_BYTES];
 /// What stands in the place of a place where a row says that there is none.
 const GONE: PlaceBytes = [0xff; size_of::<PlaceBytes>()];
 
-/// How many rows a chunk has in the mean. redb takes a power of two pages for it, and with 157 rows it has 8 KiB: that is
-/// more than two standard deviations above.
-const CHUNK_ROWS: u64 = 130;
+/// How many rows a chunk has in the mean. redb takes a power of two pages for it, and with 78 rows it has 4 KiB: that is
+/// more than two standard deviations above. (With twice as many, one that is not cached takes half as long again to look in.)
+const CHUNK_ROWS: u64 = 58;
 
 /// Layers that have fewer rows than this are merged with whatever comes: it costs less than a commit.
 const LAYER_ROWS_MIN: u64 = if cfg!(test) { 64 } else { 1 << 14 };
@@ -135,11 +149,23 @@ fn row_of(key: &Key, place: &PlaceBytes) -> Row {
 }
 
 trait Chunks: ReadableTable<(u32, u32), &'static [u8]> {
-    /// Asks the layers, latest first.
-    fn find(&self, layers: &[Layer], key: &Key) -> Result<Option<Place>, redb::Error> {
+    /// What a layer has at a key.
+    fn find_in(&self, layer: &Layer, key: &Key) -> Result<Option<PlaceBytes>, redb::Error> {
+        let chunk = self.get((layer.id, layer.chunk_of(key)))?;
+        Ok(chunk.and_then(|chunk| layer.find_in(chunk.value(), key)))
+    }
+
+    /// Whether a sketch is of a layer. Who knows nothing of sketches may have removed all layers, and then have begun to number
+    /// them anew; but what a row names is not named again.
+    fn has_sketch(&self, layer: &Layer, sketch: &[u8]) -> Result<bool, redb::Error> {
+        let Some(row) = sketch::head(sketch).first_chunk() else { return Ok(false) };
+        Ok(self.find_in(layer, key_of(row))?.as_ref() == Some(place_of(row)))
+    }
+
+    /// Asks layers, latest first.
+    fn find<'l>(&self, layers: impl Iterator<Item = &'l Layer>, key: &Key) -> Result<Option<Place>, redb::Error> {
         for layer in layers {
-            let chunk = self.get((layer.id, layer.chunk_of(key)))?;
-            match chunk.and_then(|chunk| layer.find_in(chunk.value(), key)) {
+            match self.find_in(layer, key)? {
                 Some(GONE) => return Ok(None),
                 Some(place) => return Ok(Some(Place::decode(&place))),
                 None => {}
@@ -183,24 +209,31 @@ fn damaged(what: &str) -> redb::Error {
 
 /// Goes through the rows of one layer. Nothing is left out where the index is damaged: whoever asks for all rows may be
 /// about to remove what is in none.
-struct Cursor {
+struct Cursor<'s> {
     /// None at its end.
     layer: Option<Layer>,
+    /// What is to have all its rows.
+    sketch: Option<&'s [u8]>,
     next_chunk: u32,
     rows: Vec<Row>,
     at: usize,
 }
 
-impl Cursor {
+impl<'s> Cursor<'s> {
     /// Rows that are in no layer yet.
     fn over(rows: Vec<Row>) -> Self {
-        Self { layer: None, next_chunk: 0, rows, at: 0 }
+        Self { layer: None, sketch: None, next_chunk: 0, rows, at: 0 }
     }
 
     /// At the first row after a key.
-    fn of(layer: &Layer, after: Option<&Key>, table: &impl Chunks) -> Result<Self, redb::Error> {
+    fn of(
+        layer: &Layer,
+        sketch: Option<&'s [u8]>,
+        after: Option<&Key>,
+        table: &impl Chunks,
+    ) -> Result<Self, redb::Error> {
         let next_chunk = after.map_or(0, |after| layer.chunk_of(after));
-        let mut cursor = Self { layer: Some(*layer), next_chunk, rows: Vec::new(), at: 0 };
+        let mut cursor = Self { layer: Some(*layer), sketch, next_chunk, rows: Vec::new(), at: 0 };
         cursor.fill(table)?;
         while let Some(after) = after
             && cursor.row().is_some_and(|row| key_of(row) <= after)
@@ -238,6 +271,11 @@ impl Cursor {
             if id != layer.id || number < self.next_chunk || !rest.is_empty() || !is_ascending || !is_here {
                 return Err(damaged("has rows that are not where they should be"));
             }
+            if let Some(sketch) = self.sketch
+                && !rows.iter().all(|row| sketch::may_have(sketch, key_of(row)))
+            {
+                return Err(damaged("has rows that would not be looked for where they are"));
+            }
             self.rows.extend_from_slice(rows);
             match number.checked_add(1) {
                 Some(next) => self.next_chunk = next,
@@ -249,9 +287,9 @@ impl Cursor {
 }
 
 /// Goes through the rows of several layers, latest first, as if they were one.
-struct Merge(Vec<Cursor>);
+struct Merge<'s>(Vec<Cursor<'s>>);
 
-impl Merge {
+impl Merge<'_> {
     /// The next key's latest row, even if it says that there is none.
     fn next(&mut self, table: &impl Chunks) -> Result<Option<Row>, redb::Error> {
         let mut least: Option<Row> = None;
@@ -270,19 +308,51 @@ impl Merge {
     }
 }
 
+/// What is kept of a layer beside its rows.
+type Guard = OwnedAccessGuard<&'static [u8]>;
+
 /// A set as of one commit.
 pub(crate) struct Places {
     layers: Vec<Layer>,
     chunks: ReadOnlyTable<(u32, u32), &'static [u8]>,
+    sketched: Option<ReadOnlyTable<u32, &'static [u8]>>,
+    /// One for each layer, or none; read when somebody asks.
+    sketches: OnceLock<Vec<Option<Guard>>>,
 }
 
 impl Places {
     pub(crate) fn open(read: &ReadTransaction, set: Set) -> Result<Self, redb::Error> {
-        Ok(Self { layers: list(&read.open_table(set.layers)?)?, chunks: read.open_table(set.chunks)? })
+        let sketched = match read.open_table(set.sketches) {
+            Err(TableError::TableDoesNotExist(_)) => None,
+            table => Some(table?),
+        };
+        let (layers, chunks) = (list(&read.open_table(set.layers)?)?, read.open_table(set.chunks)?);
+        Ok(Self { layers, chunks, sketched, sketches: OnceLock::new() })
     }
 
     pub(crate) fn get(&self, key: &Key) -> Result<Option<Place>, redb::Error> {
-        self.chunks.find(&self.layers, key)
+        let may_have = |sketch: Option<&[u8]>| sketch.is_none_or(|sketch| sketch::may_have(sketch, key));
+        let layers = self.layers.iter().zip(self.sketches()?).filter(|(_, sketch)| may_have(*sketch));
+        self.chunks.find(layers.map(|(layer, _)| layer), key)
+    }
+
+    /// The sketch of each layer.
+    fn sketches(&self) -> Result<impl Iterator<Item = Option<&[u8]>>, redb::Error> {
+        let sketches = match self.sketches.get() {
+            Some(sketches) => sketches,
+            None => {
+                let sketches = self.layers.iter().map(|layer| self.sketch_of(layer)).collect::<Result<_, _>>()?;
+                self.sketches.get_or_init(|| sketches)
+            }
+        };
+        Ok(sketches.iter().map(|sketch| sketch.as_ref().map(Guard::value)))
+    }
+
+    fn sketch_of(&self, layer: &Layer) -> Result<Option<Guard>, redb::Error> {
+        let Some(table) = &self.sketched else { return Ok(None) };
+        let Some(sketch) = table.get_owned(layer.id)? else { return Ok(None) };
+        let is_its_own = self.chunks.has_sketch(layer, sketch.value())?;
+        Ok(Some(sketch).filter(|_| is_its_own))
     }
 
     /// All rows after a key, ascending.
@@ -291,7 +361,8 @@ impl Places {
         after: Option<&Key>,
     ) -> Result<impl Iterator<Item = Result<(Digest, Place), redb::Error>> + '_, redb::Error> {
         check(&self.layers, &self.chunks)?;
-        let cursors = self.layers.iter().map(|layer| Cursor::of(layer, after, &self.chunks));
+        let layers = self.layers.iter().zip(self.sketches()?);
+        let cursors = layers.map(|(layer, sketch)| Cursor::of(layer, sketch, after, &self.chunks));
         let mut merge = Merge(cursors.collect::<Result<_, _>>()?);
         let next = move || merge.next(&self.chunks).transpose();
         Ok(std::iter::from_fn(next).filter_map(|row| match row {
@@ -310,6 +381,7 @@ impl Places {
 pub(crate) struct PlacesMut<'t> {
     list: Table<'t, u32, (u64, u64, u32)>,
     chunks: Table<'t, (u32, u32), &'static [u8]>,
+    sketches: Table<'t, u32, &'static [u8]>,
     layers: Vec<Layer>,
     staged: BTreeMap<Key, PlaceBytes>,
 }
@@ -318,15 +390,15 @@ impl<'t> PlacesMut<'t> {
     /// Makes the set if there is none. What is changed is in the transaction once [`Self::finish`] was called.
     pub(crate) fn open(write: &'t WriteTransaction, set: Set) -> Result<Self, redb::Error> {
         let (table, chunks) = (write.open_table(set.layers)?, write.open_table(set.chunks)?);
-        let layers = list(&table)?;
-        Ok(Self { list: table, chunks, layers, staged: BTreeMap::new() })
+        let (layers, sketches) = (list(&table)?, write.open_table(set.sketches)?);
+        Ok(Self { list: table, chunks, sketches, layers, staged: BTreeMap::new() })
     }
 
     pub(crate) fn get(&self, key: &Key) -> Result<Option<Place>, redb::Error> {
         match self.staged.get(key) {
             Some(&GONE) => Ok(None),
             Some(place) => Ok(Some(Place::decode(place))),
-            None => self.chunks.find(&self.layers, key),
+            None => self.chunks.find(self.layers.iter(), key),
         }
     }
 
@@ -411,11 +483,13 @@ impl<'t> PlacesMut<'t> {
         let id = merged.iter().chain(&self.layers).map(|layer| layer.id).max().unwrap_or(0);
         let id = id.checked_add(1).ok_or_else(|| damaged("has a layer of the last number"))?;
         let mut layer = Layer { id, rows: 0, gone: 0, chunks };
+        let sketches: Vec<_> = merged.iter().map(|layer| self.sketch_of(layer)).collect::<Result<_, _>>()?;
         let mut cursors = vec![Cursor::over(rows)];
-        for layer in &merged {
-            cursors.push(Cursor::of(layer, None, &self.chunks)?);
+        for (layer, sketch) in merged.iter().zip(&sketches) {
+            cursors.push(Cursor::of(layer, sketch.as_deref(), None, &self.chunks)?);
         }
         let (mut merge, mut chunk, mut bytes) = (Merge(cursors), 0, Vec::new());
+        let (mut sketch, mut last) = (Sketch::for_rows(expected), None);
         while let Some(row) = merge.next(&self.chunks)? {
             if is_gone(&row) && is_all || !is_gone(&row) && !keeps(&row) {
                 continue;
@@ -428,15 +502,27 @@ impl<'t> PlacesMut<'t> {
                 chunk = of;
             }
             bytes.extend_from_slice(&row);
+            sketch.iter_mut().for_each(|sketch| sketch.add(key_of(&row)));
+            last = Some(row);
         }
         self.put(id, chunk, &mut bytes)?;
+        if let (Some(sketch), Some(last)) = (sketch, last) {
+            self.sketches.insert(id, sketch.encode(&last).as_slice())?;
+        }
         self.replace(&merged, layer)
+    }
+
+    fn sketch_of(&self, layer: &Layer) -> Result<Option<Vec<u8>>, redb::Error> {
+        let Some(sketch) = self.sketches.get(layer.id)? else { return Ok(None) };
+        let is_its_own = self.chunks.has_sketch(layer, sketch.value())?;
+        Ok(is_its_own.then(|| sketch.value().to_vec()))
     }
 
     /// Names a layer in the place of others, which are the latest.
     fn replace(&mut self, others: &[Layer], layer: Layer) -> Result<(), redb::Error> {
         for other in others {
             self.chunks.retain_in((other.id, 0)..=(other.id, u32::MAX), |_, _| false)?;
+            self.sketches.remove(other.id)?;
             self.list.remove(other.id)?;
         }
         if layer.rows > 0 {

@@ -38,6 +38,7 @@ mod recover;
 mod runs;
 mod scrub;
 mod segment;
+mod sketch;
 mod stats;
 mod tables;
 mod tail;

@@ -36,8 +36,10 @@ const QUIET: Duration = Duration::from_millis(2);
 const LEFT_IN_LOG_MAX: usize = 1_000;
 const LEFT_BYTES_MAX: u64 = 1 << 20;
 
-/// As one part of so many is what a process brings into the index at once, beside what it has brought there before.
-const PARTS: usize = 8;
+/// One part of so many of the most that may be missing in the index is brought into it, unless that was done just now: for this many
+/// times as long as it took, there is a rest.
+const PARTS: usize = 4;
+const REST_FACTOR: u32 = 3;
 
 /// How many full segments may be missing in the index before they are brought into it: a file of each is open.
 const FULL_MAX: usize = 32;
@@ -46,7 +48,7 @@ const FULL_MAX: usize = 32;
 const OPEN_FILE_BYTES: u64 = 256 << 10;
 
 /// The longest buffer that is kept for the next piece, in bytes.
-const SPARE_BYTES_MAX: usize = 1 << 20;
+const SPARE_BYTES_MAX: usize = 4 << 20;
 
 /// What is handed in.
 #[derive(Debug, Clone, Copy)]
@@ -144,12 +146,12 @@ struct State {
     full: Vec<File>,
     /// Waits until what it needs is durable.
     frozen: Option<Frozen>,
-    /// Rows are on their way into the index, `frozen` or given to the indexer.
-    is_indexing: bool,
+    /// Since when rows are on their way into the index, `frozen` or given to the indexer.
+    indexing_since: Option<Instant>,
     /// Entries that are not on their way into the index.
     unindexed: usize,
-    /// Entries of this process that are in the index, or on their way.
-    indexed: usize,
+    /// Until then, few rows are not worth a commit of the index.
+    rests_until: Option<Instant>,
     failed: Option<Arc<StoreError>>,
     is_closing: bool,
     /// The committer sleeps until something comes.
@@ -208,9 +210,9 @@ impl Log {
             sealed,
             full: Vec::new(),
             frozen: None,
-            is_indexing: false,
             unindexed: tail.active.entries,
-            indexed: 0,
+            indexing_since: None,
+            rests_until: None,
             failed: None,
             is_closing: false,
             is_idle: false,
@@ -317,7 +319,7 @@ impl Log {
                 self.work.notify_one();
             }
             let is_little = state.unindexed < 2 * self.unindexed_max && state.full.len() < 2 * FULL_MAX;
-            let is_indexed = !state.is_indexing || is_little;
+            let is_indexed = state.indexing_since.is_none() || is_little;
             if fits && is_indexed && !state.is_full && state.waiting_bytes() < self.waiting_bytes_max {
                 return Ok(state);
             }
@@ -436,7 +438,7 @@ impl Log {
         self.written.store(position(durable.0, durable.1), Ordering::Release);
         state.writing = Arc::default();
         let is_enough = state.unindexed >= self.enough(&state) || state.full.len() >= FULL_MAX;
-        if !state.is_indexing && (is_enough || state.wants_index) {
+        if state.indexing_since.is_none() && (is_enough || state.wants_index) {
             self.freeze(&mut state);
         }
         state.wants_index = false;
@@ -451,7 +453,7 @@ impl Log {
     pub(crate) fn finish(&self) -> Option<Frozen> {
         let mut state = self.state();
         // What a thread was given that did not do it is for the next process to read.
-        if state.frozen.is_none() && state.is_indexing {
+        if state.frozen.is_none() && state.indexing_since.is_some() {
             return None;
         }
         let is_much = state.unindexed > self.left_max() || self.tail().active.bytes > LEFT_BYTES_MAX;
@@ -462,10 +464,11 @@ impl Log {
         state.frozen.take()
     }
 
-    /// How many entries are brought into the index at once. Fewer in the beginning: what is left at the end of a process keeps
-    /// whoever waits for it, while other threads work when it is done before; and until it is done they are in memory.
+    /// How many entries are worth a commit of the index. Until then they are in memory, and whoever waits for the end of a process
+    /// waits for what is left; but many small commits take processors from those who hand in.
     fn enough(&self, state: &State) -> usize {
-        (state.indexed / PARTS).clamp(self.unindexed_max / PARTS, self.unindexed_max)
+        let rests = state.rests_until.is_some_and(|until| Instant::now() < until);
+        self.unindexed_max / if rests { 1 } else { PARTS }
     }
 
     fn freeze(&self, state: &mut State) {
@@ -478,8 +481,7 @@ impl Log {
         covered.push(Covered { segment: until.0, end: until.1, is_sealed: false });
         let full = std::mem::take(&mut state.full);
         state.frozen = Some(Frozen { rows: rows.unwrap_or_default(), covered, until, _full: full });
-        state.is_indexing = true;
-        state.indexed = state.indexed.saturating_add(state.unindexed);
+        state.indexing_since = Some(Instant::now());
         state.unindexed = 0;
     }
 
@@ -497,7 +499,7 @@ impl Log {
             if awaited.is_some_and(|round| state.index_rounds >= round) {
                 return Ok(());
             }
-            if awaited.is_none() && !state.is_indexing {
+            if awaited.is_none() && state.indexing_since.is_none() {
                 awaited = Some(state.index_rounds + 1);
                 state.wants_index = true;
                 state.is_idle = false;
@@ -511,7 +513,7 @@ impl Log {
     /// waits for it here.
     pub(crate) fn settle(&self) {
         let mut state = self.state();
-        if state.failed.is_none() && !state.is_indexing && state.unindexed > self.left_max() {
+        if state.failed.is_none() && state.indexing_since.is_none() && state.unindexed > self.left_max() {
             state.wants_index = true;
             state.is_idle = false;
             self.work.notify_one();
@@ -551,7 +553,7 @@ impl Log {
     pub(crate) fn indexed(&self, latest: impl FnOnce() -> Result<View, StoreError>) -> Result<(), StoreError> {
         let mut state = self.state();
         self.with_tail(|tail| latest().map(|view| tail.indexed(view)))?;
-        state.is_indexing = false;
+        state.rests_until = state.indexing_since.take().map(|since| Instant::now() + since.elapsed() * REST_FACTOR);
         state.index_rounds += 1;
         self.room.notify_all();
         Ok(())

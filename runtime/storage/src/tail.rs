@@ -4,6 +4,7 @@
 //! entry exactly once. Does not know: what is durable, or how rows get into the index.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::mem::take;
 use std::sync::Arc;
 
 use redb::ReadableTable;
@@ -49,6 +50,8 @@ pub(crate) struct Tail {
     pub(crate) active: Rows,
     /// On their way into the index.
     pub(crate) frozen: Arc<Rows>,
+    /// What to note further rows in, which has had some before: tables that grow ask for memory again and again.
+    pub(crate) spare: Rows,
     pub(crate) view: Arc<View>,
     /// Blobs of which a copy is known to be lost, or was before another one was put.
     pub(crate) lost: HashSet<Digest>,
@@ -90,6 +93,7 @@ impl Tail {
         Self {
             active: Rows::default(),
             frozen: Arc::default(),
+            spare: Rows::default(),
             view: Arc::new(view),
             lost: HashSet::new(),
             theirs: BTreeMap::new(),
@@ -182,7 +186,8 @@ impl Tail {
         if self.active.entries == 0 || self.frozen.entries > 0 {
             return None;
         }
-        self.frozen = Arc::new(std::mem::take(&mut self.active));
+        let next = take(&mut self.spare);
+        self.frozen = Arc::new(std::mem::replace(&mut self.active, next));
         Some(Arc::clone(&self.frozen))
     }
 
@@ -208,5 +213,14 @@ impl Rows {
             self.blobs.remove(&digest);
         }
         self.lost.insert((digest, place));
+    }
+
+    /// None, in the memory of these.
+    pub(crate) fn emptied(mut self) -> Self {
+        self.blobs.clear();
+        self.actions.clear();
+        self.stats.clear();
+        // Of the others there are few.
+        Self { blobs: self.blobs, actions: self.actions, stats: self.stats, ..Self::default() }
     }
 }

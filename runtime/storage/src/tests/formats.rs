@@ -4,6 +4,7 @@
 //!
 //! A fixture holds what `fill` puts; `WASMILL_WRITE_FIXTURE=DIR` has the test of the present format write another one.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -59,7 +60,7 @@ fn check(storage: &Storage) {
     assert!(examined.is_clean(), "{examined:?}");
 }
 
-fn fixture(format: u32) -> PathBuf {
+fn fixture(format: impl Display) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/fixtures").join(format!("format-{format}"))
 }
 
@@ -71,13 +72,20 @@ fn a_store_of_this_format_is_read() {
         storage.shared.log.index_everything().unwrap();
         storage.close().unwrap();
     }
-    let dir = tempfile::tempdir().unwrap();
-    copy(&fixture(3), dir.path());
-    assert_eq!(Storage::migrate(dir.path()).unwrap().from, 3);
-    let storage = open(dir.path());
-    check(&storage);
-    assert_eq!(storage.recall("file").unwrap(), Some(stamp()));
-    assert_eq!(storage.pins().unwrap(), [Digest::of(b"pinned")]);
+    // One from before layers had sketches.
+    for format in ["3", "3-sketches"] {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&fixture(format), dir.path());
+        assert_eq!(Storage::migrate(dir.path()).unwrap().from, 3);
+        let storage = open(dir.path());
+        check(&storage);
+        assert_eq!(storage.recall("file").unwrap(), Some(stamp()));
+        assert_eq!(storage.pins().unwrap(), [Digest::of(b"pinned")]);
+        // What comes now has some in any case.
+        fill(&storage);
+        storage.shared.log.index_everything().unwrap();
+        assert!(storage.examine(true).unwrap().is_clean());
+    }
 }
 
 #[test]

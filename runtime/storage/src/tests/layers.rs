@@ -183,6 +183,105 @@ fn filled() -> Database {
 
 const CHUNKS: TableDefinition<(u32, u32), &[u8]> = TableDefinition::new("blob-chunks-1");
 const LAYERS: TableDefinition<u32, (u64, u64, u32)> = TableDefinition::new("blob-layers-1");
+const SKETCHES: TableDefinition<u32, &[u8]> = TableDefinition::new("blob-sketches-1");
+
+fn sketches(index: &Database) -> Vec<(u32, Vec<u8>)> {
+    let table = index.begin_read().unwrap().open_table(SKETCHES).unwrap();
+    let rows = redb::ReadableTable::iter(&table).unwrap();
+    rows.map(|row| row.map(|(id, sketch)| (id.value(), sketch.value().to_vec())).unwrap()).collect()
+}
+
+fn set_sketch(index: &Database, id: u32, sketch: &[u8]) {
+    let write = index.begin_write().unwrap();
+    write.open_table(SKETCHES).unwrap().insert(id, sketch).unwrap();
+    write.commit().unwrap();
+}
+
+/// Chunks lie here, but for those by which a sketch is known: whoever read them would find what is not there.
+#[test]
+fn no_chunk_is_read_for_what_is_not_there() {
+    let index = filled();
+    let absent: Vec<_> = (10_000..12_000_u64).map(|number| Digest::of(&number.to_le_bytes())).collect();
+    let mut rows: Vec<_> = absent.iter().map(|digest| (*digest.as_bytes(), place(7).encode())).collect();
+    rows.sort_unstable();
+    let lie: Vec<u8> = rows.iter().flat_map(|(key, place)| key.iter().chain(place).copied()).collect();
+    let sketches = sketches(&index);
+    assert!(sketches.len() > 1 && sketches.len() == layers(&index).len());
+    let is_known_by = |chunk: &[u8]| {
+        let mut keys = sketches.iter().map(|(_, sketch)| &sketch[..32]);
+        keys.any(|key| chunk.windows(32).any(|bytes| bytes == key))
+    };
+    let write = index.begin_write().unwrap();
+    let mut chunks = write.open_table(CHUNKS).unwrap();
+    let all = redb::ReadableTable::iter(&chunks).unwrap().map(Result::unwrap);
+    let others: Vec<_> = all.filter(|(_, chunk)| !is_known_by(chunk.value())).map(|(key, _)| key.value()).collect();
+    assert!(others.len() > 20);
+    for key in others {
+        chunks.insert(key, lie.as_slice()).unwrap();
+    }
+    drop(chunks);
+    write.commit().unwrap();
+    let places = places(&index);
+    let believed = absent.iter().filter(|digest| places.get(digest.as_bytes()).unwrap().is_some());
+    assert!(believed.count() < absent.len() / 10);
+}
+
+/// Who does not know of sketches leaves those of layers that are gone, and may give their numbers again.
+#[test]
+fn a_sketch_of_another_layer_hides_nothing() {
+    let (before, after) = (index(), index());
+    for (index, from) in [(&before, 0), (&after, 1_000)] {
+        change(index, |places| {
+            (from..from + 600).for_each(|number| places.insert(key(number).as_bytes(), &place(number)).unwrap());
+        });
+    }
+    for (id, sketch) in sketches(&before) {
+        set_sketch(&after, id, &sketch);
+    }
+    let places = places(&after);
+    assert!((1_000..1_600).all(|number| places.get(key(number).as_bytes()).unwrap() == Some(place(number))));
+    assert_eq!(places.rows(None).unwrap().map(Result::unwrap).count(), 600);
+    drop(places);
+    // An index from before there were any.
+    let write = after.begin_write().unwrap();
+    write.delete_table(SKETCHES).unwrap();
+    write.commit().unwrap();
+    let places = self::places(&after);
+    assert!((1_000..1_600).all(|number| places.get(key(number).as_bytes()).unwrap() == Some(place(number))));
+    assert_eq!(places.get(key(5).as_bytes()).unwrap(), None);
+    change(&after, |places| places.insert(key(5).as_bytes(), &place(5)).unwrap());
+    assert!(self::places(&after).get(key(5).as_bytes()).unwrap().is_some());
+}
+
+#[test]
+fn a_damaged_sketch_is_noticed_by_whoever_asks_for_all_rows() {
+    let index = filled();
+    let expected = places(&index).rows(None).unwrap().count();
+    for number in 0..200 {
+        let all = sketches(&index);
+        let (id, sketch) = &all[number % all.len()];
+        let mut damaged = sketch.clone();
+        match number % 4 {
+            0 => damaged.truncate(number * 31 % sketch.len()),
+            _ => {
+                let bit = number * 7_919 % (sketch.len() * 8);
+                damaged[bit / 8] ^= 1 << (bit % 8);
+            }
+        }
+        set_sketch(&index, *id, &damaged);
+        let found = places(&index);
+        let hides = (0..6_000).any(|number| {
+            let is_there = number < 5_300;
+            found.get(key(number).as_bytes()).unwrap().is_some() != is_there
+        });
+        drop(found);
+        assert!(
+            !hides || places(&index).rows(None).is_err() || places(&index).rows(None).unwrap().any(|row| row.is_err())
+        );
+        assert_nothing_is_left_out(&index, expected);
+        set_sketch(&index, *id, sketch);
+    }
+}
 
 /// Either everything is there (but for what a flipped bit made of one row), or going through it is an error, and so is whatever would write all of it again.
 fn assert_nothing_is_left_out(index: &Database, expected: usize) {
