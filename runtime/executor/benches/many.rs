@@ -1,5 +1,5 @@
 //! What a job costs where the jobs themselves cost nothing: plans of 10,000, 100,000 and 1,000,000 jobs, with the real loop,
-//! scheduler and store, and a runner that does nothing. `cargo bench -p wasmill-executor --bench many [-- JOBS]...`
+//! scheduler and store, and a runner that does nothing; and when the first of so many begins that waited for the same. `cargo bench -p wasmill-executor --bench many [-- JOBS]...`
 //!
 //! Owns: this table. Does not know: sandboxes.
 
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use wasmill_executor::{ExecuteOptions, Ports, execute, expand};
+use wasmill_executor::{Demand, Ending, ExecuteOptions, JobId, Needs, Ports, Scheduler, Signal, execute, expand};
 use wasmill_model::plan::{Format, parse};
 use wasmill_model::port::{Cancel, Execution, Request, Runner, RunnerError, Traits};
 use wasmill_model::{ActionResult, BlobRef, Digest, Outcome, Traffic, Usage};
@@ -98,6 +98,43 @@ fn measure(jobs: usize) -> Result<(), Failure> {
     Ok(())
 }
 
+/// One job, and so many that need it.
+struct Fan(usize);
+
+impl Needs for Fan {
+    fn count(&self) -> usize {
+        self.0 + 1
+    }
+
+    fn waits_for(&self, job: JobId) -> &[JobId] {
+        const FIRST: &[JobId] = &[JobId::at(0)];
+        if job.number() == 0 { &[] } else { FIRST }
+    }
+
+    fn is_selected(&self, _job: JobId) -> bool {
+        true
+    }
+}
+
+/// From the end of a job until the scheduler gives one of those that waited for it, in microseconds: the median of 15.
+fn detect(jobs: usize) -> f64 {
+    let mut times: Vec<f64> = (0..15)
+        .map(|_| {
+            let demand = |_| Demand { needs: vec![1], priority: 0, expected: 1 };
+            let mut scheduler = Scheduler::new(&Fan(jobs), vec![2], false, demand);
+            let (first, mut commands) = (scheduler.take(), Vec::new());
+            let began = Instant::now();
+            first.into_iter().for_each(|first| scheduler.on(Signal::Ended(first, Ending::Succeeded), &mut commands));
+            let next = scheduler.take();
+            let took = began.elapsed();
+            assert!(next.is_some());
+            took.as_secs_f64() * 1e6
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
 fn main() -> Result<(), Failure> {
     let asked: Vec<usize> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
     let sizes = if asked.is_empty() { vec![10_000, 100_000, 1_000_000] } else { asked };
@@ -105,5 +142,8 @@ fn main() -> Result<(), Failure> {
         "| jobs | cold: µs a job | of these, expanding | B a job | known: µs a job | of these, expanding | B a job |"
     );
     println!("|--:|--:|--:|--:|--:|--:|--:|");
-    sizes.into_iter().try_for_each(measure)
+    sizes.iter().try_for_each(|jobs| measure(*jobs))?;
+    println!("\n| jobs that wait for one | µs from its end to the first of them |\n|--:|--:|");
+    sizes.iter().for_each(|jobs| println!("| {jobs} | {:.1} |", detect(*jobs)));
+    Ok(())
 }

@@ -29,7 +29,7 @@ pub struct JobId(pub(crate) u32);
 
 impl JobId {
     /// The job at a place among others, from 0 on.
-    pub fn at(place: u32) -> Self {
+    pub const fn at(place: u32) -> Self {
         Self(place)
     }
 

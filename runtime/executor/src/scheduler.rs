@@ -16,7 +16,8 @@
 //! [`PASSED_OVER_MAX`] times, nothing that ranks lower takes what it lacks.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::vec::IntoIter;
 
 use crate::graph::JobId;
 
@@ -39,6 +40,10 @@ pub trait Needs {
 
 /// How often a job may be passed over for want of what it needs before those behind it have to wait.
 pub(crate) const PASSED_OVER_MAX: u32 = 16;
+
+/// How many of the jobs that wait for one that has ended are looked at at once, if that gives one that can be taken: of a million, the
+/// first begins at once, and not after all have been looked at.
+const RELEASED_AT_ONCE: usize = if cfg!(test) { 3 } else { 1 << 10 };
 
 /// What the scheduler is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +138,8 @@ struct Place {
 pub struct Scheduler {
     states: Vec<State>,
     dependants: Vec<Vec<JobId>>,
+    /// What waits for jobs that have succeeded, and was not looked at yet. While there is any, there is a job to take.
+    releasing: VecDeque<IntoIter<JobId>>,
     places: Vec<Place>,
     classes: Vec<Class>,
     class_of: HashMap<Amounts, u32>,
@@ -170,6 +177,7 @@ impl Scheduler {
         let mut scheduler = Self {
             states,
             dependants,
+            releasing: VecDeque::new(),
             places: Vec::with_capacity(count),
             classes: Vec::new(),
             class_of: HashMap::new(),
@@ -329,6 +337,7 @@ impl Scheduler {
         self.states[job.index()] = State::Running;
         self.ready -= 1;
         self.running += 1;
+        self.release_some();
         Some(job)
     }
 
@@ -350,6 +359,7 @@ impl Scheduler {
         }
         self.ready -= taken.len();
         self.running += taken.len();
+        self.release_some();
         taken
     }
 
@@ -486,12 +496,27 @@ impl Scheduler {
     }
 
     fn release(&mut self, job: JobId) {
-        for dependant in std::mem::take(&mut self.dependants[job.index()]) {
+        self.releasing.push_back(std::mem::take(&mut self.dependants[job.index()]).into_iter());
+        self.release_some();
+    }
+
+    /// Goes on until enough was looked at and something can be taken.
+    fn release_some(&mut self) {
+        let mut left = RELEASED_AT_ONCE;
+        while let Some(dependants) = self.releasing.front_mut() {
+            let Some(dependant) = dependants.next() else {
+                self.releasing.pop_front();
+                continue;
+            };
             if let State::Waiting(missing) = self.states[dependant.index()] {
                 self.states[dependant.index()] = State::Waiting(missing - 1);
                 if missing == 1 {
                     self.make_ready(dependant);
                 }
+            }
+            left = left.saturating_sub(1);
+            if left == 0 && self.has_next() {
+                return;
             }
         }
     }
@@ -513,6 +538,7 @@ impl Scheduler {
         if std::mem::replace(&mut self.stopping, true) {
             return;
         }
+        self.releasing.clear();
         self.classes.iter_mut().for_each(|class| class.ready.clear());
         self.ready = 0;
         self.delayed = 0;

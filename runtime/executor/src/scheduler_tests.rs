@@ -207,3 +207,54 @@ fn what_is_taken_together_takes_one_place_and_leaves_as_much_for_the_others() {
     scheduler.on(Signal::Ended(first, Ending::Succeeded), &mut Vec::new());
     assert_eq!(taken(&mut scheduler), [7]);
 }
+
+/// However many wait for one: as soon as a few have been looked at, one can be taken.
+#[test]
+fn the_first_of_many_that_waited_begins_before_all_have_been_looked_at() {
+    let many = 50_usize;
+    let graph = graph(&std::iter::once(vec![]).chain((0..many).map(|_| vec![0])).collect::<Vec<_>>());
+    let mut scheduler = scheduler(&graph, &[2], false, &[one()]);
+    assert_eq!(taken(&mut scheduler), [0]);
+    scheduler.on(Signal::Ended(JobId(0), Ending::Succeeded), &mut Vec::new());
+    assert_eq!(scheduler.ready(), RELEASED_AT_ONCE);
+    let mut ended = Vec::new();
+    while !scheduler.is_done() {
+        assert!(!scheduler.is_stuck());
+        let some = taken(&mut scheduler);
+        assert!(!some.is_empty() && some.len() <= 2);
+        for job in &some {
+            scheduler.on(Signal::Ended(JobId(*job), Ending::Succeeded), &mut Vec::new());
+        }
+        ended.extend(some);
+    }
+    ended.sort_unstable();
+    assert!(ended.into_iter().eq(1..=u32::try_from(many).unwrap()));
+}
+
+/// Those that are looked at first may not be the ones for which there is room; and a run that stops starts none of the rest.
+#[test]
+fn what_fits_is_found_behind_many_that_do_not() {
+    let graph = graph(
+        &[vec![&[] as &[u32], &[]], vec![&[0]; 20]].concat().iter().map(|needs| needs.to_vec()).collect::<Vec<_>>(),
+    );
+    let mut asks = vec![Asks { needs: vec![2], ..one() }; 22];
+    (asks[0], asks[1], asks[21]) = (one(), one(), one());
+    let run = || {
+        let mut scheduler = scheduler(&graph, &[2], false, &asks);
+        assert_eq!(taken(&mut scheduler), [0, 1]);
+        scheduler.on(Signal::Ended(JobId(0), Ending::Succeeded), &mut Vec::new());
+        assert!(scheduler.has_next());
+        assert_eq!(taken(&mut scheduler), [21]);
+        scheduler
+    };
+    let mut scheduler = run();
+    for job in [1, 21] {
+        scheduler.on(Signal::Ended(JobId(job), Ending::Succeeded), &mut Vec::new());
+    }
+    assert_eq!(taken(&mut scheduler), [2]);
+    let mut scheduler = run();
+    let mut commands = Vec::new();
+    scheduler.on(Signal::Cancel, &mut commands);
+    assert_eq!(commands.len(), 19);
+    assert!(!scheduler.has_next() && scheduler.take().is_none());
+}

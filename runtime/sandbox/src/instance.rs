@@ -21,6 +21,7 @@ use crate::component;
 use crate::cpu_time::CpuTimer;
 use crate::engine::{PreparedEngine, host};
 use crate::limits::MemoryLimits;
+use crate::patience::{Over, Patience};
 use crate::remarks::Remarks;
 use crate::rng::Random;
 use crate::trap::{Failure, backtrace, classify};
@@ -66,8 +67,8 @@ pub(crate) enum Stop {
     /// It asked to.
     Exit(u32),
     OutputTooLarge,
-    TimedOut,
-    Cancelled,
+    /// It may not go on.
+    Over(Over),
     /// The store failed.
     Store(StoreError),
     /// The host has no room for what it wrote.
@@ -281,7 +282,9 @@ pub(crate) fn attempt(
         store.set_fuel(fuel).map_err(|error| host("set the fuel", error))?;
     }
     let deadline = began.checked_add(Duration::from_millis(timeout.wall_ms));
-    watch(&mut store, deadline, cancel.clone());
+    let patience = Patience { deadline, cancel: cancel.clone() };
+    store.data_mut().vfs.patience = patience.clone();
+    watch(&mut store, patience);
 
     let ended = run(&mut store, module, action);
     let fuel = action.limits.fuel.map(|limit| limit.saturating_sub(store.get_fuel().unwrap_or(0)));
@@ -321,17 +324,11 @@ pub(crate) fn attempt(
 }
 
 /// Has the guest look with every tick whether it is to stop.
-fn watch(store: &mut Store<World>, deadline: Option<Instant>, cancel: Cancel) {
+fn watch(store: &mut Store<World>, patience: Patience) {
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |mut context| {
-        let stop = if cancel.is_cancelled() {
-            Stop::Cancelled
-        } else if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            Stop::TimedOut
-        } else {
-            return Ok(UpdateDeadline::Continue(1));
-        };
-        context.data_mut().stopped = Some(stop);
+        let Err(over) = patience.check() else { return Ok(UpdateDeadline::Continue(1)) };
+        context.data_mut().stopped = Some(Stop::Over(over));
         Ok(UpdateDeadline::Interrupt)
     });
 }
@@ -396,8 +393,8 @@ fn conclude(
         Some(Stop::OutputTooLarge) => {
             return Ok(Outcome::OutputTooLarge { limit_bytes: action.limits.output_bytes });
         }
-        Some(Stop::TimedOut) => return Ok(Outcome::TimedOut { limit_ms }),
-        Some(Stop::Cancelled) => return Ok(Outcome::Cancelled),
+        Some(Stop::Over(Over::TimedOut)) => return Ok(Outcome::TimedOut { limit_ms }),
+        Some(Stop::Over(Over::Cancelled)) => return Ok(Outcome::Cancelled),
         Some(Stop::Store(error)) => return Err(RunnerError::Store(error)),
         Some(Stop::Forbidden(call)) => return Err(host("initialise the module", format!("it called `{call}`"))),
         Some(Stop::Initialiser(wrong)) => return Err(host("initialise the module", wrong)),
@@ -432,5 +429,6 @@ fn in_set_up(fail: Fail) -> RunnerError {
         Fail::Disk(error) => host("keep what the guest wrote in a temporary file", error),
         Fail::Errno(errno) => host("set up or read the guest's files", format!("{errno:?}")),
         Fail::OutputTooLarge => host("set up or read the guest's files", "too large"),
+        Fail::Over(over) => host("set up or read the guest's files", format!("{over:?}")),
     }
 }

@@ -12,6 +12,7 @@ mod engine;
 mod epoch;
 mod instance;
 mod limits;
+mod patience;
 mod platform;
 mod prepare;
 mod remarks;

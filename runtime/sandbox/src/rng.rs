@@ -29,6 +29,7 @@ mod tests {
     use wasmill_model::Digest;
 
     use super::*;
+    use crate::patience::Patience;
 
     /// A change here changes results; it takes a new version of the action's encoding.
     #[test]
@@ -36,5 +37,21 @@ mod tests {
         let mut bytes = [0; 8];
         Random::new(ActionKey(Digest::EMPTY)).fill(&mut bytes);
         assert_eq!(bytes, [112, 149, 57, 147, 161, 72, 89, 64]);
+    }
+
+    #[test]
+    fn many_at_once_are_the_same_as_in_pieces() {
+        let fresh = || Random::new(ActionKey(Digest::EMPTY));
+        let (mut whole, mut pieces) = (vec![0; 2 * Patience::PIECE_BYTES + 5], vec![0; 2 * Patience::PIECE_BYTES + 5]);
+        let mut random = [fresh(), fresh()];
+        random[0].fill(&mut whole);
+        pieces.chunks_mut(Patience::PIECE_BYTES).for_each(|piece| random[1].fill(piece));
+        assert!(whole == pieces);
+        let next = random.map(|mut random| {
+            let mut bytes = [0; 9];
+            random.fill(&mut bytes);
+            bytes
+        });
+        assert_eq!(next[0], next[1]);
     }
 }

@@ -94,6 +94,7 @@ impl World {
             Refusal::Fail(Fail::OutputTooLarge) => self.stop(Stop::OutputTooLarge),
             Refusal::Fail(Fail::Store(error)) => self.stop(Stop::Store(error)),
             Refusal::Fail(Fail::Disk(error)) => self.stop(Stop::Disk(error)),
+            Refusal::Fail(Fail::Over(over)) => self.stop(Stop::Over(over)),
             Refusal::Trap(error) => error,
         })
     }

@@ -101,6 +101,33 @@ fn a_timeout_strikes_soon_and_a_cancellation_too() {
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
+/// One call that takes long, after which the guest ends well.
+#[test]
+fn a_timeout_strikes_in_the_middle_of_a_call() {
+    let space = Space::new(1);
+    let stdin = space.put(vec![7; 200 << 20]);
+    // The buffer at 0 has 200 MiB. Random numbers take longer.
+    for (call, params, args) in [
+        ("random_get", "i32 i32", "(i32.const 1024) (i32.const 41943040)"),
+        ("fd_read", "i32 i32 i32 i32", "(i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)"),
+        ("fd_write", "i32 i32 i32 i32", "(i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)"),
+    ] {
+        let mut action = space.action(&format!(
+            r#"(module
+                (import "wasi_snapshot_preview1" "{call}" (func $call (param {params}) (result i32)))
+                (memory (export "memory") 4000)
+                (data (i32.const 0) "\00\04\00\00\00\00\80\0c")
+                (func (export "_start") (drop (call $call {args}))))"#
+        ));
+        action.stdin = stdin;
+        action.limits = Limits { memory_bytes: 256 << 20, fuel: None, output_bytes: 256 << 20 };
+        let whole = space.run_with(&action, 600_000, &Cancel::new()).unwrap();
+        assert_eq!(whole.result.outcome, Outcome::SUCCESS, "{call}");
+        let ended = space.run_with(&action, 10, &Cancel::new()).unwrap();
+        assert_eq!(ended.result.outcome, Outcome::TimedOut { limit_ms: 10 }, "{call}");
+    }
+}
+
 #[test]
 fn sleeping_moves_the_clock_and_takes_no_time() {
     // Sleeps for an hour, twice, and looks at the clock.

@@ -12,6 +12,7 @@ use wasmill_model::BlobRef;
 
 use super::buffer::copy_from;
 use super::{Buffer, Fail, Node, NodeId, Vfs};
+use crate::patience::Patience;
 use crate::wasi::Errno;
 
 /// What a file has in it.
@@ -42,26 +43,26 @@ pub(crate) struct Spill {
 impl Vfs {
     /// Copies a file's bytes from `offset` on into `to`; returns how many there were.
     pub(crate) fn read(&mut self, id: NodeId, offset: u64, to: &mut [u8]) -> Result<usize, Fail> {
-        let read = self.read_from(id, offset, to)?;
+        let Self { nodes, blobs, patience, .. } = self;
+        let mut node = nodes.get_mut(id.0 as usize).map(|slot| &mut slot.node);
+        let read = patience.fill(to, |at, to| {
+            let offset = offset.saturating_add(at as u64);
+            match &mut node {
+                Some(Node::File(Content::Stored { blob, bytes, .. })) => {
+                    let bytes = match bytes {
+                        Some(bytes) => bytes,
+                        None => bytes.insert(blobs.get(blob)?),
+                    };
+                    Ok(copy_from(bytes, offset, to))
+                }
+                Some(Node::File(Content::Written { buffer, .. })) => buffer.read(offset, to).map_err(Fail::Disk),
+                Some(Node::Directory(_)) => Err(Errno::Isdir.into()),
+                Some(Node::Link { .. } | Node::Free) => Err(Errno::Inval.into()),
+                None => Err(Errno::Io.into()),
+            }
+        })?;
         self.read_bytes = self.read_bytes.saturating_add(read as u64);
         Ok(read)
-    }
-
-    fn read_from(&mut self, id: NodeId, offset: u64, to: &mut [u8]) -> Result<usize, Fail> {
-        let Self { nodes, blobs, .. } = self;
-        match nodes.get_mut(id.0 as usize).map(|slot| &mut slot.node) {
-            Some(Node::File(Content::Stored { blob, bytes, .. })) => {
-                let bytes = match bytes {
-                    Some(bytes) => bytes,
-                    None => bytes.insert(blobs.get(blob)?),
-                };
-                Ok(copy_from(bytes, offset, to))
-            }
-            Some(Node::File(Content::Written { buffer, .. })) => buffer.read(offset, to).map_err(Fail::Disk),
-            Some(Node::Directory(_)) => Err(Errno::Isdir.into()),
-            Some(Node::Link { .. } | Node::Free) => Err(Errno::Inval.into()),
-            None => Err(Errno::Io.into()),
-        }
     }
 
     /// Whether a file may be written.
@@ -78,8 +79,21 @@ impl Vfs {
         let end = offset.checked_add(bytes.len() as u64).ok_or(Errno::Fbig)?;
         let before = self.own(id, u64::MAX)?;
         self.budget.take(end.saturating_sub(before))?;
-        self.change(id, end.max(before), |buffer| buffer.write(offset, bytes))?;
+        self.fill(id, end.max(before), offset, bytes)?;
         Ok(end)
+    }
+
+    /// Writes to a file of the guest's own, which will be `size` long then, one piece after the other.
+    fn fill(&mut self, id: NodeId, size: u64, mut offset: u64, mut bytes: &[u8]) -> Result<(), Fail> {
+        loop {
+            let (piece, rest) = bytes.split_at(bytes.len().min(Patience::PIECE_BYTES));
+            self.change(id, size, |buffer| buffer.write(offset, piece))?;
+            if rest.is_empty() {
+                return Ok(());
+            }
+            self.patience.check()?;
+            (offset, bytes) = (offset.saturating_add(piece.len() as u64), rest);
+        }
     }
 
     /// Cuts a file or lets it grow with zeros.
@@ -106,7 +120,7 @@ impl Vfs {
         let stored = if size > 0 { self.blobs.get(&blob)? } else { Bytes::new() };
         *self.node_mut(id)? = Node::File(Content::Written { buffer: Buffer::default(), is_executable });
         let kept = usize::try_from(size).unwrap_or(usize::MAX).min(stored.len());
-        self.change(id, size, |buffer| buffer.write(0, stored.get(..kept).unwrap_or_default()))?;
+        self.fill(id, size, 0, stored.get(..kept).unwrap_or_default())?;
         Ok(size)
     }
 
@@ -129,9 +143,17 @@ impl Vfs {
     pub(crate) fn append(&mut self, stream: &mut Buffer, bytes: &[u8]) -> Result<(), Fail> {
         let fitting = usize::try_from(self.budget.take_up_to(bytes.len() as u64)).unwrap_or(usize::MAX);
         let kept = bytes.get(..fitting).unwrap_or(bytes);
-        let at = stream.len();
-        let size = at + kept.len() as u64;
-        self.spill.change(&mut self.memory_bytes, stream, size, |buffer| buffer.write(at, kept))?;
+        let mut rest = kept;
+        while !rest.is_empty() {
+            let (piece, more) = rest.split_at(rest.len().min(Patience::PIECE_BYTES));
+            let at = stream.len();
+            let size = at + piece.len() as u64;
+            self.spill.change(&mut self.memory_bytes, stream, size, |buffer| buffer.write(at, piece))?;
+            rest = more;
+            if !rest.is_empty() {
+                self.patience.check()?;
+            }
+        }
         if kept.len() < bytes.len() { Err(Fail::OutputTooLarge) } else { Ok(()) }
     }
 }

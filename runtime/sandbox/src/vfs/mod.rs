@@ -18,6 +18,7 @@ use std::sync::Arc;
 use wasmill_model::port::{BlobStore, StoreError};
 use wasmill_model::{BlobRef, Directory, GuestPath, Input, Mount, MountMode, Traffic};
 
+use crate::patience::{Over, Patience};
 use crate::wasi::Errno;
 
 pub(crate) use buffer::{Buffer, copy_from};
@@ -114,11 +115,19 @@ pub(crate) enum Fail {
     Store(StoreError),
     /// The guest is stopped: the host has no room for what it wrote.
     Disk(io::Error),
+    /// The guest is stopped: it may not go on.
+    Over(Over),
 }
 
 impl From<Errno> for Fail {
     fn from(errno: Errno) -> Self {
         Fail::Errno(errno)
+    }
+}
+
+impl From<Over> for Fail {
+    fn from(over: Over) -> Self {
+        Fail::Over(over)
     }
 }
 
@@ -183,6 +192,8 @@ pub(crate) struct Vfs {
     free: Vec<NodeId>,
     blobs: Arc<dyn BlobStore>,
     pub(crate) budget: Budget,
+    /// Until when the guest may go on with a call that takes long.
+    pub(crate) patience: Patience,
     /// What the guest has read of its files, each byte as often as it did.
     read_bytes: u64,
     spill: Spill,
@@ -235,6 +246,7 @@ impl Vfs {
             free: Vec::new(),
             blobs,
             budget: Budget::new(limit_bytes),
+            patience: Patience::default(),
             read_bytes: 0,
             spill,
             memory_bytes: 0,

@@ -196,6 +196,26 @@ fn what_is_counted_is_what_is_there() {
     }
 }
 
+/// What is copied in pieces is whole; and a copy that takes long ends with the guest's time.
+#[test]
+fn large_files_are_read_and_written_whole_unless_time_is_up() {
+    const LEN: usize = 2 * Patience::PIECE_BYTES + 5;
+    let blobs = Arc::new(Blobs::default());
+    let content: Vec<u8> = (0..LEN).map(|at| (at % 251) as u8).collect();
+    let mut vfs = mounted(&blobs, &[], u64::MAX);
+    let place = vfs.walk(NodeId::ROOT, "tmp/f", false).unwrap();
+    let file = vfs.make_file(&place).unwrap();
+    assert_eq!(vfs.write(file, 0, &content).unwrap(), LEN as u64);
+    let mut read = vec![0; LEN + 9];
+    assert_eq!(vfs.read(file, 3, &mut read).unwrap(), LEN - 3);
+    assert!(read[..LEN - 3] == content[3..]);
+    vfs.patience.cancel.cancel();
+    assert!(matches!(vfs.read(file, 0, &mut read), Err(Fail::Over(Over::Cancelled))));
+    assert!(matches!(vfs.write(file, 0, &content), Err(Fail::Over(Over::Cancelled))));
+    assert!(matches!(vfs.append(&mut Buffer::default(), &content), Err(Fail::Over(Over::Cancelled))));
+    assert!(vfs.write(file, 0, &content[..Patience::PIECE_BYTES]).is_ok());
+}
+
 #[test]
 fn what_a_guest_changes_is_a_copy_and_the_changed_tree_can_be_taken() {
     let blobs = Arc::new(Blobs::default());

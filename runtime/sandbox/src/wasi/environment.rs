@@ -5,6 +5,7 @@
 use super::errno::Errno;
 use super::guest::Guest;
 use crate::instance::World;
+use crate::patience::Patience;
 use crate::vfs::Fail;
 
 /// Writes texts as C has them: pointers at `pointers`, the texts with a NUL each at `buffer`.
@@ -44,8 +45,13 @@ pub(super) fn environ_sizes_get(guest: &mut Guest<'_>, world: &mut World, count:
 
 pub(super) fn random_get(guest: &mut Guest<'_>, world: &mut World, buffer: u32, len: u32) -> Result<(), Fail> {
     let bytes = guest.bytes_mut(buffer, len)?;
-    world.random().fill(bytes);
-    Ok(())
+    let patience = Patience::clone(&world.vfs.patience);
+    let random = world.random();
+    let fill = |_, piece: &mut [u8]| {
+        random.fill(piece);
+        Ok::<_, Fail>(piece.len())
+    };
+    patience.fill(bytes, fill).map(drop)
 }
 
 /// There is nobody to yield to.

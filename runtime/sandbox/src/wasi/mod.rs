@@ -51,6 +51,7 @@ fn call(
         Err(Fail::OutputTooLarge) => Err(caller.data_mut().stop(Stop::OutputTooLarge)),
         Err(Fail::Store(error)) => Err(caller.data_mut().stop(Stop::Store(error))),
         Err(Fail::Disk(error)) => Err(caller.data_mut().stop(Stop::Disk(error))),
+        Err(Fail::Over(over)) => Err(caller.data_mut().stop(Stop::Over(over))),
     }
 }
 
