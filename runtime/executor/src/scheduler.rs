@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Of the ready jobs that what is free suffices for, the one goes first that has the highest priority, then the longest way
-//! behind it. One that needs much could wait forever behind many that need little: after it was passed over
+//! behind it. (Of those that wait for one job in their thousands, a thousand more are looked at with each that is taken.) One that needs much could wait forever behind many that need little: after it was passed over
 //! [`PASSED_OVER_MAX`] times, nothing that ranks lower takes what it lacks.
 
 use std::cmp::Reverse;
@@ -138,7 +138,8 @@ struct Place {
 pub struct Scheduler {
     states: Vec<State>,
     dependants: Vec<Vec<JobId>>,
-    /// What waits for jobs that have succeeded, and was not looked at yet. While there is any, there is a job to take.
+    /// What waits for jobs that have succeeded, and was not looked at yet. While there is any, there is a job to take, or no
+    /// worker is free.
     releasing: VecDeque<IntoIter<JobId>>,
     places: Vec<Place>,
     classes: Vec<Class>,
@@ -250,6 +251,7 @@ impl Scheduler {
                 self.make_ready(id);
             }
         }
+        self.release_some();
     }
 
     /// Says how long jobs are expected to take, now that it is known: of those that could start, the one with the longest way behind
@@ -264,6 +266,7 @@ impl Scheduler {
             let rank = |(priority, _, job): Rank| (priority, places[job.0.index()].height, job);
             class.ready = class.ready.drain().map(rank).collect();
         }
+        self.release_some();
     }
 
     /// Finds out where the jobs from `first` on stand in the order in which jobs are taken. Behind the last of them there is
@@ -423,7 +426,9 @@ impl Scheduler {
                         self.delayed += 1;
                         self.states[job.index()] = State::Delayed;
                     }
-                    Ending::Succeeded => self.release(job),
+                    Ending::Succeeded => {
+                        self.releasing.push_back(std::mem::take(&mut self.dependants[job.index()]).into_iter());
+                    }
                     Ending::Failed => {
                         self.skip_dependants(job, commands);
                         if !self.keep_going {
@@ -434,6 +439,7 @@ impl Scheduler {
                 }
             }
         }
+        self.release_some();
     }
 
     /// Changes how many workers there are, the first amount of the budget; where that is fewer, as soon as they are free. Never
@@ -447,6 +453,7 @@ impl Scheduler {
             *budget = workers;
         }
         self.pay();
+        self.release_some();
         workers
     }
 
@@ -495,12 +502,7 @@ impl Scheduler {
         self.ready += 1;
     }
 
-    fn release(&mut self, job: JobId) {
-        self.releasing.push_back(std::mem::take(&mut self.dependants[job.index()]).into_iter());
-        self.release_some();
-    }
-
-    /// Goes on until enough was looked at and something can be taken.
+    /// Goes on until enough was looked at, and something can be taken if anything can.
     fn release_some(&mut self) {
         let mut left = RELEASED_AT_ONCE;
         while let Some(dependants) = self.releasing.front_mut() {
@@ -508,15 +510,18 @@ impl Scheduler {
                 self.releasing.pop_front();
                 continue;
             };
+            left -= 1;
             if let State::Waiting(missing) = self.states[dependant.index()] {
                 self.states[dependant.index()] = State::Waiting(missing - 1);
                 if missing == 1 {
                     self.make_ready(dependant);
                 }
             }
-            left = left.saturating_sub(1);
-            if left == 0 && self.has_next() {
-                return;
+            if left == 0 {
+                if self.free.first() == Some(&0) || self.has_next() {
+                    return;
+                }
+                left = RELEASED_AT_ONCE;
             }
         }
     }

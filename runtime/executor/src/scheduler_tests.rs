@@ -231,6 +231,23 @@ fn the_first_of_many_that_waited_begins_before_all_have_been_looked_at() {
     assert!(ended.into_iter().eq(1..=u32::try_from(many).unwrap()));
 }
 
+/// Where nobody is free to take another one, all that waits is not looked at for that.
+#[test]
+fn what_nobody_can_take_now_is_looked_at_later() {
+    let graph = graph(&std::iter::once(vec![]).chain((0..50).map(|_| vec![0])).collect::<Vec<_>>());
+    let mut scheduler = scheduler(&graph, &[1], false, &[one()]);
+    assert_eq!(taken(&mut scheduler), [0]);
+    let mut order = Vec::new();
+    scheduler.on(Signal::Ended(JobId(0), Ending::Succeeded), &mut Vec::new());
+    while let Some(job) = scheduler.take() {
+        order.push(job.0);
+        let looked_at = order.len() + scheduler.ready();
+        assert!(looked_at <= 50.min((2 * order.len() + 1) * RELEASED_AT_ONCE), "{looked_at} {order:?}");
+        scheduler.on(Signal::Ended(job, Ending::Succeeded), &mut Vec::new());
+    }
+    assert!(scheduler.is_done() && order.into_iter().eq(1..=50));
+}
+
 /// Those that are looked at first may not be the ones for which there is room; and a run that stops starts none of the rest.
 #[test]
 fn what_fits_is_found_behind_many_that_do_not() {

@@ -198,7 +198,12 @@ impl World {
     /// Appends to standard error.
     pub(crate) fn write_stderr(&mut self, bytes: &[u8]) -> Result<(), Fail> {
         let Self { vfs, stderr, remarks, .. } = self;
-        remarks.sift(bytes, |bytes| vfs.append(stderr, bytes))
+        for piece in bytes.chunks(Patience::PIECE_BYTES) {
+            remarks.sift(piece, |bytes| vfs.append(stderr, bytes))?;
+            // Not all of it may have been appended.
+            vfs.patience.moved(piece.len())?;
+        }
+        Ok(())
     }
 
     /// Ends standard error.
@@ -282,13 +287,15 @@ pub(crate) fn attempt(
         store.set_fuel(fuel).map_err(|error| host("set the fuel", error))?;
     }
     let deadline = began.checked_add(Duration::from_millis(timeout.wall_ms));
-    let patience = Patience { deadline, cancel: cancel.clone() };
+    let patience = Patience::new(deadline, cancel.clone());
     store.data_mut().vfs.patience = patience.clone();
     watch(&mut store, patience);
 
     let ended = run(&mut store, module, action);
     let fuel = action.limits.fuel.map(|limit| limit.saturating_sub(store.get_fuel().unwrap_or(0)));
     let mut world = store.into_data();
+    // What follows is not the guest's time.
+    world.vfs.patience = Patience::default();
     let mut outcome = conclude(ended, &mut world, action, timeout.wall_ms)?;
     match world.end_stderr() {
         Err(Fail::OutputTooLarge) if outcome.is_success() => outcome = output_too_large(action).result.outcome,

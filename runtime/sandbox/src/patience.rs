@@ -12,8 +12,10 @@ use wasmill_model::port::Cancel;
 /// Until when a guest may go on, and who may stop it before; by default for ever.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Patience {
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) cancel: Cancel,
+    deadline: Option<Instant>,
+    cancel: Cancel,
+    /// How many bytes were moved since it was last looked.
+    moved: usize,
 }
 
 /// Why a guest may not go on.
@@ -24,8 +26,12 @@ pub(crate) enum Over {
 }
 
 impl Patience {
-    /// What a call does at once: 10 ms, where memory is touched for the first time that the machine has to find.
+    /// What is done before it is looked: 10 ms, where memory is touched for the first time that the machine has to find.
     pub(crate) const PIECE_BYTES: usize = 4 << 20;
+
+    pub(crate) fn new(deadline: Option<Instant>, cancel: Cancel) -> Self {
+        Self { deadline, cancel, moved: 0 }
+    }
 
     /// # Errors
     /// The guest may not go on.
@@ -39,12 +45,25 @@ impl Patience {
         }
     }
 
+    /// Counts bytes that calls have moved.
+    ///
+    /// # Errors
+    /// They are many by now, and the guest may not go on.
+    pub(crate) fn moved(&mut self, bytes: usize) -> Result<(), Over> {
+        self.moved = self.moved.saturating_add(bytes);
+        if self.moved < Self::PIECE_BYTES {
+            return Ok(());
+        }
+        self.moved = 0;
+        self.check()
+    }
+
     /// Calls `fill` for one piece after the other, until it fills less than a piece; returns how much it filled.
     ///
     /// # Errors
-    /// It failed, or the guest may not go on and there is more to do.
+    /// It failed, or the guest may not go on.
     pub(crate) fn fill<E: From<Over>>(
-        &self,
+        &mut self,
         bytes: &mut [u8],
         mut fill: impl FnMut(usize, &mut [u8]) -> Result<usize, E>,
     ) -> Result<usize, E> {
@@ -52,11 +71,11 @@ impl Patience {
         loop {
             let end = all.min(at + Self::PIECE_BYTES);
             let filled = fill(at, bytes.get_mut(at..end).unwrap_or_default())?;
+            self.moved(filled)?;
             if at + filled < end || end == all {
                 return Ok(at + filled);
             }
             at = end;
-            self.check()?;
         }
     }
 }
@@ -69,7 +88,7 @@ mod tests {
 
     const PIECE: usize = Patience::PIECE_BYTES;
 
-    fn pieces(patience: &Patience, len: usize, there: usize) -> (Result<usize, Over>, Vec<usize>) {
+    fn pieces(patience: &mut Patience, len: usize, there: usize) -> (Result<usize, Over>, Vec<usize>) {
         let mut pieces = Vec::new();
         let filled = patience.fill(&mut vec![0; len], |at, piece| {
             pieces.push(piece.len());
@@ -80,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_is_filled_in_pieces_is_filled_whole() {
-        let patience = Patience::default();
+        let mut patience = Patience::default();
         for (len, there, asked) in [
             (0, 9, vec![0]),
             (5, 9, vec![5]),
@@ -90,18 +109,20 @@ mod tests {
             (3 * PIECE, PIECE, vec![PIECE, PIECE]),
             (3 * PIECE, PIECE + 7, vec![PIECE, PIECE]),
         ] {
-            assert_eq!(pieces(&patience, len, there), (Ok(len.min(there)), asked), "{len} {there}");
+            assert_eq!(pieces(&mut patience, len, there), (Ok(len.min(there)), asked), "{len} {there}");
         }
     }
 
     #[test]
-    fn a_call_ends_when_time_is_up_and_one_of_a_piece_never_looks() {
-        let late = Patience { deadline: Some(Instant::now()), cancel: Cancel::new() };
-        assert_eq!(pieces(&late, 3 * PIECE, 3 * PIECE), (Err(Over::TimedOut), vec![PIECE]));
-        assert_eq!(pieces(&late, PIECE, PIECE), (Ok(PIECE), vec![PIECE]));
-        let cancelled = Patience { deadline: Some(Instant::now() + Duration::from_secs(99)), cancel: Cancel::new() };
+    fn a_call_ends_when_time_is_up_and_small_ones_look_now_and_then() {
+        let mut late = Patience::new(Some(Instant::now()), Cancel::new());
+        assert_eq!(pieces(&mut late, 3 * PIECE, 3 * PIECE), (Err(Over::TimedOut), vec![PIECE]));
+        let looked = (0..PIECE).filter(|_| late.moved(3).is_err()).count();
+        assert!(looked == 2 || looked == 3, "{looked}");
+        let cancel = Cancel::new();
+        let mut cancelled = Patience::new(Some(Instant::now() + Duration::from_secs(99)), cancel.clone());
         assert_eq!(cancelled.check(), Ok(()));
-        cancelled.cancel.cancel();
-        assert_eq!(pieces(&cancelled, 3 * PIECE, 3 * PIECE).0, Err(Over::Cancelled));
+        cancel.cancel();
+        assert_eq!(pieces(&mut cancelled, 3 * PIECE, 3 * PIECE).0, Err(Over::Cancelled));
     }
 }

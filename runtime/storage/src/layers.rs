@@ -142,6 +142,12 @@ fn place_of(row: &Row) -> &PlaceBytes {
     row.last_chunk().unwrap_or(&GONE)
 }
 
+/// Whether what a row names is not named again once it is gone: an entry of the log, as numbers of segments are not used twice.
+fn is_named_once(row: &Row) -> bool {
+    let place = place_of(row);
+    *place != GONE && !Place::decode(place).is_file()
+}
+
 fn row_of(key: &Key, place: &PlaceBytes) -> Row {
     let mut row = [0; ROW_BYTES];
     row.iter_mut().zip(key.iter().chain(place)).for_each(|(to, from)| *to = *from);
@@ -158,7 +164,7 @@ trait Chunks: ReadableTable<(u32, u32), &'static [u8]> {
     /// Whether a sketch is of a layer. Who knows nothing of sketches may have removed all layers, and then have begun to number
     /// them anew; but what a row names is not named again.
     fn has_sketch(&self, layer: &Layer, sketch: &[u8]) -> Result<bool, redb::Error> {
-        let Some(row) = sketch::head(sketch).first_chunk() else { return Ok(false) };
+        let Some(row) = sketch::head(sketch).first_chunk().filter(|row| is_named_once(row)) else { return Ok(false) };
         Ok(self.find_in(layer, key_of(row))?.as_ref() == Some(place_of(row)))
     }
 
@@ -503,11 +509,12 @@ impl<'t> PlacesMut<'t> {
             }
             bytes.extend_from_slice(&row);
             sketch.iter_mut().for_each(|sketch| sketch.add(key_of(&row)));
-            last = Some(row);
+            last = Some(row).filter(is_named_once).or(last);
         }
         self.put(id, chunk, &mut bytes)?;
-        if let (Some(sketch), Some(last)) = (sketch, last) {
-            self.sketches.insert(id, sketch.encode(&last).as_slice())?;
+        match sketch.zip(last) {
+            Some((sketch, last)) => drop(self.sketches.insert(id, sketch.encode(&last).as_slice())?),
+            None => drop(self.sketches.remove(id)?),
         }
         self.replace(&merged, layer)
     }

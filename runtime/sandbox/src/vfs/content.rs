@@ -88,10 +88,10 @@ impl Vfs {
         loop {
             let (piece, rest) = bytes.split_at(bytes.len().min(Patience::PIECE_BYTES));
             self.change(id, size, |buffer| buffer.write(offset, piece))?;
+            self.patience.moved(piece.len())?;
             if rest.is_empty() {
                 return Ok(());
             }
-            self.patience.check()?;
             (offset, bytes) = (offset.saturating_add(piece.len() as u64), rest);
         }
     }
@@ -149,10 +149,8 @@ impl Vfs {
             let at = stream.len();
             let size = at + piece.len() as u64;
             self.spill.change(&mut self.memory_bytes, stream, size, |buffer| buffer.write(at, piece))?;
+            self.patience.moved(piece.len())?;
             rest = more;
-            if !rest.is_empty() {
-                self.patience.check()?;
-            }
         }
         if kept.len() < bytes.len() { Err(Fail::OutputTooLarge) } else { Ok(()) }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use bytes::Bytes;
+use wasmill_model::port::Cancel;
 use wasmill_model::{Digest, DirectoryNode, FileNode, OutputPath, SymlinkNode};
 
 use super::*;
@@ -209,11 +210,14 @@ fn large_files_are_read_and_written_whole_unless_time_is_up() {
     let mut read = vec![0; LEN + 9];
     assert_eq!(vfs.read(file, 3, &mut read).unwrap(), LEN - 3);
     assert!(read[..LEN - 3] == content[3..]);
-    vfs.patience.cancel.cancel();
+    let cancel = Cancel::new();
+    cancel.cancel();
+    vfs.patience = Patience::new(None, cancel);
     assert!(matches!(vfs.read(file, 0, &mut read), Err(Fail::Over(Over::Cancelled))));
     assert!(matches!(vfs.write(file, 0, &content), Err(Fail::Over(Over::Cancelled))));
     assert!(matches!(vfs.append(&mut Buffer::default(), &content), Err(Fail::Over(Over::Cancelled))));
-    assert!(vfs.write(file, 0, &content[..Patience::PIECE_BYTES]).is_ok());
+    assert!(vfs.write(file, 0, &content[..Patience::PIECE_BYTES - 9]).is_ok());
+    assert!(matches!(vfs.write(file, 0, &content[..9]), Err(Fail::Over(Over::Cancelled))));
 }
 
 #[test]

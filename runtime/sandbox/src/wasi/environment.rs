@@ -45,13 +45,15 @@ pub(super) fn environ_sizes_get(guest: &mut Guest<'_>, world: &mut World, count:
 
 pub(super) fn random_get(guest: &mut Guest<'_>, world: &mut World, buffer: u32, len: u32) -> Result<(), Fail> {
     let bytes = guest.bytes_mut(buffer, len)?;
-    let patience = Patience::clone(&world.vfs.patience);
+    let mut patience = Patience::clone(&world.vfs.patience);
     let random = world.random();
     let fill = |_, piece: &mut [u8]| {
         random.fill(piece);
         Ok::<_, Fail>(piece.len())
     };
-    patience.fill(bytes, fill).map(drop)
+    patience.fill(bytes, fill)?;
+    world.vfs.patience = patience;
+    Ok(())
 }
 
 /// There is nobody to yield to.

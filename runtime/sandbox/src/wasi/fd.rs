@@ -264,7 +264,7 @@ pub(super) fn fd_read(
         Descriptor::Stdin { offset } => {
             let offset = *offset;
             let stdin = world.stdin_bytes()?;
-            let patience = &world.vfs.patience;
+            let patience = &mut world.vfs.patience;
             let got = scatter(guest, iovs, count, offset, |offset, buffer| {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX).min(stdin.len());
                 patience.fill(buffer, |at, piece| Ok(copy_start(stdin.get(start + at..).unwrap_or_default(), piece)))

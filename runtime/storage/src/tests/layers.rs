@@ -253,6 +253,30 @@ fn a_sketch_of_another_layer_hides_nothing() {
     assert!(self::places(&after).get(key(5).as_bytes()).unwrap().is_some());
 }
 
+/// Large blobs have the same place whenever they are put, and what is gone may go again.
+#[test]
+fn a_sketch_is_known_by_what_is_named_once() {
+    let index = index();
+    let file = |number| Place::file(number);
+    change(&index, |places| (0..600).for_each(|number| places.insert(key(number).as_bytes(), &file(number)).unwrap()));
+    assert!(sketches(&index).is_empty());
+    change(&index, |places| {
+        places.insert(key(2).as_bytes(), &place(2)).unwrap();
+        (600..700).for_each(|number| places.insert(key(number).as_bytes(), &file(number)).unwrap());
+        (0..2).for_each(|number| places.remove(key(number).as_bytes()).unwrap());
+    });
+    let known_by: Vec<_> = sketches(&index).iter().map(|(_, sketch)| sketch[..32].to_vec()).collect();
+    assert!(known_by.iter().all(|head| head == key(2).as_bytes()) && !known_by.is_empty());
+    // One by which it should not be known says nothing.
+    for (id, mut sketch) in sketches(&index) {
+        sketch[..32].copy_from_slice(key(600).as_bytes());
+        sketch[32..52].copy_from_slice(&file(600).encode());
+        sketch[64..].fill(0);
+        set_sketch(&index, id, &sketch);
+    }
+    assert!((600..700).all(|number| places(&index).get(key(number).as_bytes()).unwrap() == Some(file(number))));
+}
+
 #[test]
 fn a_damaged_sketch_is_noticed_by_whoever_asks_for_all_rows() {
     let index = filled();
