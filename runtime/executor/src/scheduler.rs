@@ -12,8 +12,11 @@
 //! ```
 //!
 //! Of the ready jobs that what is free suffices for, the one goes first that has the highest priority, then the longest way
-//! behind it. (Of those that wait for one job in their thousands, a thousand more are looked at with each that is taken.) One that needs much could wait forever behind many that need little: after it was passed over
+//! behind it. One that needs much could wait forever behind many that need little: after it was passed over
 //! [`PASSED_OVER_MAX`] times, nothing that ranks lower takes what it lacks.
+//!
+//! Where thousands wait for one job, not all of them are looked at when it has ended: a thousand, and a thousand more with each
+//! job that is taken.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};

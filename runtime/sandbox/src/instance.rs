@@ -200,7 +200,7 @@ impl World {
         let Self { vfs, stderr, remarks, .. } = self;
         for piece in bytes.chunks(Patience::PIECE_BYTES) {
             remarks.sift(piece, |bytes| vfs.append(stderr, bytes))?;
-            // Not all of it may have been appended.
+            // Remarks are not appended, which would count them.
             vfs.patience.moved(piece.len())?;
         }
         Ok(())

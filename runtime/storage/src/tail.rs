@@ -4,7 +4,6 @@
 //! entry exactly once. Does not know: what is durable, or how rows get into the index.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::mem::take;
 use std::sync::Arc;
 
 use redb::ReadableTable;
@@ -186,7 +185,7 @@ impl Tail {
         if self.active.entries == 0 || self.frozen.entries > 0 {
             return None;
         }
-        let next = take(&mut self.spare);
+        let next = std::mem::take(&mut self.spare);
         self.frozen = Arc::new(std::mem::replace(&mut self.active, next));
         Some(Arc::clone(&self.frozen))
     }
